@@ -1,0 +1,46 @@
+"""The functions that every engine calls: as small as can be, so that what is measured is the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+NAP = 0.02  # seconds
+SPINS = 5_000_000  # some 0.2 s of one core
+PRIME = 1_000_003
+
+
+def inc(x: int) -> int:
+    """The cheapest task."""
+    return x + 1
+
+
+def add(x: int, y: int) -> int:
+    """A task with two inputs; the modulus keeps the numbers small however deep the graph."""
+    return (x + y) % PRIME
+
+
+def total(values: Iterable[int]) -> int:
+    """A task that reads many."""
+    return sum(values)
+
+
+def nap(x: int) -> int:
+    """A task that waits in a thread."""
+    time.sleep(NAP)
+    return x
+
+
+async def anap(x: int) -> int:
+    """A task that waits on the event loop."""
+    await asyncio.sleep(NAP)
+    return x
+
+
+def spin(x: int) -> int:
+    """A task that computes, and holds the interpreter while it does."""
+    number = x
+    for step in range(SPINS):
+        number = (number + step) & 0xFFFF
+    return number

@@ -1,0 +1,106 @@
+"""What is run: shapes of graphs as plain data, with the answer that each must give.
+
+In: nothing. Out: the workloads, in the order of the table. Invariant: a workload is the same graph for every engine;
+random shapes are drawn from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from benchmarks.work import add, inc, spin, total
+
+Kind = Literal["chain", "fan_in", "map", "dag", "dag_threads", "async_naps", "naps", "cpu"]
+Unit = Literal["us/task", "ms", "KiB/task"]
+
+DAG_WIDTH = 50
+GROWTH_WIDTH = 100
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One row of the table.
+
+    Args:
+        name: as on the command line.
+        title: as in the table.
+        kind: which function of an engine prepares it.
+        size: number of tasks, items or sleeps.
+        unit: what the number means.
+        width: tasks in a layer, for layered graphs.
+        once: timed on its first call, without a warm-up.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    size: int
+    unit: Unit = "us/task"
+    width: int = DAG_WIDTH
+    once: bool = False
+
+    @cached_property
+    def parents(self) -> list[tuple[int, int]]:
+        """The layered graph: for each task after the first layer, the two tasks of the layer before that it reads.
+
+        Tasks are numbered layer by layer; number `i` is at `parents[i - width]`.
+        """
+        draw = random.Random(SEED)
+        width = self.width
+        pairs = []
+        for number in range(width, self.size):
+            first = (number // width - 1) * width
+            pairs.append((first + draw.randrange(width), first + draw.randrange(width)))
+        return pairs
+
+    @property
+    def last_layer(self) -> range:
+        """The tasks whose values the last task adds up."""
+        return range(self.size - self.width, self.size)
+
+    @cached_property
+    def answer(self) -> object:
+        """What the engine must return, worked out by plain calls."""
+        return ANSWERS[self.kind](self)
+
+
+def layered_answer(workload: Workload) -> int:
+    """The layered graph, evaluated in order."""
+    values = [inc(number) for number in range(workload.width)]
+    for left, right in workload.parents:
+        values.append(add(values[left], values[right]))
+    return total(values[number] for number in workload.last_layer)
+
+
+ANSWERS: dict[Kind, Callable[[Workload], object]] = {
+    "chain": lambda workload: workload.size,
+    "fan_in": lambda workload: sum(range(1, workload.size + 1)),
+    "map": lambda workload: list(range(1, workload.size + 1)),
+    "dag": layered_answer,
+    "dag_threads": layered_answer,
+    "async_naps": lambda workload: list(range(workload.size)),
+    "naps": lambda workload: list(range(workload.size)),
+    "cpu": lambda workload: [spin(number) for number in range(workload.size)],
+}
+
+WORKLOADS = (
+    Workload("chain", "chain of 1,000", "chain", 1000),
+    Workload("fan_in", "fan-in of 1,000", "fan_in", 1000),
+    Workload("map", "map of 1,000", "map", 1000),
+    Workload("dag", "layered DAG of 2,000", "dag", 2000),
+    Workload("dag_threads", "the same in threads", "dag_threads", 2000),
+    Workload("async_naps", "200 async sleeps of 20 ms", "async_naps", 200, "ms"),
+    Workload("naps", "200 blocking sleeps of 20 ms", "naps", 200, "ms"),
+    Workload("cpu_cold", "8 CPU tasks of 0.2 s, cold", "cpu", 8, "ms", once=True),
+    Workload("cpu_warm", "8 CPU tasks of 0.2 s, warm", "cpu", 8, "ms"),
+    Workload("growth_1k", "DAG of 1,000", "dag", 1000, width=GROWTH_WIDTH),
+    Workload("growth_100k", "DAG of 100,000", "dag", 100_000, width=GROWTH_WIDTH, once=True),
+    Workload("memory", "DAG of 100,000, peak memory", "dag", 100_000, "KiB/task", width=GROWTH_WIDTH, once=True),
+    Workload("chain_100k", "chain of 100,000", "chain", 100_000, once=True),
+)
+BY_NAME = {workload.name: workload for workload in WORKLOADS}

@@ -1,0 +1,92 @@
+"""cascade: a workflow kit that lives in Jupyter.
+
+Decorate functions with `task`, call them to compose a graph, and `run` it, or show it while it runs with a
+``%%cascade`` cell. This module holds the public names and nothing else; each is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cascade.context import get_current_context
+    from cascade.graph.serialize import from_json, to_json
+    from cascade.interfaces.events import Event
+    from cascade.interfaces.exceptions import DependencyMissingError
+    from cascade.messaging.bus import messaging_bus
+    from cascade.runtime.bus import MessageBus
+    from cascade.runtime.engine import Engine
+    from cascade.runtime.run import Run, arun, run, start
+    from cascade.spec.control import pipeline, sequence, with_constraints
+    from cascade.spec.input import Env, Param
+    from cascade.spec.lazy_types import LazyResult, unmapped
+    from cascade.spec.resource import inject, override_resource, resource
+    from cascade.spec.routing import Router
+    from cascade.spec.task import task
+    from cascade.tools.preview import dry_run
+    from cascade.tools.visualize import visualize
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "get_current_context": "cascade.context",
+    "from_json": "cascade.graph.serialize",
+    "to_json": "cascade.graph.serialize",
+    "Event": "cascade.interfaces.events",
+    "DependencyMissingError": "cascade.interfaces.exceptions",
+    "messaging_bus": "cascade.messaging.bus",
+    "MessageBus": "cascade.runtime.bus",
+    "Engine": "cascade.runtime.engine",
+    "Run": "cascade.runtime.run",
+    "arun": "cascade.runtime.run",
+    "run": "cascade.runtime.run",
+    "start": "cascade.runtime.run",
+    "pipeline": "cascade.spec.control",
+    "sequence": "cascade.spec.control",
+    "with_constraints": "cascade.spec.control",
+    "Env": "cascade.spec.input",
+    "Param": "cascade.spec.input",
+    "LazyResult": "cascade.spec.lazy_types",
+    "unmapped": "cascade.spec.lazy_types",
+    "inject": "cascade.spec.resource",
+    "override_resource": "cascade.spec.resource",
+    "resource": "cascade.spec.resource",
+    "Router": "cascade.spec.routing",
+    "task": "cascade.spec.task",
+    "dry_run": "cascade.tools.preview",
+    "visualize": "cascade.tools.visualize",
+}
+
+__all__ = [*sorted(_HOMES), "load_ipython_extension", "unload_ipython_extension"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    """Load a public name at its first use."""
+    home = _HOMES.get(name)
+    if home is None:
+        from cascade.interfaces.exceptions import nearest
+
+        raise AttributeError(f"module 'cascade' has no attribute '{name}'.{nearest(name, _HOMES)}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*globals(), *_HOMES])
+
+
+def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's shell
+    """Hook for ``%load_ext cascade``."""
+    from cascade.notebook.extension import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's shell
+    """Hook for ``%unload_ext cascade``."""
+    from cascade.notebook.extension import unload
+
+    unload(shell)

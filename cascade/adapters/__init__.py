@@ -1,0 +1,1 @@
+"""Where it happens: solvers, executors and what else can be exchanged."""

@@ -1,0 +1,1 @@
+"""Solvers: graph to plan."""

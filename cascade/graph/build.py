@@ -1,0 +1,307 @@
+"""LazyResult → Graph: record what the user composed.
+
+In: a target (lazy result, Router, or containers of them). Out: a Graph. Invariant: runs nothing, recurses over no
+graph; equal calls of pure tasks become one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from cascade.graph.model import (
+    GENERAL,
+    INLINE,
+    LITERALS,
+    MAP,
+    MODES,
+    REFS,
+    ROUTE,
+    TASK,
+    THREAD,
+    ContainerSlot,
+    Graph,
+    InputRef,
+    Ref,
+    ResourceRef,
+    Route,
+    UnmappedSlot,
+)
+from cascade.interfaces.exceptions import GraphError, NotLazyError
+from cascade.spec.input import Env, Input, Param
+from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult, Unmapped
+from cascade.spec.policy import UNSET, Options
+from cascade.spec.resource import Inject, Resource
+from cascade.spec.routing import Router
+
+__all__ = ["build", "refs_in", "slots_in"]
+
+_ATOMS = frozenset({int, float, str, bytes, bool, complex, type(None)})
+_CONTAINERS = (list, tuple, set, frozenset, dict)
+_SPECIAL = (LazyResult, Router, Input, Inject, Resource, Unmapped)
+
+
+def build(target: object, name: str = "") -> Graph:
+    """Return the graph of everything that `target` may need.
+
+    Args:
+        target: a lazy result, a Router, or lists, tuples, sets and dicts of them at any depth.
+        name: shown in views; by default the target's.
+
+    Raises:
+        NotLazyError: when there is nothing lazy in `target`.
+
+    Example:
+        >>> import cascade as cs
+        >>> @cs.task
+        ... def inc(x): return x + 1
+        >>> len(build(inc(inc(0))))
+        2
+    """
+    graph = _Builder({}).build(target, name)
+    if any(getattr(call._task, "pure", False) for call in graph.calls if isinstance(call, LazyResult)):  # noqa: SLF001
+        from cascade.graph.merge import find_equal_calls
+
+        aliases = find_equal_calls(graph)
+        if aliases:
+            graph = _Builder(aliases).build(target, name)
+    return graph
+
+
+class _Builder:
+    """Numbers calls in the order in which they are met, from the target up.
+
+    Responsible for: numbering, argument slots, who waits for whom. Refuses: checking (`check`), ordering (`order`).
+    """
+
+    def __init__(self, aliases: dict[int, LazyResult[Any]]) -> None:
+        self.graph = Graph()
+        self.index: dict[int, int] = {}
+        self.inputs: dict[int, Input] = {}
+        self.aliases = aliases
+
+    def build(self, target: object, name: str) -> Graph:
+        graph = self.graph
+        graph.target = self.slot(target)
+        if not graph.calls:
+            raise NotLazyError.for_target(target)
+        done = 0
+        calls = graph.calls
+        while done < len(calls):
+            self.record(done, calls[done])
+            done += 1
+        graph.params = [i for i in self.inputs.values() if isinstance(i, Param)]
+        graph.envs = [i for i in self.inputs.values() if isinstance(i, Env)]
+        graph.name = name or graph.label(0)
+        return graph
+
+    # -- numbering ------------------------------------------------------------------------------------------------
+
+    def number(self, call: Any) -> int:  # noqa: ANN401 - LazyResult or Router
+        found = self.index.get(id(call))
+        if found is not None:
+            return found
+        if self.aliases and id(call) in self.aliases:
+            found = self.number(self.aliases[id(call)])
+            self.index[id(call)] = found
+            return found
+        graph = self.graph
+        number = len(graph.calls)
+        self.index[id(call)] = number
+        graph.calls.append(call)
+        graph.succ.append([])
+        if type(call) is Router:
+            graph.kinds.append(ROUTE)
+            graph.modes.append(0)
+        else:
+            graph.kinds.append(MAP if type(call) is LazyMap else TASK)
+            graph.modes.append(MODES[call._task.mode])  # noqa: SLF001
+        return number
+
+    def record(self, number: int, call: Any) -> None:  # noqa: ANN401 - LazyResult or Router
+        """Fill in the lists for node `number`: the plain case here, the rest in `record_general`."""
+        if type(call) is Router or call._options is not None or call._kwargs or call._task.defaults:  # noqa: SLF001
+            self.record_general(number, call)
+            return
+        graph = self.graph
+        args = call._args  # noqa: SLF001
+        lazy = 0
+        for a in args:
+            kind = type(a)
+            if kind is LazyResult or kind is LazyMap:
+                lazy += 1
+            elif kind not in _ATOMS:
+                self.record_general(number, call)
+                return
+        if not lazy:
+            graph.shapes.append(LITERALS)
+            graph.args.append(args)
+        elif lazy == len(args):
+            index, succ = self.index, graph.succ
+            refs = []
+            for a in args:
+                j = index.get(id(a))
+                if j is None:
+                    j = self.number(a)
+                refs.append(j)
+                succ[j].append(number)
+            graph.shapes.append(REFS)
+            graph.args.append(tuple(refs))
+        else:
+            self.record_general(number, call)
+            return
+        graph.left.append(lazy)
+
+    def record_general(self, number: int, call: Any) -> None:  # noqa: ANN401 - LazyResult or Router
+        graph = self.graph
+        if type(call) is Router:
+            graph.routes[number] = self.route(call)
+            graph.shapes.append(LITERALS)
+            graph.args.append(())
+            graph.left.append(0)
+            return
+        args = tuple([self.slot(a) for a in call._args])  # noqa: SLF001
+        kwargs = {k: self.slot(v) for k, v in self.keywords(call).items()}
+        graph.shapes.append(GENERAL)
+        graph.args.append(args)
+        if kwargs:
+            graph.kwargs[number] = kwargs
+        needs = [r for a in (*args, *kwargs.values()) for r in refs_in(a)]
+        options = call._options  # noqa: SLF001
+        if options is not None:
+            needs += self.record_options(number, options)
+        if needs:
+            graph.needs[number] = needs
+        graph.left.append(len(needs))
+        for j in needs:
+            graph.succ[j].append(number)
+        self.record_resources(number, (*args, *kwargs.values()))
+
+    def keywords(self, call: LazyResult[Any]) -> dict[str, object]:
+        """Return the keyword arguments, with the defaults that ask for a resource or are lazy filled in."""
+        task = call._task  # noqa: SLF001
+        kwargs = dict(call._kwargs or {})  # noqa: SLF001
+        if task.defaults:
+            given = task.signature.bind_partial(*call._args, **kwargs).arguments  # noqa: SLF001
+            kwargs.update({k: v for k, v in task.defaults.items() if k not in given})
+        return kwargs
+
+    def record_options(self, number: int, options: Options) -> list[int]:
+        """Note what the options ask for; return the nodes to wait for."""
+        graph = self.graph
+        needs: list[int] = []
+        if options.condition is not UNSET:
+            graph.gates[number] = self.slot(options.condition)
+        if options.fallback is not UNSET:
+            graph.fallbacks[number] = self.slot(options.fallback)
+        if options.constraints:
+            graph.amounts[number] = {k: self.slot(v) for k, v in options.constraints.items()}
+            needs += [r for a in graph.amounts[number].values() for r in refs_in(a)]
+        if options.timeout is not None and graph.modes[number] == INLINE:
+            graph.modes[number] = THREAD  # what must be stopped in time cannot run on the scheduler itself
+        if options.after:
+            graph.orders[number] = [r for o in options.after for r in refs_in(self.slot(o))]
+            needs += graph.orders[number]
+        return needs
+
+    def record_resources(self, number: int, slots: tuple[object, ...]) -> None:
+        found: dict[str, None] = {}
+        for slot in slots:
+            for inner in slots_in(slot):
+                if type(inner) is ResourceRef:
+                    self.graph.injects[inner.inject.name] = self.graph.injects.get(inner.inject.name, inner.inject)
+                    found[inner.inject.name] = None
+        if found:
+            self.graph.resources[number] = tuple(found)
+
+    def route(self, router: Router) -> Route:
+        branches = {k: self.slot(v) for k, v in router.routes.items()}
+        default = UNSET if router.default is UNSET else self.slot(router.default)
+        return Route(router.label, self.slot(router.selector), branches, default)
+
+    # -- slots ----------------------------------------------------------------------------------------------------
+
+    def slot(self, value: Any, depth: int = 0) -> object:  # noqa: ANN401, PLR0911 - one return per kind of value
+        """Return what stands for `value` in the graph: itself, when there is nothing lazy in it."""
+        kind = type(value)
+        if kind in _ATOMS:
+            return value
+        if kind is LazyResult or kind is LazyMap or kind is Router:
+            return Ref(self.number(value))
+        if kind is LazyItem:
+            return Ref(self.number(value._base), tuple([self.slot(k, depth) for k in value._path]))  # noqa: SLF001
+        if isinstance(value, Input):
+            self.inputs.setdefault(id(value), value)
+            return InputRef(value)
+        if kind is Inject:
+            return ResourceRef(value)
+        if kind is Resource:
+            return ResourceRef(Inject(value))
+        if kind is Unmapped:
+            return UnmappedSlot(self.slot(value.value, depth))
+        if _is_container(value) and _holds_special(value):
+            if depth > 200:  # noqa: PLR2004 - far beyond what people write, far below the recursion limit
+                raise GraphError.for_depth(kind.__name__)
+            return ContainerSlot(value, tuple([self.slot(v, depth + 1) for v in _parts(value)]))
+        return value
+
+
+def _is_container(value: object) -> bool:
+    return isinstance(value, _CONTAINERS) or (is_dataclass(value) and not isinstance(value, type))
+
+
+def _parts(value: Any) -> Iterator[Any]:  # noqa: ANN401 - any container
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield item
+    elif isinstance(value, _CONTAINERS):
+        yield from value
+    else:
+        for field in fields(value):
+            if field.init:
+                yield getattr(value, field.name)
+
+
+def _holds_special(value: object) -> bool:
+    """Say whether something lazy sits in a container, at any depth; containers within themselves are no trap."""
+    stack, seen = [value], {id(value)}
+    while stack:
+        container: Any = stack.pop()
+        if isinstance(container, (list, tuple, set, frozenset)) and _ATOMS.issuperset(map(type, container)):
+            continue
+        for part in _parts(container):
+            if type(part) in _ATOMS:
+                continue
+            if isinstance(part, _SPECIAL):
+                return True
+            if _is_container(part) and id(part) not in seen:
+                seen.add(id(part))
+                stack.append(part)
+    return False
+
+
+def slots_in(slot: object) -> Iterator[object]:
+    """Yield `slot` and every slot inside it."""
+    stack = [slot]
+    while stack:
+        current = stack.pop()
+        yield current
+        kind = type(current)
+        if kind is ContainerSlot:
+            stack.extend(current.items)  # type: ignore[attr-defined]
+        elif kind is UnmappedSlot:
+            stack.append(current.value)  # type: ignore[attr-defined]
+        elif kind is Ref and current.path:  # type: ignore[attr-defined]
+            stack.extend(current.path)  # type: ignore[attr-defined]
+
+
+def refs_in(slot: object) -> list[int]:
+    """Return the numbers of the nodes whose values `slot` needs, each as often as it stands there."""
+    kind = type(slot)
+    if kind is Ref and not slot.path:  # type: ignore[attr-defined]
+        return [slot.index]  # type: ignore[attr-defined]
+    if kind in _ATOMS:
+        return []
+    return [inner.index for inner in slots_in(slot) if type(inner) is Ref]

@@ -1,0 +1,275 @@
+"""Graph as plain data: what every reader of a graph (solver, engine, drawer, file) agrees on.
+
+In: what `build` recorded. Out: nodes, edges and argument slots. Invariant: nothing here runs, and nothing here
+refers to a run; the same graph can be run any number of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from cascade.spec.input import Env, Input, Param
+    from cascade.spec.policy import Options
+    from cascade.spec.resource import Inject
+
+NodeKind = Literal["task", "map", "route", "param", "env"]
+EdgeKind = Literal["data", "condition", "selector", "route", "constraint", "order"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One box of a graph as people see it.
+
+    Args:
+        id: unique within the graph, readable: the name, with ``#2``, ``#3`` … when the name repeats.
+        name: what the user calls it (the task's name or ``.named(…)``); any text, never trusted as markup.
+        kind: ``task``, ``map`` and ``route`` run; ``param`` and ``env`` only give values.
+        task: ``module:qualname`` of the task, empty for routes, params and envs.
+        mode: ``blocking``, ``inline``, ``compute`` or ``async``; empty for what does not run.
+        note: one short line under the name: ``retry ≤ 3 · gpu 1``; for params the default.
+        requirements: static capacity amounts by name.
+    """
+
+    id: str
+    name: str
+    kind: NodeKind = "task"
+    task: str = ""
+    mode: str = ""
+    note: str = ""
+    requirements: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One arrow of a graph: `source` must be known before `target` can go on.
+
+    Args:
+        source: id of the node that gives.
+        target: id of the node that needs.
+        kind: ``data`` an argument, ``condition`` a ``run_if``, ``selector`` and ``route`` of a Router,
+            ``constraint`` an amount computed by a node, ``order`` an ``after``.
+        label: the route key or the index path, else empty.
+    """
+
+    source: str
+    target: str
+    kind: EdgeKind = "data"
+    label: str = ""
+
+
+# -- argument slots -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Stands for the value of node number `index`, or an item of it."""
+
+    index: int
+    path: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class InputRef:
+    """Stands for the value of a Param or Env."""
+
+    input: Input
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRef:
+    """Stands for an instance of a resource."""
+
+    inject: Inject
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSlot:
+    """A list, tuple, set, dict or dataclass that holds slots somewhere inside.
+
+    Args:
+        like: the container as written, for its type. items: its items; for dicts, keys and values in turn; for
+            dataclasses, the values of its fields.
+    """
+
+    like: object
+    items: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnmappedSlot:
+    """A map input that goes whole to every item."""
+
+    value: object
+
+
+SLOTS: Final = (Ref, InputRef, ResourceRef, ContainerSlot, UnmappedSlot)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A Router in a graph: the selector's slot, the branches' slots by key, perhaps a default's."""
+
+    label: str
+    selector: object
+    branches: dict[object, object]
+    default: object
+
+
+# -- the graph ------------------------------------------------------------------------------------------------------
+
+TASK, MAP, ROUTE = 0, 1, 2
+INLINE, THREAD, LOOP, PROCESS = 0, 1, 2, 3
+LITERALS, REFS, GENERAL = 0, 1, 2
+MODES: Final = {"inline": INLINE, "blocking": THREAD, "async": LOOP, "compute": PROCESS}
+
+
+class Graph:
+    """The calls that a target needs, numbered, as parallel lists.
+
+    Lists and not node objects, since an engine that touches a hundred thousand nodes touches these; `nodes` and
+    `edges` make objects for people, on demand.
+
+    Attributes:
+        calls: the lazy result (or Router) of each node. kinds: TASK, MAP or ROUTE. modes: where it runs.
+        shapes: LITERALS: `args` are values; REFS: they are node numbers; GENERAL: values and slots.
+        kwargs, needs: only for nodes that have any beyond what `args` tells.
+        left: how many needed values each node waits for. succ: who waits for each node's value.
+        gates: condition slots. orders: nodes to wait for without taking their values. routes, fallbacks, amounts:
+            of the nodes that have them. resources: names that each node injects.
+        target: the slot that gives the result.
+    """
+
+    __slots__ = (
+        "_edges",
+        "_heights",
+        "_ids",
+        "_nodes",
+        "_order",
+        "amounts",
+        "args",
+        "calls",
+        "envs",
+        "fallbacks",
+        "gates",
+        "injects",
+        "kinds",
+        "kwargs",
+        "left",
+        "modes",
+        "name",
+        "needs",
+        "orders",
+        "params",
+        "resources",
+        "routes",
+        "shapes",
+        "succ",
+        "target",
+    )
+
+    def __init__(self) -> None:
+        """Begin empty; `build` fills it."""
+        self.name = ""
+        self.calls: list[Any] = []
+        self.kinds = bytearray()
+        self.modes = bytearray()
+        self.shapes = bytearray()
+        self.args: list[tuple[Any, ...]] = []
+        self.kwargs: dict[int, dict[str, object]] = {}
+        self.needs: dict[int, list[int]] = {}
+        self.left: list[int] = []
+        self.succ: list[list[int]] = []
+        self.gates: dict[int, object] = {}
+        self.orders: dict[int, list[int]] = {}
+        self.routes: dict[int, Route] = {}
+        self.fallbacks: dict[int, object] = {}
+        self.amounts: dict[int, dict[str, object]] = {}
+        self.resources: dict[int, tuple[str, ...]] = {}
+        self.injects: dict[str, Inject] = {}
+        self.params: list[Param] = []
+        self.envs: list[Env] = []
+        self.target: object = None
+        self._ids: list[str] | None = None
+        self._order: list[int] | None = None
+        self._heights: list[int] | None = None
+        self._nodes: tuple[Node, ...] | None = None
+        self._edges: tuple[Edge, ...] | None = None
+
+    def __len__(self) -> int:
+        """How many nodes run."""
+        return len(self.calls)
+
+    def label(self, index: int) -> str:
+        """What people call node number `index`."""
+        call = self.calls[index]
+        return self.routes[index].label if self.kinds[index] == ROUTE else call._label  # type: ignore[no-any-return]  # noqa: SLF001
+
+    def options(self, index: int) -> Options | None:
+        """What was said about the call, None if nothing."""
+        return None if self.kinds[index] == ROUTE else self.calls[index]._options  # type: ignore[no-any-return]  # noqa: SLF001
+
+    def needs_of(self, index: int) -> Sequence[int]:
+        """The nodes whose values or end node `index` waits for, once it is sure to run."""
+        return self.args[index] if self.shapes[index] == REFS and index not in self.needs else self.needs.get(index, ())
+
+    @property
+    def heights(self) -> list[int]:
+        """For each node, the length of the longest path from it to a target, in nodes."""
+        self._sort()
+        return self._heights or []
+
+    @property
+    def order(self) -> list[int]:
+        """Node numbers, each after everything it may need.
+
+        Raises:
+            GraphError: when nodes need each other in a circle.
+        """
+        self._sort()
+        return self._order or []
+
+    def _sort(self) -> None:
+        if self._order is None:
+            from cascade.graph.order import sort
+
+            self._order, self._heights = sort(self)
+
+    @property
+    def ids(self) -> list[str]:
+        """Readable unique names by node number."""
+        if self._ids is None:
+            from cascade.graph.outline import make_ids
+
+            self._ids = make_ids(self)
+        return self._ids
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes as people see them: what runs, in order, then Params and Envs."""
+        if self._nodes is None:
+            from cascade.graph.outline import make_nodes
+
+            self._nodes = make_nodes(self)
+        return self._nodes
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """The arrows between `nodes`."""
+        if self._edges is None:
+            from cascade.graph.outline import make_edges
+
+            self._edges = make_edges(self)
+        return self._edges
+
+    def __repr__(self) -> str:
+        """Show the size."""
+        return f"<graph {self.name!r}: {len(self)} nodes>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Show the graph as a picture in a notebook."""
+        from cascade.notebook.display import graph_bundle
+
+        return graph_bundle(self)

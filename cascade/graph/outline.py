@@ -1,0 +1,120 @@
+"""Graph → nodes and edges as people see them: ids, names, notes, kinds of arrows.
+
+In: a Graph. Out: `Node` and `Edge` objects. Invariant: ids are unique and the same for the same graph; names are the
+user's text, unchanged.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cascade.graph.build import slots_in, refs_in
+from cascade.graph.model import MAP, REFS, ROUTE, Edge, EdgeKind, InputRef, Node, Ref
+from cascade.spec.policy import UNSET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cascade.graph.model import Graph
+    from cascade.spec.input import Input
+
+__all__ = ["input_ids", "make_edges", "make_ids", "make_nodes"]
+
+
+def make_ids(graph: Graph) -> list[str]:
+    """Return an id for each node number: its name, with ``#2``, ``#3`` … in the order of the graph."""
+    ids = [""] * len(graph)
+    counts: dict[str, int] = {}
+    taken: set[str] = set()
+    for i in graph.order:
+        ids[i] = _fresh(graph.label(i), counts, taken)
+    return ids
+
+
+def _fresh(name: str, counts: dict[str, int], taken: set[str]) -> str:
+    while True:
+        count = counts[name] = counts.get(name, 0) + 1
+        made = name if count == 1 else f"{name}#{count}"
+        if made not in taken:
+            taken.add(made)
+            return made
+
+
+def input_ids(graph: Graph) -> dict[Input, str]:
+    """Return an id for each Param and Env of the graph."""
+    taken = set(graph.ids)
+    counts: dict[str, int] = {}
+    return {i: _fresh(i.name, counts, taken) for i in (*graph.params, *graph.envs)}
+
+
+def make_nodes(graph: Graph) -> tuple[Node, ...]:
+    """Return the nodes in order, then the Params and Envs."""
+    ids = graph.ids
+    nodes = [_make_node(graph, i, ids[i]) for i in graph.order]
+    for item, name in input_ids(graph).items():
+        note = "required" if item.required else item.preview(item.default)
+        nodes.append(Node(name, item.name, "param" if item.word == "Param" else "env", note=note))
+    return tuple(nodes)
+
+
+def _make_node(graph: Graph, i: int, node_id: str) -> Node:
+    if graph.kinds[i] == ROUTE:
+        return Node(node_id, graph.label(i), "route")
+    call = graph.calls[i]
+    task = call._task  # noqa: SLF001
+    notes: list[str] = []
+    options = call._options  # noqa: SLF001
+    amounts: dict[str, float] = {}
+    if options is not None:
+        if options.retry is not None and options.retry.max_attempts > 1:
+            notes.append(f"≤ {options.retry.max_attempts} tries")
+        if options.timeout is not None:
+            notes.append(f"≤ {options.timeout:g} s")
+        for name, amount in (options.constraints or {}).items():
+            if isinstance(amount, (int, float)):
+                amounts[name] = float(amount)
+            notes.append(f"{name} {amount:g}" if isinstance(amount, (int, float)) else f"{name} …")
+    notes += graph.resources.get(i, ())
+    kind = "map" if graph.kinds[i] == MAP else "task"
+    return Node(node_id, graph.label(i), kind, task.key, task.mode, " · ".join(notes), amounts)  # type: ignore[arg-type]
+
+
+def make_edges(graph: Graph) -> tuple[Edge, ...]:
+    """Return every arrow once, in the order of the targets."""
+    edges: dict[Edge, None] = {}
+    inputs = input_ids(graph)
+    for i in graph.order:
+        for slot, kind, label in _slots(graph, i):
+            for inner in slots_in(slot):
+                if type(inner) is Ref:
+                    path = "".join(f"[{k!r}]" for k in inner.path if not isinstance(k, Ref)) if kind == "data" else ""
+                    edges[Edge(graph.ids[inner.index], graph.ids[i], kind, label or path)] = None
+                elif type(inner) is InputRef:
+                    edges[Edge(inputs[inner.input], graph.ids[i], kind, label)] = None
+    return tuple(edges)
+
+
+def _slots(graph: Graph, i: int) -> Iterator[tuple[object, EdgeKind, str]]:
+    """Yield each slot of node `i` with the kind and label of its arrows."""
+    if graph.shapes[i] == REFS:
+        for j in graph.args[i]:
+            yield Ref(j), "data", ""
+    else:
+        for slot in (*graph.args[i], *graph.kwargs.get(i, {}).values()):
+            yield slot, "data", ""
+    if i in graph.gates:
+        yield graph.gates[i], "condition", ""
+    for name, slot in graph.amounts.get(i, {}).items():
+        if refs_in(slot):
+            yield slot, "constraint", name
+    for j in graph.orders.get(i, ()):
+        yield Ref(j), "order", ""
+    if i in graph.fallbacks:
+        yield graph.fallbacks[i], "route", "otherwise"
+    if i in graph.routes:
+        route = graph.routes[i]
+        yield route.selector, "selector", ""
+        for key, slot in route.branches.items():
+            yield slot, "route", str(key)
+        if route.default is not UNSET:
+            yield route.default, "route", "otherwise"

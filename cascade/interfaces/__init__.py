@@ -1,0 +1,1 @@
+"""The agreements between the parts: protocols, events, exceptions."""

@@ -1,0 +1,312 @@
+"""Facts about a run, in the past tense: what every subscriber, log, view and connector is told.
+
+In: what the engine saw. Out: immutable events with one total order per run (`seq`). Invariant: the events of a run,
+in order, are enough to rebuild its final state; values and secrets are never in them, only short previews.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = [
+    "Event",
+    "EventsDropped",
+    "ItemsCompleted",
+    "LifecycleEvent",
+    "LimitRemoved",
+    "LimitSet",
+    "MapExpanded",
+    "NodeAbandoned",
+    "NodeCancelled",
+    "NodeCompleted",
+    "NodeEvent",
+    "NodeFailed",
+    "NodeRetrying",
+    "NodeSkipped",
+    "NodeStarted",
+    "NodeWaiting",
+    "OutputWritten",
+    "ResourceAcquired",
+    "ResourceEvent",
+    "ResourceReleased",
+    "ResourceSetUp",
+    "ResourceTornDown",
+    "RouteChosen",
+    "RunCancelRequested",
+    "RunFinished",
+    "RunPaused",
+    "RunResumed",
+    "RunStarted",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The base of all events; subscribe to it to hear everything.
+
+    Args:
+        run_id: the run it belongs to.
+        seq: position in the run's total order, from 0 without gaps.
+        at: wall clock, seconds since the epoch.
+        elapsed: seconds since the run's start, monotonic.
+    """
+
+    run_id: str
+    seq: int
+    at: float
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleEvent(Event):
+    """The base of events about the whole run; never dropped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(LifecycleEvent):
+    """A run began: how many nodes it has, which values its Params took (as previews), which capacities hold."""
+
+    name: str
+    nodes: int
+    params: Mapping[str, str] = field(default_factory=dict)
+    capacities: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(LifecycleEvent):
+    """A run ended with `status` ``completed``, ``failed`` or ``cancelled``.
+
+    Args:
+        duration: seconds.
+        error_type, error: of what failed it, empty otherwise.
+        summary: a short text about the result, empty otherwise.
+        abandoned: labels of attempts whose threads could not be stopped and still run.
+    """
+
+    status: str
+    duration: float
+    error_type: str = ""
+    error: str = ""
+    summary: str = ""
+    abandoned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused(LifecycleEvent):
+    """No new attempt starts until the run is resumed; what runs goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed(LifecycleEvent):
+    """Attempts start again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCancelRequested(LifecycleEvent):
+    """Someone asked the run to stop."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSet(LifecycleEvent):
+    """A limit came into force, or replaced the one with the same id."""
+
+    limit_id: str
+    scope: str
+    kind: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitRemoved(LifecycleEvent):
+    """A limit went out of force."""
+
+    limit_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsDropped(LifecycleEvent):
+    """A subscriber was too slow: `count` events that are not lifecycle events were left out before this one."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeEvent(Event):
+    """The base of events about one node, or one item of a map (`index`)."""
+
+    node: str
+    name: str
+    index: int | None = None
+
+    @property
+    def label(self) -> str:
+        """``name`` or ``name[3]``, as people read it."""
+        return self.name if self.index is None else f"{self.name}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStarted(NodeEvent):
+    """An attempt began. `worker` says where: ``inline``, ``loop``, ``thread-3``, ``process``."""
+
+    attempt: int = 1
+    worker: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCompleted(NodeEvent):
+    """The node (or item) has its value. `duration` is the last attempt's, in seconds; `summary` tells of the value."""
+
+    attempt: int = 1
+    duration: float = 0.0
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsCompleted(NodeEvent):
+    """Items ``first`` to ``first + count - 1`` of a map have their values; `duration` is for all of them, in seconds.
+
+    Short items are reported in groups; an item that takes a while has events of its own (`NodeStarted`,
+    `NodeCompleted` with its `index`).
+    """
+
+    first: int
+    count: int
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFailed(NodeEvent):
+    """The node (or item) failed for good.
+
+    Args:
+        frames: the user's own frames, innermost last: ``(file, line, function, source line)``.
+        inputs: short previews of the arguments by name.
+    """
+
+    attempt: int = 1
+    duration: float = 0.0
+    error_type: str = ""
+    error: str = ""
+    frames: tuple[tuple[str, int, str, str], ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRetrying(NodeEvent):
+    """Attempt number `attempt` of `max_attempts` failed; the next one starts after `delay` seconds."""
+
+    attempt: int
+    max_attempts: int
+    delay: float
+    error_type: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeWaiting(NodeEvent):
+    """The node (or item) could start but for `resource`; `holders` have it now."""
+
+    resource: str
+    reason: str
+    holders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSkipped(NodeEvent):
+    """The node will not run in this run, for `reason`; `because` is the node that caused it, if any."""
+
+    reason: str
+    because: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeCancelled(NodeEvent):
+    """The node was stopped, or will not start, since the run was cancelled or another node failed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeAbandoned(NodeEvent):
+    """The attempt was told to stop but its thread goes on; it keeps its capacity and resources until it ends."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapExpanded(NodeEvent):
+    """A map knows its items. `total` is None while a lazy iterable has not ended."""
+
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteChosen(NodeEvent):
+    """A Router took the route `key`."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceEvent(Event):
+    """The base of events about capacities and resource instances."""
+
+    resource: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSetUp(ResourceEvent):
+    """A resource instance is ready; setting it up took `duration` seconds."""
+
+    duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceTornDown(ResourceEvent):
+    """A resource instance is closed; `error` tells what went wrong while closing it, empty if nothing."""
+
+    duration: float
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceAcquired(ResourceEvent):
+    """A node took `amount` of a capacity (`kind` ``capacity``) or began to use an instance (``resource``).
+
+    Args:
+        usage: in use after this event. capacity: the total, 0 for resource instances (no bound).
+    """
+
+    kind: str
+    node: str
+    name: str
+    index: int | None
+    amount: float
+    usage: float
+    capacity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceReleased(ResourceEvent):
+    """The opposite of `ResourceAcquired`, with the same fields."""
+
+    kind: str
+    node: str
+    name: str
+    index: int | None
+    amount: float
+    usage: float
+    capacity: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputWritten(NodeEvent):
+    """A node wrote `text` to `stream`: ``stdout``, ``stderr``, ``log`` or ``warning``."""
+
+    stream: str
+    text: str
+    level: str = ""

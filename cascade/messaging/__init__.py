@@ -1,0 +1,1 @@
+"""What is said: message id and fields → words → console or JSON."""

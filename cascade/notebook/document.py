@@ -1,0 +1,244 @@
+"""A record → the run document, whole or in frames.
+
+In: a `RunRecord`. Out: JSON with plain text only: the document (`application/vnd.cascade.run+json`), and frames that
+turn one state of it into the next. Invariant: a document weighs at most 200 KB and a frame at most 20 KB, whatever runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cascade.notebook.folding import Drawing, weight
+from cascade.notebook.plain import plain
+from cascade.notebook.remaining import estimate
+from cascade.notebook.units import box_entry
+from cascade.spec.conversion import describe_type
+
+if TYPE_CHECKING:
+    from cascade.notebook.record import GraphLike, RunRecord
+
+MIME = "application/vnd.cascade.run+json"
+DOCUMENT_LIMIT = 200_000
+FRAME_LIMIT = 20_000
+_SHARE = {"nodes": 8_000, "bars": 6_000, "log": 3_500}
+_BAR_BYTES, _ENTRY_BYTES, _KEPT_FREE = 180, 110, 50_000
+_FEWEST_BARS = 60
+_MOST_PARAMS = 60
+
+
+@dataclass(slots=True)
+class FrameState:
+    """How much of a record has gone out in frames: their number, and the length of what is only ever appended."""
+
+    seq: int = 0
+    rows: int = 0
+    bars: int = 0
+    lost: int = 0
+
+
+def bar_limit(drawing: Drawing, boxes: int, most: int) -> int:
+    """Return how many bars a document has room for beside its picture."""
+    room = DOCUMENT_LIMIT - _KEPT_FREE - drawing.bytes - boxes * _ENTRY_BYTES
+    return max(_FEWEST_BARS, min(most, room // _BAR_BYTES))
+
+
+def describe_inputs(graph: GraphLike) -> dict[str, tuple[str, str, str]]:
+    """Return type, description and default of each Param and Env by name."""
+    found = {}
+    for item in (*getattr(graph, "params", ()), *getattr(graph, "envs", ())):
+        default = "" if item.required else item.preview(item.default)
+        found[item.name] = (plain(describe_type(item.type), 40), plain(item.description, 160), plain(default, 120))
+    return found
+
+
+def whole(record: RunRecord, elapsed: float | None = None) -> dict[str, Any]:
+    """Return the whole document."""
+    made = _assemble(record, elapsed)
+    made["lanes"] = {
+        "rows": record.lanes.used_rows() if record.finished else record.lanes.sorted_rows(record.lanes.rows),
+        "bars": [bar.to_dict() for bar in record.lanes.bars.items],
+    }
+    made["log"] = [line.to_dict() for line in record.log.lines()]
+    _fit(made)
+    made["dropped"]["log"] = record.log.count - len(made["log"])
+    return made
+
+
+def snapshot(record: RunRecord, elapsed: float | None = None) -> dict[str, Any]:
+    """Return the document such that the next frame fits on it: without rows, bars and lines that no frame had yet."""
+    frames = record.frames
+    made = _assemble(record, elapsed)
+    made["lanes"] = {
+        "rows": record.lanes.sorted_rows(record.lanes.rows[: frames.rows]),
+        "bars": [bar.to_dict() for bar in record.lanes.bars.items[: frames.bars]],
+    }
+    made["log"] = [line.to_dict() for line in record.log.lines(framed=True)]
+    _fit(made, bars=False)
+    made["dropped"]["log"] = record.log.framed - len(made["log"])
+    return {"seq": frames.seq, **made}
+
+
+def _assemble(record: RunRecord, elapsed: float | None) -> dict[str, Any]:
+    return {
+        "v": 1,
+        "run": _run(record, elapsed),
+        "picture": record.drawing.picture,
+        "nodes": {box.id: box_entry(box) for box in record.boxes.values() if box.id in record.drawing.names},
+        "capacities": _capacities(record),
+        "dropped": {"log": 0, "bars": record.lanes.dropped},
+        "params": _params(record),
+        "result": record.result,
+        "failure": record.failure,
+    }
+
+
+def catch_up(record: RunRecord) -> None:
+    """Count everything as sent: a viewer is about to get its first snapshot."""
+    record.frames.rows = len(record.lanes.rows)
+    record.frames.bars = len(record.lanes.bars.items)
+    record.changed.clear()
+    record.lanes.bars.changed.clear()
+    record.log.take()
+    record.dirty.clear()
+
+
+def take_frame(record: RunRecord, elapsed: float | None = None) -> dict[str, Any] | None:
+    """Return the next frame, None if nothing changed. What does not fit stays for the one after."""
+    frames, lanes = record.frames, record.lanes
+    frame: dict[str, Any] = {}
+    nodes = _take_nodes(record)
+    if nodes:
+        frame["nodes"] = nodes
+    if len(lanes.rows) > frames.rows:
+        frame["rows"] = lanes.sorted_rows(lanes.rows[frames.rows :])
+        frames.rows = len(lanes.rows)
+    bars = _take_bars(record)
+    if bars:
+        frame["bars"] = bars
+    log = _take_log(record)
+    if log:
+        frame["log"] = log
+    if frame or record.dirty:
+        frame["run"] = _run(record, elapsed)
+        frame["dropped"] = {"log": frames.lost, "bars": lanes.dropped}
+    _take_rest(record, frame)
+    if not frame:
+        return None
+    frames.seq += 1
+    return {"seq": frames.seq, **frame}
+
+
+def _take_nodes(record: RunRecord) -> dict[str, Any]:
+    taken: dict[str, Any] = {}
+    room = _SHARE["nodes"]
+    for box in list(record.changed):
+        if box in record.drawing.names:
+            entry = box_entry(record.boxes[box])
+            room -= weight(entry) + len(box) + 4
+            if room < 0:
+                return taken
+            taken[box] = entry
+        del record.changed[box]
+    return taken
+
+
+def _take_bars(record: RunRecord) -> list[list[Any]]:
+    taken: list[list[Any]] = []
+    room = _SHARE["bars"]
+    bars = record.lanes.bars
+    for place in list(bars.changed):
+        told = bars.items[place].to_dict()
+        room -= weight(told) + 8
+        if room < 0:
+            break
+        taken.append([place, told])
+        del bars.changed[place]
+        record.frames.bars = max(record.frames.bars, place + 1)
+    return taken
+
+
+def _take_log(record: RunRecord) -> list[dict[str, Any]]:
+    before = record.log.framed
+    lines = record.log.take()
+    taken: list[dict[str, Any]] = []
+    room = _SHARE["log"]
+    for line in reversed(lines):
+        told = line.to_dict()
+        room -= weight(told) + 1
+        if room < 0:
+            break
+        taken.append(told)
+    record.frames.lost += record.log.count - before - len(taken)
+    taken.reverse()
+    return taken
+
+
+def _take_rest(record: RunRecord, frame: dict[str, Any]) -> None:
+    dirty = record.dirty
+    if "capacities" in dirty:
+        frame["capacities"] = _capacities(record)
+    if "params" in dirty:
+        frame["params"] = _params(record)
+    if "result" in dirty:
+        frame["result"] = record.result
+    if "failure" in dirty:
+        frame["failure"] = record.failure
+    dirty.clear()
+
+
+# -- parts ------------------------------------------------------------------------------------------------------------
+
+
+def _run(record: RunRecord, elapsed: float | None) -> dict[str, Any]:
+    now = record.elapsed if elapsed is None or record.finished else max(elapsed, record.elapsed)
+    return {
+        "id": plain(record.run_id, 60),
+        "name": plain(record.name, 80),
+        "state": record.state,
+        "started": round(record.started, 3),
+        "elapsed": round(now, 3),
+        "live": not record.finished,
+        "message": plain(record.message, 240),
+        "eta": estimate(record, now),
+        "counts": dict(record.counts),
+    }
+
+
+def _capacities(record: RunRecord) -> list[dict[str, Any]]:
+    return [
+        {**capacity, "used": _tidy(capacity["used"]), "total": _tidy(capacity["total"])}
+        for capacity in list(record.capacities.values())[:_MOST_PARAMS]
+    ]
+
+
+def _tidy(amount: float) -> float:
+    return int(amount) if amount == int(amount) else round(amount, 4)
+
+
+def _params(record: RunRecord) -> list[dict[str, Any]]:
+    names = list(dict.fromkeys([*record.inputs, *record.params]))
+    told = []
+    for name in names[:_MOST_PARAMS]:
+        kind, description, default = record.inputs.get(name, ("", "", ""))
+        value = record.params.get(name, default)
+        told.append({"name": plain(name, 60), "value": value, "type": kind, "description": description})
+    return told
+
+
+def _fit(made: dict[str, Any], *, bars: bool = True) -> None:
+    """Drop the oldest lines, and bars if `bars`, until the document weighs no more than it may."""
+    while weight(made) > DOCUMENT_LIMIT:
+        lanes = made["lanes"]
+        if bars and len(lanes["bars"]) > max(_FEWEST_BARS, len(made["log"])):
+            kept = _newer_half(lanes["bars"])
+            made["dropped"]["bars"] += len(lanes["bars"]) - len(kept)
+            lanes["bars"] = kept
+        elif made["log"]:
+            made["log"] = _newer_half(made["log"])
+        else:
+            break
+
+
+def _newer_half(items: list[Any]) -> list[Any]:
+    return items[(len(items) + 1) // 2 :]

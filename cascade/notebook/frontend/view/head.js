@@ -1,0 +1,128 @@
+/** Run → the head: what runs, how far it is, what it holds, and the buttons that steer it. */
+
+import { amount, duration, roughly } from "./format.js";
+import { icon, wordFor } from "./icons.js";
+import { html, fill, set, setText, toggle } from "./dom.js";
+
+/** @import {Context, Panel, Changes} from "./types.js" */
+
+/** The order in which counts are told and the bar is filled. */
+const TOLD = ["done", "stored", "running", "waiting", "retry", "queued", "failed", "skipped", "cancelled"];
+const FILLED = ["stored", "done", "failed", "skipped", "cancelled", "retry", "running"];
+
+/** @param {Context} context @returns {Panel} */
+export function createHead(context) {
+  const { model, live } = context;
+  const picture = html("span", "head-icon");
+  const name = html("span", "name");
+  const status = html("span", "status");
+  const buttons = createButtons(context);
+  const title = html("div", "head", {}, picture, html("div", "titles", {}, name, status), buttons?.element);
+  const bar = html("div", "progress", { role: "progressbar", "aria-label": "progress", "aria-valuemin": 0 });
+  const counts = html("div", "counts");
+  const element = html("header", "top", {}, title, bar, counts);
+  const segments = new Map(FILLED.map((state) => [state, html("i", `fill-${state}`)]));
+  bar.append(...segments.values());
+  let shownState = "";
+
+  const drawStatus = () => setText(status, statusText(context));
+  const draw = (/** @type {Changes} */ changes) => {
+    if (!(changes.all || changes.run || changes.capacities)) return;
+    const { run } = model.document;
+    if (shownState !== run.state) {
+      shownState = run.state;
+      fill(picture, icon(run.state, 18));
+    }
+    setText(name, run.name);
+    set(name, { title: run.id ? `${run.name} · ${run.id}` : run.name });
+    toggle(element, "is-going", live && run.state === "running");
+    drawStatus();
+    drawBar(context, bar, segments);
+    fill(counts, html("div", "tallies", {}, ...countWords(run.counts)), html("div", "tallies", {}, ...capacityWords(model.document.capacities)));
+    buttons?.draw();
+  };
+  return { element, draw, tick: drawStatus };
+}
+
+/** `running · 3.2 s · about 2 s left` @param {Context} context */
+function statusText({ model, live }) {
+  const { run } = model.document;
+  const words = [live || model.ended ? stateWord(run.state) : `${stateWord(run.state)} when this was saved`];
+  const elapsed = model.elapsed(live);
+  if (run.state !== "pending") words.push(duration(elapsed));
+  const left = (run.eta ?? 0) - (elapsed - run.elapsed);
+  if (live && run.eta !== null && run.state === "running" && left > 0) words.push(roughly(left));
+  if (run.message) words.push(run.message);
+  return words.join(" · ");
+}
+
+/** @param {string} state */
+function stateWord(state) {
+  return state === "completed" ? "done" : wordFor(state);
+}
+
+/**
+ * @param {Context} context
+ * @param {HTMLElement} bar
+ * @param {Map<string, HTMLElement>} segments
+ */
+function drawBar({ model }, bar, segments) {
+  const { finished, total } = model.progress;
+  const { counts } = model.document.run;
+  for (const [state, segment] of segments) {
+    const share = total ? (100 * (Number(counts[state]) || 0)) / total : 0;
+    segment.style.width = `${share}%`;
+  }
+  set(bar, { "aria-valuemax": total, "aria-valuenow": finished, "aria-valuetext": `${finished} of ${total} over` });
+}
+
+/** @param {Record<string, number>} counts */
+function countWords(counts) {
+  const told = TOLD.filter((state) => counts[state] > 0);
+  return (told.length ? told : ["pending"]).filter((state) => counts[state] > 0).map((state) =>
+    html("span", "count", {}, icon(state, 11), html("b", "", {}, counts[state].toLocaleString("en")), ` ${wordFor(state)}`),
+  );
+}
+
+/** @param {import("./types.js").Capacity[]} capacities */
+function capacityWords(capacities) {
+  return capacities.map(({ name, used, total, kind }) =>
+    html("span", "count", { title: `${kind || "capacity"} ${name}: ${amount(used)} of ${amount(total)} in use` },
+      html("span", "", {}, name), " ", html("b", "", {}, amount(used)), `/${amount(total)}`),
+  );
+}
+
+/** Pause or Resume, and Cancel; a click shows at once and the run's own word replaces it. @param {Context} context */
+function createButtons({ model, live, send }) {
+  if (!live) return null;
+  /** @type {string} */
+  let asked = "";
+  /** @type {ReturnType<typeof setTimeout>|undefined} */
+  let patience;
+  const pause = html("button", "button", { type: "button", onclick: () => ask(model.state === "paused" ? "resume" : "pause") });
+  const cancel = html("button", "button", { type: "button", onclick: () => ask("cancel") }, "Cancel");
+  const element = html("span", "buttons", {}, pause, cancel);
+  const draw = () => {
+    const { state } = model;
+    if (asked === "pause" && state !== "running" && state !== "pending") asked = "";
+    if (asked === "resume" && state !== "paused") asked = "";
+    if (asked === "cancel" && state === "cancelling") asked = "";
+    const cancelling = asked === "cancel" || state === "cancelling";
+    element.hidden = model.ended;
+    setText(pause, asked === "pause" ? "Pausing…" : asked === "resume" ? "Resuming…" : state === "paused" ? "Resume" : "Pause");
+    setText(cancel, cancelling ? "Cancelling…" : "Cancel");
+    set(pause, { disabled: asked !== "" || cancelling });
+    set(cancel, { disabled: cancelling });
+  };
+  const ask = (/** @type {string} */ command) => {
+    asked = command;
+    clearTimeout(patience);
+    patience = setTimeout(() => {
+      asked = "";
+      draw();
+    }, 5000);
+    send(command);
+    draw();
+  };
+  return { element, draw };
+}

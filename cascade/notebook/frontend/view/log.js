@@ -1,0 +1,140 @@
+/**
+ * Log lines → what was said, by the run and by each node, filtered. Keeps the last lines in the page only, and follows
+ * the end unless someone scrolled away from it.
+ */
+
+import { clock, plural } from "./format.js";
+import { html, fill, setText } from "./dom.js";
+import { stateFor, icon } from "./icons.js";
+
+/** @import {Context, Panel, LogLine} from "./types.js" */
+
+const SHOWN = 500;
+const STREAMS = /** @type {const} */ ([
+  ["", "all lines"], ["event", "events"], ["output", "output"], ["stdout", "stdout"], ["stderr", "stderr"], ["log", "logging"], ["warning", "warnings"],
+]);
+const LEVELS = /** @type {const} */ ([["", "all levels"], ["info", "info and above"], ["warning", "warnings and errors"], ["error", "errors only"]]);
+const WEIGHT = /** @type {Record<string, number>} */ ({ debug: 0, info: 1, warning: 2, error: 3 });
+
+/** @param {Context} context @returns {Panel} */
+export function createLog(context) {
+  const { selection, memory } = context;
+  const filter = /** @type {{stream: string, level: string}} */ (memory.log ??= { stream: "", level: "" });
+  const chip = html("span", "chip-place");
+  const tally = html("span", "tally");
+  const left = html("div", "more");
+  const lines = html("div", "lines");
+  const scroller = html("div", "scroll log-scroll", { role: "log", "aria-live": "off", "aria-label": "log", tabindex: 0 }, left, lines);
+  const redraw = () => drawAll(context, filter, { chip, tally, left, lines, scroller });
+  const bar = html("div", "log-bar", {}, chip, tally, html("span", "gap"),
+    choice("which lines", STREAMS, filter.stream, (value) => { filter.stream = value; redraw(); }),
+    choice("which levels", LEVELS, filter.level, (value) => { filter.level = value; redraw(); }));
+  selection.listen((reason) => reason === "node" && redraw());
+  return {
+    element: html("section", "panel log", {}, bar, scroller),
+    draw(changes) {
+      if (changes.all || changes.log >= SHOWN) redraw();
+      else if (changes.log > 0) add(context, filter, { tally, left, lines, scroller }, changes.log);
+    },
+    shown: () => { scroller.scrollTop = scroller.scrollHeight; },
+  };
+}
+
+/**
+ * @param {string} label
+ * @param {readonly (readonly [string, string])[]} options
+ * @param {string} now
+ * @param {(value: string) => void} onChoice
+ */
+function choice(label, options, now, onChoice) {
+  const select = html("select", "choice", { "aria-label": label });
+  for (const [value, text] of options) select.append(html("option", "", { value, selected: value === now }, text));
+  select.addEventListener("change", () => onChoice(select.value));
+  return html("span", "choosing", {}, select);
+}
+
+/** @param {Context} context @param {{stream: string, level: string}} filter @returns {(line: LogLine) => boolean} */
+function passes({ selection, model }, filter) {
+  const node = selection.node !== null && model.boxes.has(selection.node) ? selection.node : null;
+  const least = filter.level ? WEIGHT[filter.level] : -1;
+  return (line) => {
+    if (node !== null && line.node !== node) return false;
+    if (filter.stream === "output" ? line.stream !== "stdout" && line.stream !== "stderr" : filter.stream && line.stream !== filter.stream) return false;
+    return (WEIGHT[line.level] ?? 1) >= least;
+  };
+}
+
+/**
+ * @param {Context} context
+ * @param {{stream: string, level: string}} filter
+ * @param {{chip: Element, tally: Element, left: HTMLElement, lines: Element, scroller: Element}} parts
+ */
+function drawAll(context, filter, { chip, tally, left, lines, scroller }) {
+  const { model, selection } = context;
+  const place = isAtEnd(scroller) ? null : scroller.scrollTop;
+  const box = selection.node === null ? undefined : model.boxes.get(selection.node);
+  fill(chip, box && html("span", "chip", {}, `only ${box.name}`,
+    html("button", "chip-close", { type: "button", "aria-label": `show the lines of all nodes`, onclick: () => selection.select(null) }, "×")));
+  const passing = model.document.log.filter(passes(context, filter));
+  fill(lines, ...passing.slice(-SHOWN).map(row));
+  if (passing.length === 0) lines.append(html("div", "empty", {}, emptyWords(context, model.document.log.length > 0)));
+  tellCount(context, tally, passing.length);
+  tellLeft(context, left, Math.max(0, passing.length - SHOWN));
+  scroller.scrollTop = place ?? scroller.scrollHeight;
+}
+
+/** @param {Element} scroller */
+function isAtEnd(scroller) {
+  return scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 24;
+}
+
+/** @param {Context} context @param {boolean} filtered */
+function emptyWords({ model }, filtered) {
+  if (filtered) return "No line passes the filter.";
+  return model.ended ? "Nothing was said." : "Nothing said yet.";
+}
+
+/**
+ * @param {Context} context
+ * @param {{stream: string, level: string}} filter
+ * @param {{tally: Element, left: HTMLElement, lines: Element, scroller: Element}} parts
+ * @param {number} count of lines that came
+ */
+function add(context, filter, { tally, left, lines, scroller }, count) {
+  const atEnd = isAtEnd(scroller);
+  const fresh = context.model.document.log.slice(-count).filter(passes(context, filter));
+  if (fresh.length && lines.firstElementChild?.matches(".cascade-empty")) lines.replaceChildren();
+  lines.append(...fresh.map(row));
+  tellCount(context, tally, Number(tally.getAttribute("data-count") ?? 0) + fresh.length);
+  let gone = 0;
+  for (; lines.childElementCount > SHOWN; gone += 1) lines.firstElementChild?.remove();
+  if (gone) tellLeft(context, left, Number(left.dataset.here ?? 0) + gone);
+  if (atEnd) scroller.scrollTop = scroller.scrollHeight;
+}
+
+/** @param {Context} context @param {Element} tally @param {number} passing lines that pass the filter */
+function tellCount({ model }, tally, passing) {
+  const all = model.document.log.length + model.forgotten + model.document.dropped.log;
+  tally.setAttribute("data-count", String(passing));
+  setText(tally, passing < model.document.log.length ? `${passing.toLocaleString("en")} of ${plural(all, "line")}` : plural(all, "line"));
+}
+
+/** @param {Context} context @param {HTMLElement} left @param {number} here lines in the document but not in the page */
+function tellLeft({ model }, left, here) {
+  left.dataset.here = String(here);
+  const count = here + model.document.dropped.log + model.forgotten;
+  left.hidden = count === 0;
+  setText(left, count ? `${plural(count, "earlier line")} left out` : "");
+}
+
+/** @param {LogLine} line */
+function row(line) {
+  const own = line.stream === "stdout" || line.stream === "stderr";
+  const mark = own ? "" : stateFor(line.s) ? line.s : stateFor(line.level) ? line.level : "";
+  const tag = line.stream === "stderr" || line.stream === "warning" || line.stream === "log" ? line.stream : "";
+  return html("div", `line${own ? " own" : ""}${line.level === "error" ? " is-error" : ""}`, {},
+    html("span", "time", {}, clock(line.t)),
+    mark ? icon(mark, 12) : html("span", "no-icon", {}, own ? "›" : ""),
+    html("span", "who", { title: line.label }, line.label),
+    html("span", "said", {}, tag && html("span", "tag", {}, tag), line.text));
+}

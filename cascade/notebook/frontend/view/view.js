@@ -1,0 +1,114 @@
+/**
+ * Document → the run on the page. Puts the panels together, draws what changed at most once a screen frame, and lets
+ * the clock tick while the run goes on. Invariant: it can be thrown away and made again from the model at any time.
+ */
+
+import { addStyles, followTheme } from "./theme.js";
+import { html, uniqueId } from "./dom.js";
+import { RunModel, noChanges } from "./model.js";
+import { Selection } from "./selection.js";
+import { Ticker } from "./ticker.js";
+import { createAnnouncer } from "./announcer.js";
+import { createFailure } from "./failure.js";
+import { createHead } from "./head.js";
+import { createPanels } from "./panels.js";
+import { createResult } from "./result.js";
+
+/** @import {RunDocument, DeltaFrame, Context, Panel} from "./types.js" */
+
+/**
+ * @typedef {object} Options
+ * @property {(message: {type: string, command?: string}) => void} [send] speaks to the kernel; without it no buttons
+ * @property {boolean} [live] whether a kernel stands behind the view
+ * @property {Record<string, unknown>} [memory] kept by the caller, so that a view made again looks the same
+ */
+
+/**
+ * @typedef {object} View
+ * @property {(frame: DeltaFrame) => "next"|"old"|"gap"} apply a gap is not drawn: ask for a whole document
+ * @property {(document: RunDocument) => void} replace
+ * @property {() => void} destroy
+ */
+
+/**
+ * @param {HTMLElement} root empty; the view fills it
+ * @param {RunDocument} document
+ * @param {Options} [options]
+ * @returns {View}
+ */
+export function createView(root, document, { send = () => {}, live = false, memory = {} } = {}) {
+  const model = new RunModel(document);
+  const element = html("div", live && !model.ended ? "view is-live" : "view", { role: "region" });
+  /** @type {Context} */
+  const context = {
+    uid: uniqueId(), model, selection: new Selection(), live, memory, root: element,
+    send: (command) => send({ type: "command", command }),
+  };
+  root.replaceChildren(element);
+  addStyles(element);
+  element.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.defaultPrevented || context.selection.node === null) return;
+    context.selection.select(null);
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  /** @type {Panel[]} */
+  const parts = [createHead(context), createFailure(context), createPanels(context), createResult(context)];
+  if (live) parts.push(createAnnouncer(context));
+  element.append(...parts.map((part) => part.element));
+  return run(context, element, parts);
+}
+
+/**
+ * @param {Context} context
+ * @param {HTMLElement} element
+ * @param {Panel[]} parts
+ * @returns {View}
+ */
+function run(context, element, parts) {
+  const { model, live } = context;
+  let changes = { ...noChanges(), all: true };
+  let asked = 0;
+  const isVisible = () => element.isConnected && !globalThis.document.hidden;
+  const tick = () => parts.forEach((part) => part.tick?.());
+  const ticker = new Ticker(tick, () => model.elapsed(live), isVisible);
+  const draw = () => {
+    asked = 0;
+    const now = changes;
+    changes = noChanges();
+    element.setAttribute("aria-label", `Run of ${model.document.run.name}`);
+    for (const part of parts) part.draw(now);
+    ticker.run(live && !model.ended && model.state !== "pending");
+  };
+  const ask = () => {
+    asked ||= requestAnimationFrame(draw);
+  };
+  const redrawAll = () => {
+    changes.all = true;
+    ask();
+  };
+  const stopTheme = followTheme(element, redrawAll);
+  draw();
+  return {
+    apply(frame) {
+      const place = model.place(frame);
+      if (place === "next") {
+        model.apply(frame, changes);
+        ask();
+      }
+      return place;
+    },
+    replace(document) {
+      if (model.isOlder(document)) return;
+      model.replace(document);
+      redrawAll();
+    },
+    destroy() {
+      cancelAnimationFrame(asked);
+      ticker.run(false);
+      stopTheme();
+      for (const part of parts) part.destroy?.();
+      element.remove();
+    },
+  };
+}

@@ -1,0 +1,222 @@
+"""Events → log lines, bounded.
+
+In: the events of one run. Out: lines as JSON. Invariant: news (failures, retries, waits, the run itself) are not pushed
+out by chatter (items that are done, printed output): each has a ring of its own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cascade.interfaces.events import (
+    Event,
+    EventsDropped,
+    ItemsCompleted,
+    LimitRemoved,
+    LimitSet,
+    MapExpanded,
+    NodeAbandoned,
+    NodeCancelled,
+    NodeCompleted,
+    NodeEvent,
+    NodeFailed,
+    NodeRetrying,
+    NodeSkipped,
+    NodeWaiting,
+    OutputWritten,
+    ResourceSetUp,
+    ResourceTornDown,
+    RouteChosen,
+    RunCancelRequested,
+    RunFinished,
+    RunPaused,
+    RunResumed,
+)
+from cascade.notebook.plain import duration, listed, plain, plural
+from cascade.notebook.units import retry_reason, waiting_reason
+
+NEWS_LIMIT = 150
+CHATTER_LIMIT = 150
+LINE_LIMIT = 300
+LABEL_LIMIT = 60
+LINES_OF_ONE_WRITE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the log; `number` counts all lines of the run. Cleaned when it is shown, not when it is made."""
+
+    number: int
+    t: float
+    icon: str
+    node: str
+    label: str
+    text: str
+    stream: str
+    level: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The line as the JSON of a run document."""
+        return {
+            "t": round(self.t, 4),
+            "s": self.icon,
+            "node": self.node,
+            "label": plain(self.label, LABEL_LIMIT),
+            "text": plain(self.text, LINE_LIMIT),
+            "stream": self.stream,
+            "level": self.level,
+        }
+
+
+class LogBook:
+    """The newest lines of a run."""
+
+    def __init__(self, boxes: Mapping[str, str]) -> None:
+        """Begin empty; `boxes` gives the box of each node by id."""
+        self._boxes = boxes
+        self._news: deque[Line] = deque(maxlen=NEWS_LIMIT)
+        self._chatter: deque[Line] = deque(maxlen=CHATTER_LIMIT)
+        self._count = 0
+        self._framed = 0
+
+    @property
+    def framed(self) -> int:
+        """The number up to which lines have been taken."""
+        return self._framed
+
+    @property
+    def count(self) -> int:
+        """How many lines there have been."""
+        return self._count
+
+    def write(self, event: Event) -> None:
+        """Add what `event` has to say, if anything."""
+        if type(event) is OutputWritten:
+            self._write_output(event)
+            return
+        telling = _TELLINGS.get(type(event))
+        if telling is None:
+            return
+        icon, level, text = telling(event)
+        ring = self._chatter if _is_chatter(event) else self._news
+        node = getattr(event, "node", "")
+        label = event.label if isinstance(event, NodeEvent) else str(getattr(event, "resource", ""))
+        ring.append(Line(self._count, event.elapsed, icon, self._boxes.get(node, ""), label, text, "event", level))
+        self._count += 1
+
+    def _write_output(self, event: OutputWritten) -> None:
+        level = event.level or ("warning" if event.stream in {"stderr", "warning"} else "info")
+        box = self._boxes.get(event.node, "")
+        lines = event.text.splitlines()
+        for text in lines[-LINES_OF_ONE_WRITE:]:
+            if text.strip():
+                line = Line(self._count, event.elapsed, "", box, event.label, text, event.stream, _level(level))
+                self._chatter.append(line)
+                self._count += 1
+        self._count += max(0, len(lines) - LINES_OF_ONE_WRITE)
+
+    def lines(self, *, framed: bool = False) -> list[Line]:
+        """The lines that are kept, in order; with `framed`, only those that a frame has carried."""
+        both = sorted((*self._news, *self._chatter), key=lambda line: line.number)
+        return [line for line in both if line.number < self._framed] if framed else both
+
+    def take(self) -> list[Line]:
+        """The lines since the last call."""
+        both = sorted((*_since(self._news, self._framed), *_since(self._chatter, self._framed)), key=_number)
+        self._framed = self._count
+        return both
+
+
+def _number(line: Line) -> int:
+    return line.number
+
+
+def _since(ring: deque[Line], number: int) -> Iterable[Line]:
+    for line in reversed(ring):
+        if line.number < number:
+            return
+        yield line
+
+
+def _level(level: str) -> str:
+    known = {"debug": "debug", "info": "info", "warning": "warning", "warn": "warning", "error": "error", "critical": "error"}
+    return known.get(level.lower(), "info")
+
+
+def _is_chatter(event: Event) -> bool:
+    kind = type(event)
+    return kind is ItemsCompleted or (kind in {NodeCompleted, NodeWaiting} and getattr(event, "index", None) is not None)
+
+
+# -- what each event says: icon, level, text --------------------------------------------------------------------------
+
+Telling = tuple[str, str, str]
+
+
+def _completed(event: NodeCompleted) -> Telling:
+    tries = f", at try {event.attempt}" if event.attempt > 1 else ""
+    return "done", "info", f"{event.summary}{tries}" if event.summary else f"done in {duration(event.duration)}{tries}"
+
+
+def _items(event: ItemsCompleted) -> Telling:
+    return "done", "info", f"{plural(event.count, 'item')} done in {duration(event.duration)}"
+
+
+def _failed(event: NodeFailed) -> Telling:
+    error = f"{event.error_type}: {event.error}" if event.error else event.error_type
+    return "failed", "error", error
+
+
+def _retrying(event: NodeRetrying) -> Telling:
+    return "retry", "warning", f"{retry_reason(event)} (try {event.attempt} of {event.max_attempts} failed)"
+
+
+def _expanded(event: MapExpanded) -> Telling:
+    return "pending", "debug", "items as they come" if event.total is None else plural(event.total, "item")
+
+
+def _limit(event: LimitSet) -> Telling:
+    told = ", ".join(f"{key} {value}" for key, value in event.params.items())
+    return "waiting", "info", f"limit set: {event.kind} on {event.scope}{f' ({told})' if told else ''}"
+
+
+def _torn_down(event: ResourceTornDown) -> Telling:
+    if event.error:
+        return "failed", "error", f"could not be closed: {event.error}"
+    return "done", "info", f"closed in {duration(event.duration)}"
+
+
+def _finished(event: RunFinished) -> Telling:
+    took = duration(event.duration)
+    threads = f"; still running in threads that cannot be stopped: {listed(event.abandoned)}" if event.abandoned else ""
+    if event.status == "completed":
+        return "done", "info", f"the run is done in {took}{threads}"
+    if event.status == "failed":
+        return "failed", "error", f"the run failed after {took}: {event.error_type}{threads}"
+    return "cancelled", "warning", f"the run was cancelled after {took}{threads}"
+
+
+_TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
+    NodeCompleted: _completed,
+    ItemsCompleted: _items,
+    NodeFailed: _failed,
+    NodeRetrying: _retrying,
+    NodeWaiting: lambda e: ("waiting", "info", waiting_reason(e)),
+    NodeSkipped: lambda e: ("skipped", "info", e.reason),
+    NodeCancelled: lambda e: ("cancelled", "warning", e.reason),
+    NodeAbandoned: lambda e: ("running", "warning", e.reason),
+    MapExpanded: _expanded,
+    RouteChosen: lambda e: ("done", "info", f"takes the route {e.key}"),
+    ResourceSetUp: lambda e: ("done", "info", f"ready in {duration(e.duration)}"),
+    ResourceTornDown: _torn_down,
+    RunPaused: lambda _: ("waiting", "info", "the run is paused: nothing new starts"),
+    RunResumed: lambda _: ("running", "info", "the run goes on"),
+    RunCancelRequested: lambda e: ("cancelled", "warning", f"cancel: {e.reason}" if e.reason else "cancel"),
+    RunFinished: _finished,
+    LimitSet: _limit,
+    LimitRemoved: lambda e: ("running", "info", f"limit removed: {e.limit_id}"),
+    EventsDropped: lambda e: ("", "warning", f"{plural(e.count, 'event')} came too fast and are not shown"),
+}

@@ -1,0 +1,412 @@
+"""Events → the record of a run: the state of every node, what is left, what failed.
+
+In: a graph and the events of one run, in order. Out: a run document, whole or as what changed since the last frame.
+Invariant: pure: no clock, no thread, no IPython; the same events always give the same record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from cascade.graph.model import Edge, Node
+from cascade.interfaces import events as e
+from cascade.notebook import document
+from cascade.notebook.bars import BAR_LIMIT
+from cascade.notebook.failure import describe_failure
+from cascade.notebook.folding import Drawing, draw
+from cascade.notebook.lanes import LaneBook
+from cascade.notebook.log_book import LogBook
+from cascade.notebook.plain import duration, listed, plain, plural
+from cascade.notebook.readiness import Readiness
+from cascade.notebook.units import ENDED, UNITS, VALUES, Box, Unit
+
+__all__ = ["GraphLike", "RunRecord"]
+
+
+class GraphLike(Protocol):
+    """What the record reads of a graph."""
+
+    @property
+    def name(self) -> str:
+        """What people call the graph."""
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The boxes."""
+
+    @property
+    def edges(self) -> Sequence[Edge]:
+        """The arrows."""
+
+
+class RunRecord:
+    """Folds events into what the view shows.
+
+    Responsible for: states of nodes and items, counts, failure, the state of the run. Lanes, log, readiness and the
+    form of the document have modules of their own. Refuses: time and threads; who owns a record locks it.
+
+    Args:
+        graph: the graph that runs. drawing: its drawing, made here if not given.
+        usual: how long each task took in earlier runs, in seconds by name, for the estimate of what is left.
+    """
+
+    def __init__(self, graph: GraphLike, drawing: Drawing | None = None, *, usual: Mapping[str, float] | None = None) -> None:
+        """Begin with everything pending."""
+        self.run_id = ""
+        self.name = graph.name
+        self.state = "pending"
+        self.started = 0.0
+        self.elapsed = 0.0
+        self.message = ""
+        self.counts = dict.fromkeys(UNITS, 0)
+        self.params: dict[str, str] = {}
+        self.inputs = document.describe_inputs(graph)
+        self.capacities: dict[str, dict[str, Any]] = {}
+        self.result: dict[str, Any] | None = None
+        self.failure: dict[str, Any] | None = None
+        self.usual = dict(usual or {})
+        self.spent: dict[str, list[float]] = {}
+        self.changed: dict[str, None] = {}
+        self.dirty: set[str] = {"run"}
+        self.unknown = False
+        self.frames = document.FrameState()
+        self._failed: e.NodeFailed | None = None
+        self._take(graph, drawing or draw(graph.nodes, graph.edges))
+        self._dispatch = self._make_dispatch()
+
+    def _take(self, graph: GraphLike, drawing: Drawing) -> None:
+        self.drawing = drawing
+        self.boxes = {box: Box(box, name) for box, name in drawing.names.items()}
+        self.units: dict[str, Unit] = {}
+        for node in graph.nodes:
+            self._add_unit(node, self.boxes[drawing.boxes[node.id]])
+        self._readiness = None if drawing.folded else Readiness(graph.nodes, graph.edges)
+        self._resources, users = _resources_of(graph)
+        hungry = users | {node.id for node in graph.nodes if node.requirements}
+        self._has_plain = any(node.id not in hungry and node.kind not in {*VALUES, "route"} for node in graph.nodes)
+        maps = frozenset(node.id for node in graph.nodes if node.kind == "map")
+        self._parts = _fractions(graph.nodes)
+        limit = document.bar_limit(drawing, len(self.boxes), BAR_LIMIT)
+        self.lanes = LaneBook(drawing.boxes, hungry, maps, limit)
+        self.log = LogBook(drawing.boxes)
+
+    def _add_unit(self, node: Node, box: Box) -> None:
+        unit = self.units[node.id] = Unit(node.id, node.name, node.kind, box, note=node.note)
+        box.members += 1
+        box.only = unit if box.members == 1 else None
+        if node.kind not in VALUES:
+            self._count(unit, "pending", 1)
+
+    # -- the outside ----------------------------------------------------------------------------------------------------
+
+    def apply(self, events: Iterable[e.Event]) -> None:
+        """Take the next events of the run, in order."""
+        dispatch = self._dispatch
+        for event in events:
+            self.elapsed = max(self.elapsed, event.elapsed)
+            for take in dispatch.get(type(event), ()):
+                take(event)
+
+    def document(self, elapsed: float | None = None) -> dict[str, Any]:
+        """Return the run document: everything, at most 200 KB as JSON. `elapsed` is the time of a run that goes on."""
+        return document.whole(self, elapsed)
+
+    def snapshot(self, elapsed: float | None = None) -> dict[str, Any]:
+        """Return the document as the frames so far made it, with their number as ``seq``."""
+        return document.snapshot(self, elapsed)
+
+    def take_frame(self, elapsed: float | None = None) -> dict[str, Any] | None:
+        """Return what changed since the last frame, at most 20 KB of it as JSON; None if nothing did."""
+        return document.take_frame(self, elapsed)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is over."""
+        return self.state in {"completed", "failed", "cancelled"}
+
+    def set_result(self, result: dict[str, Any] | None) -> None:
+        """Tell what the run gave, as the document's ``result``."""
+        self.result = result
+        self.dirty.add("result")
+
+    # -- counting -------------------------------------------------------------------------------------------------------
+
+    def _count(self, unit: Unit, state: str, change: int) -> None:
+        self.counts[state] += change
+        tally = unit.box.tally
+        tally[state] = tally.get(state, 0) + change
+        self.changed[unit.box.id] = None
+
+    def _move(self, unit: Unit, state: str) -> None:
+        """A node (or a map as a whole) goes over to `state`."""
+        if not unit.expanded and unit.state != state and unit.kind not in VALUES:
+            self._count(unit, unit.state, -1)
+            self._count(unit, state, 1)
+        unit.state = state
+        self.changed[unit.box.id] = None
+        if state in ENDED and self._readiness is not None:
+            self._queue(self._readiness.settle(unit.id))
+
+    def _move_item(self, unit: Unit, index: int, state: str) -> None:
+        """An item of a map goes over to `state`."""
+        if not unit.expanded:
+            self._expand(unit, None)
+        old = unit.active.pop(index, "")
+        if old:
+            self._count(unit, old, -1)
+        else:
+            self._meet(unit, 1)
+        self._count(unit, state, 1)
+        if state not in ENDED:
+            unit.active[index] = state
+
+    def _meet(self, unit: Unit, count: int) -> None:
+        """`count` items are heard of for the first time: they leave the pending ones."""
+        unit.seen += count
+        known = min(count, unit.pending)
+        unit.pending -= known
+        if known:
+            self._count(unit, "pending", -known)
+
+    def _expand(self, unit: Unit, total: int | None) -> None:
+        if not unit.expanded:
+            unit.expanded = True
+            self._count(unit, unit.state, -1)
+        if total is not None:
+            unit.total = total
+            pending = max(0, total - unit.seen)
+            self._count(unit, "pending", pending - unit.pending)
+            unit.pending = pending
+
+    def _close_items(self, unit: Unit, state: str) -> None:
+        """A map ended as a whole: items that never began share its fate."""
+        if unit.pending:
+            self._count(unit, "pending", -unit.pending)
+            self._count(unit, state, unit.pending)
+            unit.pending = 0
+
+    def _queue(self, ready: Iterable[str]) -> None:
+        for node in ready:
+            unit = self.units[node]
+            if unit.state == "pending":
+                self._move(unit, "queued")
+
+    def _unit(self, event: e.NodeEvent) -> Unit:
+        unit = self.units.get(event.node)
+        if unit is None:
+            self.unknown = True
+            box = self.boxes.setdefault("", Box("", ""))
+            unit = self.units[event.node] = Unit(event.node, event.name, "task", box)
+            self._count(unit, "pending", 1)
+        return unit
+
+    # -- events of nodes --------------------------------------------------------------------------------------------------
+
+    def _to(self, event: e.NodeEvent, state: str) -> Unit:
+        """Move what `event` is about; remember the event, which tells why."""
+        unit = self._unit(event)
+        if event.index is None:
+            self._move(unit, state)
+            unit.last = event
+        else:
+            self._move_item(unit, event.index, state)
+        box = unit.box
+        box.last = event
+        box.t1 = event.elapsed
+        if state == "running":
+            if box.t0 is None:
+                box.t0 = event.elapsed
+            if unit.t0 is None:
+                unit.t0 = event.elapsed
+        return unit
+
+    def _node_started(self, event: e.NodeStarted) -> None:
+        unit = self._to(event, "running")
+        if event.index is None:
+            unit.attempt = event.attempt
+
+    def _node_completed(self, event: e.NodeCompleted) -> None:
+        unit = self._to(event, "done")
+        if event.index is None:
+            self._end(unit, event.elapsed, "done")
+        if event.index is not None or not unit.expanded:
+            self._spend(unit.name, event.duration, 1)
+
+    def _items_completed(self, event: e.ItemsCompleted) -> None:
+        unit = self._unit(event)
+        if not unit.expanded:
+            self._expand(unit, None)
+        self._meet(unit, event.count)
+        self._count(unit, "done", event.count)
+        self._spend(unit.name, event.duration, event.count)
+        begin = max(0.0, event.elapsed - event.duration)
+        unit.t0 = begin if unit.t0 is None else unit.t0
+        unit.box.t0 = begin if unit.box.t0 is None else unit.box.t0
+        unit.box.t1 = event.elapsed
+
+    def _node_failed(self, event: e.NodeFailed) -> None:
+        unit = self._to(event, "failed")
+        if event.index is None:
+            self._end(unit, event.elapsed, "cancelled")
+            if self._failed is None or not self._failed.frames or self._failed.node != event.node:
+                self._failed = event
+            self._tell_failure(self._failed)
+        elif self._failed is None:
+            self._failed = event
+
+    def _node_retrying(self, event: e.NodeRetrying) -> None:
+        unit = self._to(event, "retry")
+        unit.max_attempts = event.max_attempts
+
+    def _node_waiting(self, event: e.NodeWaiting) -> None:
+        self._to(event, "waiting").waits = event
+
+    def _node_skipped(self, event: e.NodeSkipped) -> None:
+        unit = self._to(event, "skipped")
+        if event.index is None:
+            self._end(unit, event.elapsed, "skipped")
+
+    def _node_cancelled(self, event: e.NodeCancelled) -> None:
+        unit = self._to(event, "cancelled")
+        if event.index is None:
+            self._end(unit, event.elapsed, "cancelled")
+
+    def _end(self, unit: Unit, moment: float, items: str) -> None:
+        unit.t1 = moment if unit.t0 is not None else None
+        if unit.expanded:
+            self._close_items(unit, items)
+
+    def _map_expanded(self, event: e.MapExpanded) -> None:
+        unit = self._unit(event)
+        if unit.state not in ENDED:
+            self._expand(unit, event.total)
+
+    def _route_chosen(self, event: e.RouteChosen) -> None:
+        self._unit(event).note = f"route {event.key}"
+        if self._readiness is not None:
+            self._queue(self._readiness.choose(event.node, event.key))
+
+    def _spend(self, name: str, seconds: float, count: int) -> None:
+        spent = self.spent.setdefault(name, [0.0, 0.0])
+        spent[0] += seconds
+        spent[1] += count
+
+    # -- events of the run ------------------------------------------------------------------------------------------------
+
+    def _run_started(self, event: e.RunStarted) -> None:
+        self.run_id, self.name, self.state = event.run_id, event.name or self.name, "running"
+        self.started = event.at - event.elapsed
+        self.params = {name: plain(value, 120) for name, value in event.params.items()}
+        for unit in self.units.values():
+            if unit.kind in VALUES and unit.name in self.params:
+                unit.note = self.params[unit.name]
+                self.changed[unit.box.id] = None
+        for name, total in event.capacities.items():
+            self.capacities[name] = {"name": plain(name, 40), "used": 0.0, "total": total, "kind": "capacity"}
+        self.lanes.open_capacities(event.capacities, self._parts)
+        self.lanes.open_others(self._resources, tasks=self._has_plain)
+        self.dirty.update({"run", "capacities", "params"})
+        if self._readiness is not None:
+            self._queue(self._readiness.start())
+
+    def _run_finished(self, event: e.RunFinished) -> None:
+        self.state = event.status
+        self.elapsed = max(self.elapsed, event.duration)
+        if event.status != "completed":
+            self._abort()
+        else:
+            self.failure = None
+        self.message = self._closing_words(event)
+        self.lanes.finish(event.elapsed)
+        self.dirty.update({"run", "failure"})
+        if event.status == "failed" and self._failed is not None:
+            self._tell_failure(self._failed)
+        elif event.status == "failed":
+            self.failure = describe_failure(event, self.units.values(), self.drawing.boxes)
+
+    def _abort(self) -> None:
+        """Nothing more will happen to what has not ended."""
+        for unit in self.units.values():
+            if unit.expanded:
+                for index in list(unit.active):
+                    self._move_item(unit, index, "cancelled")
+                self._close_items(unit, "cancelled")
+            if unit.state not in ENDED and unit.kind not in VALUES:
+                self._move(unit, "cancelled")
+
+    def _closing_words(self, event: e.RunFinished) -> str:
+        words = []
+        if event.status == "failed":
+            words.append(event.error_type)
+        elif event.status == "cancelled":
+            kept = self.counts["done"] + self.counts["stored"]
+            words.append(f"{kept:,} kept, {self.counts['cancelled']:,} cancelled")
+        if event.abandoned:
+            words.append(f"{plural(len(event.abandoned), 'thread')} still running: {listed(event.abandoned)}")
+        return "; ".join(words)
+
+    def _tell_failure(self, event: e.NodeFailed) -> None:
+        self.failure = describe_failure(event, self.units.values(), self.drawing.boxes)
+        self.dirty.add("failure")
+
+    def _to_run(self, state: str) -> Callable[[e.Event], None]:
+        def move(_: e.Event) -> None:
+            if self.state != "cancelling" and not self.finished:
+                self.state = state
+                self.dirty.add("run")
+
+        return move
+
+    def _capacity_used(self, event: e.ResourceAcquired | e.ResourceReleased) -> None:
+        capacity = self.capacities.get(event.resource) if event.kind == "capacity" else None
+        if capacity is not None:
+            capacity["used"] = event.usage
+            self.dirty.add("capacities")
+
+    def typical(self) -> dict[str, float]:
+        """Return how long one unit of each task took, in seconds by name, for the estimates of later runs."""
+        return {name: total / count for name, (total, count) in self.spent.items() if count}
+
+    def _make_dispatch(self) -> dict[type[e.Event], tuple[Callable[[Any], None], ...]]:
+        lanes, log = self.lanes, self.log.write
+        stop = lanes.stops_waiting
+        return {
+            e.RunStarted: (self._run_started,),
+            e.RunFinished: (self._run_finished, log),
+            e.RunPaused: (self._to_run("paused"), log),
+            e.RunResumed: (self._to_run("running"), log),
+            e.RunCancelRequested: (self._to_run("cancelling"), log),
+            e.NodeStarted: (self._node_started, stop, lanes.started),
+            e.NodeCompleted: (self._node_completed, stop, lanes.ended, log),
+            e.ItemsCompleted: (self._items_completed, lanes.items, log),
+            e.NodeFailed: (self._node_failed, stop, lanes.ended, log),
+            e.NodeRetrying: (self._node_retrying, stop, lanes.ended, log),
+            e.NodeWaiting: (self._node_waiting, lanes.waits, log),
+            e.NodeSkipped: (self._node_skipped, stop, lanes.ended, log),
+            e.NodeCancelled: (self._node_cancelled, stop, lanes.ended, log),
+            e.NodeAbandoned: (log,),
+            e.MapExpanded: (self._map_expanded, log),
+            e.RouteChosen: (self._route_chosen, log),
+            e.OutputWritten: (log,),
+            e.ResourceAcquired: (self._capacity_used, lanes.acquired),
+            e.ResourceReleased: (self._capacity_used, lanes.released),
+            e.ResourceSetUp: (lanes.set_up, log),
+            e.ResourceTornDown: (lanes.torn_down, log),
+            e.LimitSet: (log,),
+            e.LimitRemoved: (log,),
+            e.EventsDropped: (log,),
+        }
+
+
+def _fractions(nodes: Iterable[Node]) -> frozenset[str]:
+    """Capacities of which some node takes a part of a unit."""
+    return frozenset(name for node in nodes for name, amount in node.requirements.items() if amount != int(amount))
+
+
+def _resources_of(graph: GraphLike) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The resources that nodes of the graph inject, and the ids of these nodes."""
+    injected: Mapping[int, Sequence[str]] = getattr(graph, "resources", {})
+    ids: Sequence[str] = getattr(graph, "ids", ()) if injected else ()
+    names = dict.fromkeys(name for names in injected.values() for name in names)
+    return tuple(names), frozenset(ids[index] for index in injected if index < len(ids))

@@ -1,0 +1,189 @@
+"""The notebook's runs: which cell owns which run, and what `%cascade jobs` lists.
+
+In: the shell's events and the runs that are shown. Out: numbered jobs. Invariant: a cell has at most one run; running
+the cell again cancels the one before and closes its display.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from cascade.notebook.output import capture
+from cascade.notebook.plain import duration, plain
+from cascade.notebook.view.driver import RunView
+from cascade.notebook.view.routing import CellMark
+from cascade.notebook.view.rungs import choose
+
+__all__ = ["Job", "Session", "current_session"]
+
+MOST_JOBS = 50
+MOST_LIVE = 20
+VIEWS = ("auto", "live", "static", "text", "none")
+_OVER = frozenset({"completed", "failed", "cancelled"})
+
+
+@dataclass(slots=True)
+class Job:
+    """One run of this notebook.
+
+    Args:
+        number: counts from 1. run: its handle. cell: the id of its cell, empty if the front end gives none.
+        views: its displays; the first keeps the record. background: whether the cell went on without waiting.
+    """
+
+    number: int
+    run: Any
+    cell: str
+    views: list[RunView] = field(default_factory=list)
+    background: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether the run is over."""
+        return str(self.run.state) in _OVER
+
+    def describe(self) -> str:
+        """Return ``3  penguin report  running  4.2 s``."""
+        how = "  in the background" if self.background and not self.over else ""
+        return f"{self.number:>3}  {plain(str(self.run.name), 40):<24}  {self.run.state:<10}  {duration(self.run.elapsed)}{how}"
+
+
+class Session:
+    """What cascade keeps while its extension is loaded."""
+
+    def __init__(self, shell: Any) -> None:
+        """Take the IPython shell; `begin` listens to it."""
+        self.shell = shell
+        self.jobs: dict[int, Job] = {}
+        self.cell = ""
+        self.depth = 0
+        self.usual: dict[str, float] = {}
+        self._numbers = itertools.count(1)
+
+    def begin(self) -> None:
+        """Listen to which cell runs."""
+        self.shell.events.register("pre_run_cell", self.enter_cell)
+        self.shell.events.register("post_run_cell", self.leave_cell)
+
+    def end(self) -> None:
+        """Take everything away; runs in the background go on without a display."""
+        for name, listener in (("pre_run_cell", self.enter_cell), ("post_run_cell", self.leave_cell)):
+            try:
+                self.shell.events.unregister(name, listener)
+            except ValueError:
+                continue
+        for job in self.jobs.values():
+            for view in job.views:
+                view.close()
+        self.jobs.clear()
+
+    # -- cells ----------------------------------------------------------------------------------------------------------
+
+    def enter_cell(self, info: Any = None) -> None:
+        """A cell begins: what it ran before is replaced."""
+        self.depth += 1
+        if self.depth > 1:
+            return
+        self.cell = str(getattr(info, "cell_id", None) or "")
+        if self.cell:
+            for job in [job for job in self.jobs.values() if job.cell == self.cell]:
+                self._replace(job)
+
+    def leave_cell(self, _result: Any = None) -> None:
+        """A cell ended."""
+        self.depth = max(0, self.depth - 1)
+
+    @property
+    def in_cell(self) -> bool:
+        """Whether the code of a cell runs now."""
+        return self.depth > 0
+
+    def _replace(self, job: Job) -> None:
+        if not job.over:
+            job.run.cancel("its cell runs again")
+        for view in job.views:
+            view.close(discard=True)
+        job.cell = ""
+
+    # -- jobs -----------------------------------------------------------------------------------------------------------
+
+    def add(self, run: Any, *, background: bool = False) -> Job:
+        """Give a run a number, or return the job that it has already."""
+        known = self.job_of(run)
+        if known is not None:
+            return known
+        job = Job(next(self._numbers), run, self.cell, background=background)
+        self.jobs[job.number] = job
+        for number in [number for number, old in self.jobs.items() if old.over][: max(0, len(self.jobs) - MOST_JOBS)]:
+            del self.jobs[number]
+        return job
+
+    def job_of(self, run: Any) -> Job | None:
+        """Return the job of a run."""
+        return next((job for job in self.jobs.values() if job.run is run), None)
+
+    def latest(self) -> Job | None:
+        """Return the newest job that still runs, else the newest."""
+        going = [job for job in self.jobs.values() if not job.over]
+        return (going or list(self.jobs.values()) or [None])[-1]
+
+    def show(self, job: Job, view: str = "auto", *, shows_value: bool = False) -> RunView:
+        """Open a display of `job` in the cell that runs now."""
+        self._thin_out()
+        made = RunView(
+            job.run,
+            CellMark.of_now(self.shell),
+            choose(view, self.shell),
+            usual=self.usual,
+            shows_value=shows_value,
+            redact=redaction_of(job.run),
+            on_end=self._learn,
+        )
+        job.views = [kept for kept in job.views if kept.is_live or kept is job.views[0]]
+        job.views.append(made)
+        made.open()
+        return made
+
+    def _thin_out(self) -> None:
+        """Keep the number of live displays bounded: the oldest become pictures."""
+        live = [view for job in self.jobs.values() for view in job.views if view.is_live]
+        for view in live[: max(0, len(live) - MOST_LIVE + 1)]:
+            view.close()
+
+    def _learn(self, view: RunView) -> None:
+        """Remember how long the tasks of a run took."""
+        self.usual.update(view.record.typical())
+
+
+def redaction_of(run: Any) -> Callable[[str], str]:
+    """Return the run's own way of taking secrets out of a text."""
+    redact: Callable[[str], str] = getattr(run, "redact", str)
+    return redact
+
+
+_current: list[Session] = []
+
+
+def current_session() -> Session | None:
+    """Return the session of this kernel, None while the extension is not loaded."""
+    return _current[-1] if _current else None
+
+
+def set_session(session: Session | None) -> None:
+    """Begin or end the session of this kernel."""
+    _current[:] = [session] if session is not None else []
+
+
+@contextmanager
+def captured(needed: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Capture what tasks print, for the length of a ``with``."""
+    del needed
+    capture.acquire()
+    try:
+        yield
+    finally:
+        capture.release()

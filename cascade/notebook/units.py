@@ -1,0 +1,209 @@
+"""What the view knows of one node, and of one box of the picture, which may stand for many nodes.
+
+In: transitions told by the record. Out: the entry of a box in the run document. Invariant: the counts of a box are
+those of its units: one for a node, one for each item of a map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cascade.interfaces.events import (
+    NodeCancelled,
+    NodeCompleted,
+    NodeEvent,
+    NodeFailed,
+    NodeRetrying,
+    NodeSkipped,
+    NodeStarted,
+    NodeWaiting,
+)
+from cascade.notebook.plain import duration, listed, plain
+
+UNITS = ("pending", "queued", "running", "waiting", "retry", "done", "stored", "failed", "skipped", "cancelled")
+ENDED = frozenset({"done", "stored", "failed", "skipped", "cancelled"})
+VALUES = frozenset({"param", "env"})
+_LIVE_FIRST = ("running", "retry", "waiting")
+_ENDED_FIRST = ("failed", "cancelled", "done", "stored", "skipped")
+DETAIL, REASON, VALUE = 60, 240, 160
+
+
+@dataclass(slots=True)
+class Box:
+    """One box of the picture. `members` is how many nodes it stands for; `tally` counts their units by state."""
+
+    id: str
+    name: str
+    members: int = 0
+    tally: dict[str, int] = field(default_factory=dict)
+    only: Unit | None = None
+    t0: float | None = None
+    t1: float | None = None
+    last: NodeEvent | None = None
+
+
+@dataclass(slots=True)
+class Unit:
+    """One node of the graph as the run goes on.
+
+    Args:
+        state: its own state; for a map, that of the map as a whole.
+        total: items of a map; None while unknown or for other nodes. expanded: whether it counts by items.
+        seen: items met so far. active: the state of each item that has begun or waits and has not ended.
+        last: the event that tells the present state; waits: the latest reason to wait.
+    """
+
+    id: str
+    name: str
+    kind: str
+    box: Box
+    state: str = "pending"
+    note: str = ""
+    t0: float | None = None
+    t1: float | None = None
+    expanded: bool = False
+    total: int | None = None
+    seen: int = 0
+    pending: int = 0
+    active: dict[int, str] = field(default_factory=dict)
+    last: NodeEvent | None = None
+    waits: NodeWaiting | None = None
+    attempt: int = 1
+    max_attempts: int = 0
+
+
+def box_entry(box: Box) -> dict[str, Any]:
+    """Return what the document says of a box."""
+    unit = box.only
+    if unit is None:
+        return _group_entry(box)
+    if unit.kind in VALUES:
+        return _entry("param", None, None, unit.note, "", "", None)
+    if unit.kind == "map" and unit.expanded:
+        return _map_entry(unit)
+    return _entry(unit.state, unit.t0, unit.t1, _detail(unit), _reason(unit), _value(unit.last), None)
+
+
+def _entry(
+    state: str, t0: float | None, t1: float | None, detail: str, why: str, value: str, items: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "s": state,
+        "t0": _tidy(t0),
+        "t1": _tidy(t1),
+        "d": plain(detail, DETAIL),
+        "why": plain(why, REASON),
+        "v": plain(value, VALUE),
+        "items": items,
+    }
+
+
+def _tidy(moment: float | None) -> float | None:
+    return None if moment is None else round(moment, 4)
+
+
+def _group_entry(box: Box) -> dict[str, Any]:
+    total = sum(box.tally.values())
+    state = _state_of(box.tally)
+    t1 = box.t1 if state in ENDED else None
+    why = _why(box.last) if state in {"waiting", "retry", "failed"} else ""
+    return _entry(state, box.t0, t1, _progress(box.tally, total), why, "", _items(box.tally, total))
+
+
+def _map_entry(unit: Unit) -> dict[str, Any]:
+    tally = unit.box.tally
+    ended = unit.state in ENDED
+    state = unit.state if ended else _state_of(tally)
+    if state in {"pending", "queued"} and unit.state == "running":
+        state = "running"
+    detail = _progress(tally, unit.total)
+    if ended and unit.t0 is not None and unit.t1 is not None and state == "done":
+        detail = f"{unit.total:,} · {duration(unit.t1 - unit.t0)}" if unit.total is not None else duration(unit.t1 - unit.t0)
+    elif ended and state != "failed":
+        detail = _detail(unit)
+    return _entry(
+        state,
+        unit.t0,
+        unit.t1 if ended else None,
+        detail,
+        _reason(unit) if ended or state not in {"waiting", "retry"} else _why(unit.waits or unit.last),
+        _value(unit.last),
+        _items(tally, unit.total),
+    )
+
+
+def _items(tally: dict[str, int], total: int | None) -> dict[str, Any]:
+    counts = {state: tally.get(state, 0) for state in ("done", "stored", "running", "failed")}
+    return {"total": total, **counts, "waiting": tally.get("waiting", 0) + tally.get("retry", 0)}
+
+
+def _progress(tally: dict[str, int], total: int | None) -> str:
+    over = sum(tally.get(state, 0) for state in ENDED)
+    return f"{over:,} of {total:,}" if total is not None else f"{over:,} so far"
+
+
+def _state_of(tally: dict[str, int]) -> str:
+    """The state to show for many units: what goes on now, else how they ended, else how far they are from starting."""
+    for state in _LIVE_FIRST:
+        if tally.get(state):
+            return state
+    waiting = tally.get("queued", 0) + tally.get("pending", 0)
+    if waiting:
+        return "queued" if tally.get("queued") else "pending"
+    return next((state for state in _ENDED_FIRST if tally.get(state)), "done")
+
+
+# -- the words under a name -------------------------------------------------------------------------------------------
+
+
+def _detail(unit: Unit) -> str:
+    event = unit.last
+    if unit.kind == "route" and unit.state == "done":
+        return unit.note
+    if isinstance(event, NodeCompleted):
+        return duration(event.duration)
+    if isinstance(event, NodeFailed):
+        return event.error_type or "failed"
+    if isinstance(event, NodeSkipped):
+        return event.reason
+    if isinstance(event, NodeWaiting):
+        return f"waits for {event.resource}" if event.resource else "waits"
+    if isinstance(event, NodeRetrying):
+        return f"try {event.attempt + 1} of {event.max_attempts}"
+    if isinstance(event, NodeStarted) and unit.attempt > 1:
+        return f"try {unit.attempt} of {unit.max_attempts}" if unit.max_attempts else f"try {unit.attempt}"
+    return ""
+
+
+def _reason(unit: Unit) -> str:
+    return _why(unit.last)
+
+
+def _why(event: NodeEvent | None) -> str:
+    if isinstance(event, NodeWaiting):
+        return waiting_reason(event)
+    if isinstance(event, NodeRetrying):
+        return retry_reason(event)
+    if isinstance(event, NodeFailed):
+        return f"{event.error_type}: {event.error}" if event.error else event.error_type
+    if isinstance(event, (NodeSkipped, NodeCancelled)):
+        return event.reason
+    return ""
+
+
+def waiting_reason(event: NodeWaiting) -> str:
+    """Return ``waits for gpu, held by train[3]``."""
+    if event.holders:
+        return f"waits for {event.resource}, held by {listed(event.holders)}"
+    return event.reason or f"waits for {event.resource}"
+
+
+def retry_reason(event: NodeRetrying) -> str:
+    """Return ``OSError: database is locked; again in 0.8 s``."""
+    error = f"{event.error_type}: {event.error}" if event.error else event.error_type or "it failed"
+    return f"{plain(error, 160)}; again {f'in {duration(event.delay)}' if event.delay > 0 else 'at once'}"
+
+
+def _value(event: NodeEvent | None) -> str:
+    return event.summary if isinstance(event, NodeCompleted) else ""

@@ -1,0 +1,287 @@
+"""A run → its display, kept up to date until the run is over.
+
+In: a `Run`. Out: at most five frames a second on the best rung that works. Invariant: events are only queued on the
+run's own thread; everything else happens on the view's thread, and nothing that happens there can fail the run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from cascade.interfaces.events import Event, RunFinished
+from cascade.notebook import document
+from cascade.notebook.bundle import finished_bundle, static_bundle
+from cascade.notebook.preview import preview
+from cascade.notebook.record import GraphLike, RunRecord
+from cascade.notebook.view.routing import CellMark
+from cascade.notebook.view.rungs import Rung, StaticRung, show_bundle
+
+__all__ = ["RunLike", "RunView"]
+
+COMMANDS = frozenset({"pause", "resume", "cancel"})
+_REASSURE_FIRST, _REASSURE_EVERY = 1.0, 10.0
+_GROW_EVERY = 1.0
+_RESULT_PATIENCE = 5.0
+
+
+class RunLike(Protocol):
+    """What a view needs of a `Run`."""
+
+    @property
+    def graph(self) -> GraphLike:
+        """What runs."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """The events so far."""
+
+    def subscribe(self, handler: Callable[[list[Event]], None]) -> Callable[[], None]:
+        """Give events in batches to `handler`."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return the value."""
+
+    def cancel(self, reason: str = "") -> None:
+        """Stop."""
+
+    def pause(self) -> None:
+        """Start nothing more for now."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+class RunView:
+    """One display of one run.
+
+    Responsible for: queueing events, frames in time, commands of the view, the last picture. Refuses: what is true of
+    the run (`RunRecord`) and how it is shown (`Rung`).
+
+    Args:
+        run: a handle. mark: the cell that the display belongs to. rung: how it is shown; None shows nothing and only
+            keeps the record. usual: how long tasks took in earlier runs. shows_value: whether the cell shows the run's
+            value itself, so that the view need not. redact: takes secrets out of a text.
+    """
+
+    def __init__(
+        self,
+        run: RunLike,
+        mark: CellMark,
+        rung: Rung | None,
+        *,
+        usual: Mapping[str, float] | None = None,
+        shows_value: bool = False,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        """Prepare the record; `open` shows it."""
+        self.run = run
+        self.record = RunRecord(run.graph, usual=usual)
+        self.finished = threading.Event()
+        self.fault = ""
+        self._usual = usual
+        self._mark = mark
+        self._rung = rung
+        self._shows_value = shows_value
+        self._redact = redact
+        self._lock = threading.RLock()
+        self._inbox: deque[list[Event]] = deque()
+        self._wake = threading.Event()
+        self._ending = threading.Event()
+        self._resend = False
+        self._discard = False
+        self._grown_at = 0.0
+        self._unsubscribe: Callable[[], None] = _nothing
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a display that still changes."""
+        return self._rung is not None and not self.finished.is_set()
+
+    # -- what the outside asks ------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Show the first picture at once and go on in a thread of its own."""
+        document.catch_up(self.record)
+        if self._rung is not None:
+            self._try(self._rung.open)
+        self._unsubscribe = self.run.subscribe(self._receive)
+        threading.Thread(target=self._mark.run, args=(self._keep,), name="cascade-view", daemon=True).start()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until the last picture is out, at most `timeout` seconds; return whether it is."""
+        return self.finished.wait(timeout)
+
+    def close(self, *, discard: bool = False) -> None:
+        """End the display with the picture of now; with `discard`, without a last picture, since its cell runs again."""
+        self._discard = self._discard or discard
+        self._ending.set()
+        self._wake.set()
+
+    # -- what a rung asks -------------------------------------------------------------------------------------------------
+
+    def make_snapshot(self) -> dict[str, Any]:
+        """Return the document with ``seq``."""
+        with self._lock:
+            return self.record.snapshot(self.run.elapsed)
+
+    def take_frame(self) -> dict[str, Any] | None:
+        """Return the next frame."""
+        with self._lock:
+            return self.record.take_frame(self.run.elapsed)
+
+    def make_document(self) -> dict[str, Any]:
+        """Return the whole document."""
+        with self._lock:
+            return self.record.document(self.run.elapsed)
+
+    def make_bundle(self, note: str = "") -> dict[str, Any]:
+        """Return picture and text of the run as it stands."""
+        return static_bundle(self.make_document(), self.record.drawing.shape, note)
+
+    def take_message(self, message: dict[str, Any]) -> None:
+        """Post what the view in the browser wants; any thread may bring it."""
+        kind, command = message.get("type"), message.get("command")
+        if kind == "snapshot":
+            self._resend = True
+            self._wake.set()
+        elif kind == "command" and command in COMMANDS:
+            try:
+                self._obey(str(command))
+            except Exception as error:  # noqa: BLE001 - the front end must not get a traceback for a late click
+                self.fault = f"{type(error).__name__}: {error}"
+
+    def _obey(self, command: str) -> None:
+        if command == "cancel":
+            self.run.cancel("cancelled in the view")
+        elif command == "pause":
+            self.run.pause()
+        else:
+            self.run.resume()
+
+    # -- the view's thread ------------------------------------------------------------------------------------------------
+
+    def _receive(self, events: list[Event]) -> None:
+        """Queue a batch; runs on the run's delivery thread."""
+        self._inbox.append(events)
+        if any(type(event) is RunFinished for event in reversed(events[-8:])):
+            self._ending.set()
+        self._wake.set()
+
+    def _keep(self) -> None:
+        """Show what comes until the run is over or the display is closed."""
+        try:
+            self._loop()
+        except Exception as error:  # noqa: BLE001 - a display must never bring its run down
+            self.fault = f"{type(error).__name__}: {error}"
+        finally:
+            self._unsubscribe()
+            self._finish()
+            self.finished.set()
+
+    def _loop(self) -> None:
+        interval, idle = (self._rung.interval, self._rung.idle) if self._rung is not None else (1.0, 60.0)
+        due = time.monotonic()
+        reassure = due + _REASSURE_FIRST
+        while True:
+            self._wake.wait(max(0.05, min(idle, reassure - time.monotonic())))
+            self._ending.wait(max(0.0, due - time.monotonic()))
+            self._wake.clear()
+            if self._ending.is_set():
+                return
+            self._fold()
+            due = time.monotonic() + interval
+            if due > reassure:
+                reassure = due + _REASSURE_EVERY
+                self._resend = True
+            self._show()
+
+    def _show(self) -> None:
+        if self._rung is None:
+            return
+        if self._resend:
+            self._resend = False
+            self._try(self._rung.push)
+            self._try(self._rung.resend)
+        else:
+            self._try(self._rung.push)
+
+    def _fold(self) -> None:
+        with self._lock:
+            while self._inbox:
+                self.record.apply(self._inbox.popleft())
+            if self.record.unknown and time.monotonic() > self._grown_at + _GROW_EVERY:
+                self._grow()
+
+    def _grow(self) -> None:
+        """A task returned a lazy result, so the graph is larger now: begin a new record with the same events."""
+        self._grown_at = time.monotonic()
+        self.record.unknown = False
+        events = list(self.run.events)
+        if not events or events[0].seq != 0 or events[-1].elapsed < self.record.elapsed:
+            return
+        fresh = RunRecord(self.run.graph, usual=self._usual)
+        fresh.apply(events)
+        fresh.frames.seq = self.record.frames.seq
+        document.catch_up(fresh)
+        self.record = fresh
+        self._resend = True
+
+    # -- the end ----------------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        try:
+            self._fold()
+            if self.record.unknown:
+                self._grown_at = 0.0
+                self._fold()
+            if self.record.state == "completed":
+                self._take_result()
+            self._close_rung()
+        except Exception as error:  # noqa: BLE001 - the run's value must reach its user without a last picture
+            self.fault = f"{type(error).__name__}: {error}"
+
+    def _close_rung(self) -> None:
+        rung, self._rung = self._rung, None
+        if rung is None:
+            return
+        if self._discard:
+            rung.close(None)
+            return
+        bundle = finished_bundle(self.make_document(), self.record.drawing.shape)
+        try:
+            rung.close(bundle)
+        except Exception as error:  # noqa: BLE001 - a front end may fail in any way
+            self.fault = f"{type(error).__name__}: {error}"
+            show_bundle(bundle)
+
+    def _take_result(self) -> None:
+        try:
+            value = self.run.result(_RESULT_PATIENCE)
+        except Exception:  # noqa: BLE001 - without a result there is nothing to preview
+            return
+        with self._lock:
+            self.record.set_result(preview(value, self._redact, table=not self._shows_value))
+
+    def _try(self, action: Callable[[Any], None]) -> None:
+        """Call `action`; if the rung cannot, fall to pictures, and from there to nothing."""
+        try:
+            action(self)
+        except Exception as error:  # noqa: BLE001 - a front end may fail in any way
+            self.fault = f"{type(error).__name__}: {error}"
+            if self._rung is None or isinstance(self._rung, StaticRung):
+                self._rung = None
+                return
+            self._rung = StaticRung(f"The live view failed ({type(error).__name__}); this picture is drawn anew.")
+            self._try(self._rung.open)
+
+
+def _nothing() -> None:
+    """Stands for unsubscribing before there is a subscription."""

@@ -1,0 +1,212 @@
+"""The three ways to show a run, best first: live widget, picture drawn anew, text.
+
+In: bundles, frames. Out: messages to the front end. Invariant: a rung shows or raises at once; whoever drives it falls
+to the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from cascade.notebook.summary import summarize
+
+__all__ = ["LiveRung", "Rung", "StaticRung", "TextRung", "Viewed", "choose", "show_bundle"]
+
+FRAMES_PER_SECOND, PICTURES_PER_SECOND = 5.0, 2.0
+_EXTRA = "pip install 'cascade-notebook[notebook]'"
+
+
+class Viewed(Protocol):
+    """What a rung asks of the view that drives it."""
+
+    def make_snapshot(self) -> dict[str, Any]:
+        """Return the document with ``seq``."""
+
+    def take_frame(self) -> dict[str, Any] | None:
+        """Return the next frame."""
+
+    def make_document(self) -> dict[str, Any]:
+        """Return the whole document."""
+
+    def make_bundle(self, note: str = "") -> dict[str, Any]:
+        """Return the static bundle of the run as it stands."""
+
+    def take_message(self, message: dict[str, Any]) -> None:
+        """Take what the view in the browser says."""
+
+
+class Rung(Protocol):
+    """One way to show a run.
+
+    Attributes:
+        interval: the least time between two pushes, in seconds. idle: the longest, when nothing happens.
+    """
+
+    interval: float
+    idle: float
+
+    def open(self, view: Viewed) -> None:
+        """Show the first picture."""
+
+    def push(self, view: Viewed) -> None:
+        """Show what changed."""
+
+    def resend(self, view: Viewed) -> None:
+        """Show everything again, since someone missed a part."""
+
+    def close(self, bundle: dict[str, Any] | None) -> None:
+        """Put `bundle` in the place of the display; None leaves it as it is."""
+
+
+def show_bundle(bundle: dict[str, Any]) -> None:
+    """Show a bundle in the cell of this thread."""
+    _Displayed().show(bundle)
+
+
+class _Displayed:
+    """A display that can be replaced by its id, from any thread and while any cell runs."""
+
+    def __init__(self) -> None:
+        from IPython.display import DisplayHandle
+
+        self.handle = DisplayHandle()
+
+    def show(self, bundle: dict[str, Any]) -> None:
+        self.handle.display(bundle, raw=True)
+
+    def replace(self, bundle: dict[str, Any]) -> None:
+        self.handle.update(bundle, raw=True)
+
+
+class LiveRung:
+    """An anywidget while the run goes on; the finished bundle, without it, when it is over."""
+
+    interval = 1 / FRAMES_PER_SECOND
+    idle = 60.0
+
+    def __init__(self) -> None:
+        """Import what the widget needs.
+
+        Raises:
+            ImportError: anywidget or ipywidgets is not installed. FileNotFoundError: the front end is not built.
+        """
+        from cascade.notebook.view.widget import RunWidget, front_end
+
+        front_end()
+        self._make: Callable[..., RunWidget] = RunWidget
+        self._widget: RunWidget | None = None
+        self._display = _Displayed()
+
+    def open(self, view: Viewed) -> None:
+        """Open the widget and show it, with the picture beside it for whoever cannot show widgets."""
+        self._widget = self._make(view.make_snapshot, view.take_message)
+        reference = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
+        self._display.show({"application/vnd.jupyter.widget-view+json": reference, **view.make_bundle()})
+
+    def push(self, view: Viewed) -> None:
+        """Send one frame."""
+        frame = view.take_frame()
+        if frame is not None and self._widget is not None:
+            self._widget.send({"type": "frame", **frame})
+
+    def resend(self, view: Viewed) -> None:
+        """Send a snapshot."""
+        del view
+        if self._widget is not None:
+            self._widget.send_snapshot()
+
+    def close(self, bundle: dict[str, Any] | None) -> None:
+        """Replace the widget by `bundle`, then close it."""
+        if bundle is not None:
+            self._display.replace(bundle)
+        if self._widget is not None:
+            self._widget.close()
+            self._widget = None
+
+
+class StaticRung:
+    """A picture that is replaced through its display id."""
+
+    interval = 1 / PICTURES_PER_SECOND
+    idle = 2.0
+
+    def __init__(self, note: str = "") -> None:
+        """`note` is a line under the picture while the run goes on."""
+        self._note = note
+        self._display = _Displayed()
+
+    def open(self, view: Viewed) -> None:
+        """Show the first picture."""
+        self._display.show(view.make_bundle(self._note))
+
+    def push(self, view: Viewed) -> None:
+        """Replace the picture."""
+        self._display.replace(view.make_bundle(self._note))
+
+    def resend(self, view: Viewed) -> None:
+        """Replace the picture."""
+        self.push(view)
+
+    def close(self, bundle: dict[str, Any] | None) -> None:
+        """Replace the picture for good."""
+        if bundle is not None:
+            self._display.replace(bundle)
+
+
+class TextRung:
+    """Text: replaced by its display id in a kernel, printed once at the end in a terminal."""
+
+    def __init__(self, *, replaces: bool, note: str = "") -> None:
+        """`replaces` tells whether a display can be replaced here."""
+        self.interval = 1.0 if replaces else 60.0
+        self.idle = 5.0 if replaces else 60.0
+        self._replaces = replaces
+        self._note = note
+        self._display = _Displayed()
+
+    def open(self, view: Viewed) -> None:
+        """Show the first text."""
+        if self._replaces:
+            self._display.show(self._text(view))
+
+    def push(self, view: Viewed) -> None:
+        """Replace the text."""
+        if self._replaces:
+            self._display.replace(self._text(view))
+
+    def resend(self, view: Viewed) -> None:
+        """Replace the text."""
+        self.push(view)
+
+    def close(self, bundle: dict[str, Any] | None) -> None:
+        """Show the last text."""
+        if bundle is None:
+            return
+        text = {"text/plain": bundle["text/plain"]}
+        if self._replaces:
+            self._display.replace(text)
+        else:
+            self._display.show(text)
+
+    def _text(self, view: Viewed) -> dict[str, Any]:
+        text = summarize(view.make_document())
+        return {"text/plain": f"{text}\n{self._note}" if self._note else text}
+
+
+def choose(wanted: str, shell: Any) -> Rung | None:
+    """Return the best rung that works here, at most as good as `wanted` (``auto live static text none``)."""
+    if wanted == "none":
+        return None
+    in_kernel = hasattr(shell, "kernel")
+    note = ""
+    if wanted in {"auto", "live"} and in_kernel:
+        try:
+            return LiveRung()
+        except ImportError as error:
+            note = f"This picture is drawn anew from time to time. For the live view: {_EXTRA} ({error.name} is missing)."
+        except Exception as error:  # noqa: BLE001 - whatever a broken widget stack raises, there is another rung
+            note = f"This picture is drawn anew from time to time; the live view does not work here ({type(error).__name__})."
+    if wanted == "text" or not in_kernel:
+        return TextRung(replaces=in_kernel)
+    return StaticRung(note)

@@ -1,0 +1,73 @@
+"""The live view's widget: an anywidget that hands out the truth as a snapshot and takes three commands.
+
+In: a function that makes snapshots, and one that takes messages. Out: a widget model. Invariant: a message from the
+browser, in whatever thread it comes, only posts; it never waits and never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import anywidget
+import traitlets
+
+__all__ = ["RunWidget", "front_end"]
+
+
+@lru_cache(maxsize=1)
+def front_end() -> tuple[str, str]:
+    """Return the view's ES module and its style sheet.
+
+    As text and not as paths: anywidget watches files that it is given by path, and the watcher keeps widgets alive.
+
+    Raises:
+        FileNotFoundError: in a copy of the sources in which the front end was not built.
+    """
+    static = files("cascade.notebook") / "static"
+    return (static / "widget.js").read_text("utf-8"), (static / "view.css").read_text("utf-8")
+
+
+def _to_snapshot(_: object, widget: RunWidget) -> dict[str, Any]:
+    return widget.make_snapshot()
+
+
+class RunWidget(anywidget.AnyWidget):
+    """One live display of one run.
+
+    The trait `snapshot` never changes, its serializer computes: whoever asks for the state, after a reload or in a second
+    view, gets what is true at that moment.
+    """
+
+    _esm = traitlets.Unicode().tag(sync=True)
+    _css = traitlets.Unicode().tag(sync=True)
+    snapshot = traitlets.Dict().tag(sync=True, to_json=_to_snapshot)
+
+    def __init__(self, make_snapshot: Callable[[], dict[str, Any]], take: Callable[[dict[str, Any]], None]) -> None:
+        """Open the widget.
+
+        Args:
+            make_snapshot: gives the document with ``seq``; called in any thread.
+            take: gets each message of the view; called in any thread.
+        """
+        self.make_snapshot = make_snapshot
+        code, style = front_end()
+        super().__init__(_esm=code, _css=style)
+        self.on_msg(lambda _widget, content, _buffers: take(content) if isinstance(content, dict) else None)
+        _answer_where_asked(self.comm)
+
+    def send_snapshot(self) -> None:
+        """Send the present state to every view of this widget."""
+        self.send({"type": "snapshot", "snapshot": self.make_snapshot()})
+
+
+def _answer_where_asked(comm: Any) -> None:
+    """Let clicks through while the cell blocks.
+
+    ipykernel 7 routes what a view sends to the shell that last wrote on its comm. That is the main shell, which is busy
+    with the cell; the subshell on which the click arrives is free.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - there is no public way

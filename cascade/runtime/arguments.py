@@ -1,0 +1,94 @@
+"""Slots → arguments: put values where the graph has references.
+
+In: a graph, the values so far, the inputs, the resource instances. Out: what a function is called with. Invariant: the
+user's own containers are never changed; those that hold something lazy are made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from cascade.graph.model import REFS, SLOTS, ContainerSlot, InputRef, Ref, ResourceRef, UnmappedSlot
+from cascade.spec.lazy_types import Unmapped
+
+if TYPE_CHECKING:
+    from cascade.graph.model import Graph
+    from cascade.spec.input import Input
+
+__all__ = ["Arguments"]
+
+
+class Arguments:
+    """Gathers the arguments of nodes.
+
+    Args:
+        graph: the graph. values: by node number, filled in as nodes complete. inputs: Params and Envs.
+        instances: run- and session-wide resource instances by name, filled in as they are set up.
+    """
+
+    __slots__ = ("_graph", "_inputs", "_instances", "_values")
+
+    def __init__(
+        self, graph: Graph, values: list[Any], inputs: Mapping[Input, object], instances: Mapping[str, object]
+    ) -> None:
+        """Keep the tables; they change while the run goes on."""
+        self._graph = graph
+        self._values = values
+        self._inputs = inputs
+        self._instances = instances
+
+    def of(self, node: int, own: Mapping[str, object] | None = None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return positional and keyword arguments of `node`; `own` are resource instances made for this attempt."""
+        graph = self._graph
+        if graph.shapes[node] == REFS:
+            values = self._values
+            return tuple([values[j] for j in graph.args[node]]), {}
+        args = tuple([self.resolve(a, own) for a in graph.args[node]])
+        kwargs = graph.kwargs.get(node)
+        return args, {k: self.resolve(v, own) for k, v in kwargs.items()} if kwargs else {}
+
+    def resolve(self, slot: Any, own: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401, PLR0911 - one return per kind
+        """Return the value that `slot` stands for."""
+        kind = type(slot)
+        if kind not in SLOTS:
+            return slot
+        if kind is Ref:
+            value = self._values[slot.index]
+            for key in slot.path:
+                value = value[self.resolve(key, own)]
+            return value
+        if kind is InputRef:
+            return self._inputs[slot.input]
+        if kind is ResourceRef:
+            name = slot.inject.name
+            return own[name] if own and name in own else self._instances[name]
+        if kind is UnmappedSlot:
+            return Unmapped(self.resolve(slot.value, own))
+        return _rebuild(slot, [self.resolve(item, own) for item in slot.items])
+
+
+def _rebuild(slot: ContainerSlot, items: list[Any]) -> Any:  # noqa: ANN401 - any container
+    like: Any = slot.like
+    kind = type(like)
+    if kind is list:
+        return items
+    if isinstance(like, dict):
+        pairs = zip(items[::2], items[1::2], strict=True)
+        if kind is dict:
+            return dict(pairs)
+        from copy import copy
+
+        made = copy(like)
+        made.clear()
+        made.update(pairs)
+        return made
+    if isinstance(like, tuple) and hasattr(like, "_make"):
+        return like._make(items)
+    if isinstance(like, (list, tuple, set, frozenset)):
+        return kind(items)
+    from dataclasses import replace
+
+    names = [f.name for f in fields(like) if f.init]
+    return replace(like, **dict(zip(names, items, strict=True)))

@@ -1,0 +1,172 @@
+"""The event bus: who wants to hear what, and delivery that cannot fail or slow a run.
+
+In: subscriptions; the journal of a run. Out: calls of handlers, each subscription on a thread of its own, in order.
+Invariant: a handler that raises, blocks or lags harms only itself: it is reported and detached, or it misses events
+(counted in `EventsDropped`), never the run.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from cascade.interfaces.events import Event, EventsDropped, LifecycleEvent
+from cascade.runtime.journal import READY, codes_of
+
+if TYPE_CHECKING:
+    from cascade.runtime.journal import Journal
+
+__all__ = ["MessageBus", "Reader", "Subscription"]
+
+PERIOD = 0.025  # seconds between two looks at the journal
+MOST_LAG = 50_000  # records that a subscriber may lag behind before it misses some
+PATIENCE = 3  # failures of a handler before it is detached
+
+
+@dataclass(slots=True, eq=False)
+class Subscription:
+    """One handler and the kind of events that it hears.
+
+    Attributes:
+        batched: the handler takes a list of events. active: cleared by `cancel`.
+    """
+
+    kind: type[Event]
+    handler: Callable[[Any], object]
+    batched: bool = False
+    active: bool = True
+    failures: int = field(default=0)
+
+    def cancel(self) -> None:
+        """Hear nothing more."""
+        self.active = False
+
+    def deliver(self, events: list[Event]) -> None:
+        """Call the handler; report what it raises, detach it after `PATIENCE` failures."""
+        try:
+            if self.batched:
+                self.handler(events)
+                return
+            for event in events:
+                if not self.active:
+                    return
+                self.handler(event)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises, the run goes on
+            self.failures += 1
+            if self.failures >= PATIENCE:
+                self.active = False
+            _report(self, error)
+
+
+class MessageBus:
+    """Subscriptions that hold for every run of an engine.
+
+    Example:
+        >>> from cascade.interfaces.events import NodeCompleted
+        >>> import cascade as cs
+        >>> @cs.task
+        ... def one(): return 1
+        >>> names = []
+        >>> bus = cs.MessageBus()
+        >>> _ = bus.subscribe(NodeCompleted, lambda event: names.append(event.name))
+        >>> cs.run(one(), log_level="ERROR", subscribers=bus.subscriptions)
+        1
+        >>> names
+        ['one']
+    """
+
+    def __init__(self) -> None:
+        """Begin without subscribers."""
+        self.subscriptions: list[Subscription] = []
+
+    def subscribe(self, kind: type[Event], handler: Callable[[Any], object], *, batched: bool = False) -> Callable[[], None]:
+        """Call `handler` for each event of `kind` (or a subclass); with `batched`, for lists of them.
+
+        Returns:
+            A function that ends the subscription.
+        """
+        made = Subscription(kind, handler, batched)
+        self.subscriptions.append(made)
+        return lambda: self._drop(made)
+
+    def unsubscribe(self, handler: Callable[[Any], object]) -> None:
+        """End all subscriptions of `handler`."""
+        for found in [s for s in self.subscriptions if s.handler == handler]:
+            self._drop(found)
+
+    def publish(self, event: Event) -> None:
+        """Deliver one event now, on this thread, to those who hear its kind."""
+        for found in list(self.subscriptions):
+            if found.active and isinstance(event, found.kind):
+                found.deliver([event])
+
+    def _drop(self, subscription: Subscription) -> None:
+        subscription.cancel()
+        if subscription in self.subscriptions:
+            self.subscriptions.remove(subscription)
+
+
+class Reader:
+    """Carries the records of one journal to one subscription, on its own thread, from the first one on."""
+
+    def __init__(self, journal: Journal, subscription: Subscription) -> None:
+        """Begin at once."""
+        self.journal = journal
+        self.subscription = subscription
+        self._codes = codes_of(subscription.kind) if subscription.kind is not Event else None
+        self._ended = threading.Event()
+        self._closing = threading.Event()
+        self._next = 0
+        self.thread = threading.Thread(target=self._work, name="cascade-events", daemon=True)
+        self.thread.start()
+
+    def close(self) -> None:
+        """Say that no record will follow; the reader delivers what is left and ends."""
+        self._closing.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait until everything is delivered; say whether it is."""
+        return self._ended.wait(timeout)
+
+    def _work(self) -> None:
+        while self.subscription.active:
+            closing = self._closing.wait(PERIOD)
+            self._deliver()
+            if closing and self._next >= len(self.journal.records):
+                break
+        self._ended.set()
+
+    def _deliver(self) -> None:
+        first, subscription = self._next, self.subscription
+        records = self.journal.records[first:]
+        self._next = first + len(records)
+        if not records:
+            return
+        dropped = 0
+        if len(records) > MOST_LAG and not self._closing.is_set():
+            late = [r for r in records[:-MOST_LAG] if r[0] == READY]
+            dropped = len(records) - MOST_LAG - len(late)
+        if dropped:
+            head = self.journal.decode(first, records[:-MOST_LAG], frozenset({READY}), LifecycleEvent)
+            events = [e for e in head if isinstance(e, subscription.kind)]
+            events += self._dropped_notice(dropped, self._next - MOST_LAG)
+            events += self.journal.decode(self._next - MOST_LAG, records[-MOST_LAG:], self._codes, subscription.kind)
+        else:
+            events = self.journal.decode(first, records, self._codes, subscription.kind)
+        if events:
+            subscription.deliver(events)
+
+    def _dropped_notice(self, count: int, seq: int) -> list[Event]:
+        if not issubclass(EventsDropped, self.subscription.kind):
+            return []
+        return [EventsDropped(run_id=self.journal.run_id, seq=seq, at=self.journal.wall, elapsed=0.0, count=count)]
+
+
+def _report(subscription: Subscription, error: BaseException) -> None:
+    import logging
+
+    name = getattr(subscription.handler, "__qualname__", type(subscription.handler).__name__)
+    fate = "it is detached" if not subscription.active else "it goes on"
+    logging.getLogger("cascade").warning("The subscriber %s raised %s: %s; %s.", name, type(error).__name__, error, fate)

@@ -1,0 +1,407 @@
+"""The shell around the scheduler core: it runs what the core says may start, and tells the core what happened.
+
+In: a plan and everything a run needs. Out: values, records in the journal, an outcome. Invariant: the core is touched
+only under `lock`; user code never runs under it. One driver thread owns the run: it runs inline nodes, keeps the
+timers, obeys commands and closes what was opened. Worker threads, the event loop and processes report to it, or
+settle under the lock themselves and take the next node without a hand-over.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+from cascade.graph.model import INLINE, LITERALS, LOOP, MAP, PROCESS, REFS, THREAD
+from cascade.runtime import journal as jr
+from cascade.runtime.arguments import Arguments
+from cascade.runtime.attempts import Attempt, call
+from cascade.runtime.crew import Crew
+from cascade.runtime.loop_side import LoopSide
+from cascade.runtime.orders import Orders
+from cascade.runtime.outcome import Outcomes
+from cascade.runtime.process_side import ProcessSide
+from cascade.runtime.scheduler import Scheduler
+from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
+from cascade.spec.routing import Router
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from cascade.graph.model import Graph
+    from cascade.interfaces.protocols import ExecutionPlan
+    from cascade.runtime.journal import Journal
+    from cascade.runtime.ledger import Amounts, Ledger
+    from cascade.runtime.limits import Limits
+    from cascade.runtime.maps import MapState
+    from cascade.runtime.resource_manager import ResourceManager
+    from cascade.spec.input import Input
+
+__all__ = ["Flow", "Settings"]
+
+SLICE = 0.005  # seconds of inline work between two looks at everything else
+GRACE = 0.5  # seconds that a cancelled thread may take to end before it is called abandoned
+AGAIN = 0.1  # seconds between two cancels of an async attempt that does not stop
+
+
+class Settings:
+    """What a run may decide beside its graph.
+
+    Args:
+        on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. foreign_loop: the caller's event loop,
+            for `arun`. executor: runs blocking and compute calls elsewhere. watched: make value summaries, route
+            output. redact: takes secrets out of texts.
+    """
+
+    __slots__ = ("executor", "foreign_loop", "max_processes", "max_threads", "on_failure", "redact", "timeout", "watched")
+
+    def __init__(self) -> None:
+        self.on_failure = "cancel"
+        self.timeout: float | None = None
+        self.foreign_loop: asyncio.AbstractEventLoop | None = None
+        self.executor: Any = None
+        self.max_threads = 256
+        self.max_processes = 0
+        self.watched = False
+        self.redact: Callable[[str], str] = lambda text: text
+
+
+class Flow:
+    """One run while it goes on.
+
+    Responsible for: the driver's loop, starting attempts, timers, cancelling. Refuses: what an outcome means
+    (`Outcomes`), what orders mean (`Orders`), threads (`Crew`), the loop (`LoopSide`), processes (`ProcessSide`).
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        plan: ExecutionPlan,
+        journal: Journal,
+        ledger: Ledger,
+        limits: Limits,
+        resources: ResourceManager,
+        inputs: Mapping[Input, object],
+        amounts: Mapping[int, Amounts],
+        settings: Settings,
+    ) -> None:
+        """Put everything in place; `drive` begins."""
+        self.graph = graph
+        self.journal = journal
+        self.record = journal.records.append
+        self.settings = settings
+        self.resources = resources
+        self.core = Scheduler(graph, plan.rank, ledger, limits)
+        self.core.amounts.update(amounts)
+        self.values: list[Any] = [None] * len(graph)
+        self.arguments = Arguments(graph, self.values, inputs, resources.values)
+        self.context: Context = copy_context()
+        self.lock = threading.Lock()
+        self.running: dict[Attempt, None] = {}
+        self.maps: dict[int, MapState] = {}
+        self.timers: list[tuple[float, int, Callable[[], None]]] = []
+        self.inbox: deque[Callable[[], None]] = deque()
+        self.cancel_reason = ""
+        self._timer_count = 0
+        self._bell = threading.Lock()
+        self._bell.acquire()
+        self.outcomes = Outcomes(self)
+        self.orders = Orders(self)
+        self.crew = Crew(self)
+        self.loop_side = LoopSide(self)
+        self.process_side = ProcessSide(self)
+        self.uses = self._count_uses()
+        self.flagged = self._find_flagged()
+        resources.loop = self.loop_side.open
+        resources.post = self.post
+
+    def _count_uses(self) -> list[int]:
+        """Count who will read each value, so that it can be let go after the last; targets are kept."""
+        from cascade.graph.build import refs_in
+        from cascade.graph.order import may_need
+
+        graph = self.graph
+        uses = [len(s) for s in graph.succ]
+        for ref in refs_in(graph.target):
+            uses[ref] += 1
+        for node in {*graph.gates, *graph.routes, *graph.fallbacks}:
+            for ref in may_need(graph, node):
+                uses[ref] += 1
+        return uses
+
+    def _find_flagged(self) -> bytearray:
+        """Mark the nodes that need more than being called: they get an `Attempt`; the others do not."""
+        graph = self.graph
+        flagged = bytearray(b"\1" if self.settings.watched else b"\0") * len(graph)
+        for node in {*graph.amounts, *graph.resources, *graph.routes}:
+            flagged[node] = 1
+        for node, call_ in enumerate(graph.calls):
+            options = getattr(call_, "_options", None)
+            if options is not None:
+                if options.retry or options.timeout or options.cache is not None:
+                    flagged[node] = 1
+        return flagged
+
+    # -- the driver's loop ----------------------------------------------------------------------------------------
+
+    def drive(self) -> None:
+        """Run until every node that is needed has ended."""
+        with self.lock:
+            self.orders.begin()
+        if self.settings.timeout is not None:
+            self.set_timer(self.settings.timeout, self.outcomes.run_timed_out)
+        while True:
+            with self.lock:
+                self._obey()
+                if self.is_over:
+                    return
+            if not self._run_inline():
+                self._sleep()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left that this run waits for."""
+        return not self.core.unfinished and not self.inbox and not self.core.orders and all(a.given_up for a in self.running)
+
+    def _obey(self) -> None:
+        """Do what has come in, what is due and what the core orders; start what may start. Under the lock."""
+        while True:
+            while self.inbox:
+                self.inbox.popleft()()
+            now = time.perf_counter()
+            while self.timers and self.timers[0][0] <= now:
+                heappop(self.timers)[2]()
+            self._look_at_limits(now)
+            if self.core.orders:
+                self.orders.carry_out()
+            self.dispatch()
+            if not self.inbox and not self.core.orders:
+                return
+
+    def _look_at_limits(self, now: float) -> None:
+        limits = self.core.limits
+        if limits.wake_at is None or limits.wake_at > now:
+            return
+        from cascade.interfaces.events import LimitRemoved
+
+        for limit_id, nodes in limits.expire():
+            if limit_id:
+                self.journal.tell(LimitRemoved, limit_id=limit_id)
+            for node in nodes:
+                self.core.offer(node)
+
+    def dispatch(self) -> None:
+        """Start what is ready for threads, the loop and processes. Under the lock, on any thread."""
+        ready = self.core.ready
+        if ready[LOOP]:
+            self.loop_side.start_ready()
+        if ready[PROCESS]:
+            self.process_side.start_ready()
+        if ready[THREAD]:
+            self.crew.look_for_help()
+        if ready[INLINE] or self.core.orders or not self.core.unfinished:
+            self.ring()
+
+    def post(self, call_: Callable[[], None]) -> None:
+        """Have the driver do `call_` under the lock, soon; from any thread."""
+        self.inbox.append(call_)
+        self.ring()
+
+    def ring(self) -> None:
+        """Wake the driver."""
+        try:
+            self._bell.release()
+        except RuntimeError:
+            pass  # it is awake already
+
+    def _sleep(self) -> None:
+        now = time.perf_counter()
+        until = [self.timers[0][0]] if self.timers else []
+        if self.core.limits.wake_at is not None:
+            until.append(self.core.limits.wake_at)
+        wait = max(0.0, min(until) - now) if until else -1.0
+        watch = self.crew.watch_period()
+        if watch is not None:
+            wait = watch if wait < 0 else min(wait, watch)
+        rang = self._bell.acquire(timeout=min(wait, 3600.0)) if wait >= 0 else self._bell.acquire()
+        if not rang and watch is not None:
+            with self.lock:
+                self.crew.grow()
+
+    def wait_for_ends(self) -> None:
+        """After the run: wait until something that could not be stopped ends, and settle it."""
+        self._bell.acquire(timeout=1.0)
+        with self.lock:
+            while self.inbox:
+                self.inbox.popleft()()
+
+    def set_timer(self, seconds: float, call_: Callable[[], None]) -> None:
+        """Have the driver do `call_` under the lock after `seconds`."""
+        self._timer_count += 1
+        heappush(self.timers, (time.perf_counter() + seconds, self._timer_count, call_))
+        self.ring()
+
+    # -- inline nodes ---------------------------------------------------------------------------------------------
+
+    def _run_inline(self) -> bool:
+        """Run ready inline nodes for a slice of time; say whether there were any."""
+        core, graph, values, record = self.core, self.graph, self.values, self.record
+        shapes, args, calls, flagged, kinds = graph.shapes, graph.args, graph.calls, self.flagged, graph.kinds
+        clock, lock = time.perf_counter, self.lock
+        if not core.ready[INLINE]:
+            return False
+        now = clock()
+        end = now + SLICE
+        lock.acquire()
+        while True:
+            node = core.take(INLINE)
+            if node < 0:
+                break
+            if flagged[node] or kinds[node] == MAP:
+                self._run_inline_slowly(node)
+                now = clock()
+            else:
+                record((jr.STARTED, now, node, None, 1, "inline"))
+                lock.release()
+                try:
+                    shape = shapes[node]
+                    function = calls[node]._task.func  # noqa: SLF001
+                    if shape == REFS:
+                        value = function(*[values[j] for j in args[node]])
+                    elif shape == LITERALS:
+                        value = function(*args[node])
+                    else:
+                        positional, keywords = self.arguments.of(node)
+                        value = function(*positional, **keywords)
+                except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the driver
+                    lock.acquire()
+                    self.outcomes.plain_failure(node, now, error)
+                    now = clock()
+                else:
+                    began, now = now, clock()
+                    lock.acquire()
+                    if value.__class__ in _LAZY:
+                        self.outcomes.refuse_lazy(node, began)
+                    else:
+                        self._plain_success(node, began, now, value)
+            if core.orders or self.inbox or now > end or core.ready[THREAD] or core.ready[LOOP] or core.ready[PROCESS]:
+                break
+        lock.release()
+        return True
+
+    def _plain_success(self, node: int, began: float, now: float, value: object) -> None:
+        self.values[node] = value
+        self.record((jr.DONE_INLINE, now, node, began, ""))
+        self.core.succeed(node)
+        if self.graph.shapes[node] == REFS:
+            uses = self.uses
+            for j in self.graph.args[node]:
+                uses[j] -= 1
+                if not uses[j]:
+                    self.values[j] = None
+
+    def _run_inline_slowly(self, node: int) -> None:
+        """Run an inline node (or map) that has an attempt. Called under the lock; gives it up meanwhile."""
+        if self.graph.kinds[node] == MAP:
+            state = self.outcomes.open_map(node)
+            if state is None:
+                return
+            if not self.flagged[node] and state.max_concurrency is None:
+                self.outcomes.run_map_inline(node, state)
+                return
+            self.outcomes.offer_more(node, state)
+        attempt = self.make_attempt(node, INLINE)
+        if attempt is None:
+            return
+        attempt.worker = "inline"
+        self.begin_attempt(attempt)
+        self.lock.release()
+        value, error = self.run_here(attempt)
+        self.lock.acquire()
+        self.outcomes.settle(attempt, value, error)
+
+    # -- attempts -------------------------------------------------------------------------------------------------
+
+    def make_attempt(self, node: int, mode: int, items: int = 1) -> Attempt | None:
+        """Make the attempt for a node that the core handed out; None when a map has no item left. Under the lock."""
+        graph = self.graph
+        attempt = Attempt(node, mode, graph.calls[node]._task.func)  # noqa: SLF001
+        attempt.amounts = self.core.amounts.get(node, ())
+        attempt.limited = self.core.limits.active
+        attempt.number = self.outcomes.tries.get(node, 0) + 1
+        if graph.kinds[node] == MAP and not self.outcomes.fill_from_map(attempt, items):
+            if attempt.amounts:
+                self.core.release(attempt.amounts)
+            self.outcomes.leave_limits(node)
+            self.outcomes.finish_map_if_over(node)
+            return None
+        names = graph.resources.get(node, ())
+        attempt.resources = tuple([n for n in names if self.resources.scope(n) != "task"])
+        attempt.own = tuple([self.resources.resource(n) for n in names if self.resources.scope(n) == "task"])
+        attempt.name = graph.label(node)
+        if self.settings.watched:
+            attempt.id = graph.ids[node]
+            attempt.writer = self.outcomes.write
+        return attempt
+
+    def begin_attempt(self, attempt: Attempt) -> None:
+        """Note that `attempt` starts now: records, users of resources, its timeout. Under the lock."""
+        now = attempt.started = time.perf_counter()
+        self.running[attempt] = None
+        node, index = attempt.node, attempt.index
+        for name, amount in attempt.amounts:
+            ledger = self.core.ledger
+            entry = (jr.ACQUIRED, now, name, "capacity", node, index, amount, ledger.used[name], ledger.capacity[name])
+            self.record(entry)
+        for name in attempt.resources:
+            users = self.resources.enter(name)
+            self.record((jr.ACQUIRED, now, name, "resource", node, index, 1.0, float(users), 0.0))
+        if attempt.rows is None or len(attempt.rows) == 1:
+            self.record((jr.STARTED, now, node, index, attempt.number, attempt.worker))
+        options = self.graph.options(node)
+        if options is not None and options.timeout is not None:
+            self.set_timer(options.timeout, lambda: self.outcomes.attempt_timed_out(attempt, options.timeout))
+
+    def gather(self, attempt: Attempt, own: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what the attempt's function is called with. Not under the lock."""
+        if attempt.row is not None:
+            return attempt.row[1], attempt.row[2]
+        return self.arguments.of(attempt.node, own)
+
+    def run_here(self, attempt: Attempt) -> tuple[Any, BaseException | None]:
+        """Call the attempt's function on this thread and catch whatever it raises. Not under the lock."""
+        try:
+            return call(attempt, self.context, self.gather), None
+        except BaseException as error:  # noqa: BLE001 - nothing a task raises ends a worker or the driver
+            return None, error
+
+    # -- cancelling -----------------------------------------------------------------------------------------------
+
+    def cancel(self, reason: str) -> None:
+        """Start nothing more and stop what runs. Under the lock; more than once does no harm."""
+        if self.core.cancelling:
+            return
+        self.cancel_reason = reason
+        self.core.cancel()
+        for state in self.maps.values():
+            state.again.clear()
+            state.exhausted = True
+        self._stop_attempts()
+        self.set_timer(GRACE, self.outcomes.give_up_threads)
+
+    def _stop_attempts(self) -> None:
+        """Tell async attempts to stop, again and again until they have; processes are ended."""
+        waiting = [a for a in self.running if a.mode == LOOP and not a.given_up]
+        if waiting:
+            self.loop_side.stop(waiting)
+            self.set_timer(AGAIN, self._stop_attempts)
+        if any(a.mode == PROCESS for a in self.running):
+            self.process_side.stop()
+
+
+
+_LAZY = frozenset({LazyResult, LazyMap, LazyItem, Router})

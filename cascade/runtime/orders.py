@@ -1,0 +1,179 @@
+"""What the scheduler core orders beside starts: conditions, routes, fallbacks, preparations, and things to tell.
+
+In: orders. Out: facts back to the core, records. Invariant: runs on the driver, under the lock; what a user's value
+does when it is asked for its truth or its key can fail the node, never the run's machinery.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cascade.graph.build import refs_in
+from cascade.graph.order import may_need
+from cascade.interfaces.exceptions import CapacityError, RouteError
+from cascade.runtime import journal as jr
+from cascade.runtime import scheduler as core_
+from cascade.spec.policy import UNSET
+
+if TYPE_CHECKING:
+    from cascade.runtime.flow import Flow
+
+__all__ = ["Orders"]
+
+
+class Orders:
+    """Carries out the core's orders for one flow."""
+
+    __slots__ = ("_chosen", "flow")
+
+    def __init__(self, flow: Flow) -> None:
+        """Begin with nothing chosen."""
+        self.flow = flow
+        self._chosen: dict[int, object] = {}
+
+    def begin(self) -> None:
+        """Tell the core which nodes need preparation, and let it begin."""
+        flow, graph = self.flow, self.flow.graph
+        prepare = {n for n, names in graph.resources.items() if any(flow.resources.scope(r) != "task" for r in names)}
+        prepare |= {n for n, amounts in graph.amounts.items() if any(refs_in(a) or _is_slot(a) for a in amounts.values())}
+        flow.core.begin(refs_in(graph.target), prepare)
+
+    def carry_out(self) -> None:
+        """Do everything that is ordered, what follows from it included."""
+        core = self.flow.core
+        while core.orders:
+            orders, core.orders = core.orders, []
+            for order, node, text, because in orders:
+                if order == core_.EVALUATE:
+                    self._guard(node, self._evaluate)
+                elif order == core_.MAKE_READY:
+                    self._guard(node, self._make_ready)
+                elif order == core_.USE_FALLBACK:
+                    core.choose(node, refs_in(self.flow.graph.fallbacks[node]))
+                else:
+                    self._tell(order, node, text, because)
+
+    def _guard(self, node: int, step: Any) -> None:  # noqa: ANN401 - a method of this class
+        if self.flow.core.state[node] != core_.PENDING:
+            return
+        try:
+            step(node)
+        except BaseException as error:  # noqa: BLE001 - the fault of a user's value fails its node
+            self.flow.outcomes.fail_before_start(node, error)
+
+    # -- conditions, routes, fallbacks ------------------------------------------------------------------------------
+
+    def _evaluate(self, node: int) -> None:
+        flow, graph = self.flow, self.flow.graph
+        if node in graph.fallbacks and not flow.core.has_fallback(node):
+            flow.outcomes.complete(node, flow.arguments.resolve(graph.fallbacks[node]))
+        elif node in graph.routes:
+            self._route(node)
+        elif flow.arguments.resolve(graph.gates[node]):
+            flow.core.open_gate(node)
+        else:
+            flow.core.skip(node, "its run_if is false")
+
+    def _route(self, node: int) -> None:
+        flow = self.flow
+        route = flow.graph.routes[node]
+        if node in self._chosen:
+            flow.outcomes.complete(node, flow.arguments.resolve(self._chosen[node]))
+            return
+        key = flow.arguments.resolve(route.selector)
+        try:
+            slot = route.branches.get(key, route.default)
+        except TypeError:
+            slot = route.default
+        if slot is UNSET:
+            raise RouteError.for_key(route.label, key, route.branches)
+        taken = str(key) if slot is not route.default else f"{key} (otherwise)"
+        flow.record((jr.CHOSEN, time.perf_counter(), node, flow.settings.redact(taken[:80])))
+        self._chosen[node] = slot
+        flow.core.choose(node, refs_in(slot))
+
+    # -- preparations ---------------------------------------------------------------------------------------------
+
+    def _make_ready(self, node: int) -> None:
+        flow, graph = self.flow, self.flow.graph
+        if node in graph.amounts:
+            self._compute_amounts(node)
+        wanted = [n for n in graph.resources.get(node, ()) if flow.resources.scope(n) != "task"]
+        pending = len(wanted)
+
+        def one_done(error: BaseException | None) -> None:
+            nonlocal pending
+            pending -= 1
+            if flow.core.state[node] != core_.PENDING:
+                return
+            if error is not None:
+                flow.outcomes.fail_before_start(node, error)
+            elif not pending:
+                flow.core.prepared(node)
+
+        if not pending:
+            flow.core.prepared(node)
+        for name in wanted:
+            flow.resources.request(name, one_done)
+
+    def _compute_amounts(self, node: int) -> None:
+        flow = self.flow
+        label, found = flow.graph.label(node), {}
+        capacity = flow.core.ledger.capacity
+        for name, slot in flow.graph.amounts[node].items():
+            amount = flow.arguments.resolve(slot)
+            if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
+                raise CapacityError.for_amount(label, name, amount)
+            if name not in capacity:
+                raise CapacityError.for_unknown(label, name, capacity)
+            if amount > capacity[name]:
+                raise CapacityError.for_excess(label, name, amount, capacity[name])
+            if amount:
+                found[name] = float(amount)
+        flow.core.set_amounts(node, tuple(sorted(found.items())))
+
+    # -- telling --------------------------------------------------------------------------------------------------
+
+    def _tell(self, order: str, node: int, text: str, because: int) -> None:
+        flow, now = self.flow, time.perf_counter()
+        if order == core_.TELL_SKIPPED:
+            flow.outcomes.reasons[node] = (text, because)
+            flow.record((jr.SKIPPED, now, node, text, because))
+        elif order == core_.TELL_CANCELLED:
+            flow.record((jr.NODE_CANCELLED, now, node, None, flow.cancel_reason))
+        elif order == core_.TELL_WAITING:
+            holders = self.holders(text)
+            shown = f", held by {', '.join(holders[:3])}{' …' if len(holders) > 3 else ''}" if holders else ""  # noqa: PLR2004
+            flow.record((jr.WAITING, now, node, None, text, f"waits for {text}{shown}", holders))
+
+    def holders(self, name: str) -> tuple[str, ...]:
+        """Return the labels of the attempts that hold some of the capacity `name`."""
+        ids = self.flow.graph.ids
+        held = [a for a in self.flow.running if any(n == name for n, _ in a.amounts)]
+        return tuple([ids[a.node] if a.index is None else f"{ids[a.node]}[{a.index}]" for a in held[:20]])
+
+    def tell_unneeded(self) -> None:
+        """At the end: say why each node that was never needed did not run."""
+        flow, graph = self.flow, self.flow.graph
+        idle = [n for n in graph.order if flow.core.state[n] == core_.PENDING]
+        if not idle:
+            return
+        wanted_by: dict[int, int] = {}
+        for consumer in graph.order:
+            for node in may_need(graph, consumer):
+                wanted_by.setdefault(node, consumer)
+        for node in reversed(idle):
+            consumer = wanted_by.get(node, -1)
+            reason = "nothing needs it"
+            if consumer >= 0:
+                label = graph.label(consumer)
+                routed = consumer in graph.routes and flow.core.state[consumer] == core_.DONE
+                reason = f"'{label}' took another route" if routed else f"only '{label}' needs it, which did not run"
+            flow.core.state[node] = core_.SKIPPED
+            flow.outcomes.reasons[node] = (reason, consumer)
+            flow.record((jr.SKIPPED, time.perf_counter(), node, reason, consumer))
+
+
+def _is_slot(value: object) -> bool:
+    return not isinstance(value, (int, float))

@@ -1,0 +1,370 @@
+"""What an attempt's end means: a value, another try, a failure, a stop.
+
+In: ended attempts. Out: facts to the core, records, timers for further tries, the run's outcome. Invariant: capacity and
+resources of an attempt are given back here and only here, when it has really ended; a node ends once.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from cascade.graph.build import refs_in
+from cascade.graph.model import LOOP, MAP, REFS
+from cascade.interfaces.exceptions import (
+    DependencyMissingError,
+    GraphError,
+    NodeTimeoutError,
+    RunCancelledError,
+    RunTimeoutError,
+)
+from cascade.runtime import journal as jr
+from cascade.runtime import scheduler as core_
+from cascade.runtime.failure import join_errors, note_origin, own_frames, to_exception
+from cascade.runtime.map_side import MapSide
+from cascade.runtime.summary import preview_arguments, summarize
+from cascade.spec.lazy_types import LazyResult
+from cascade.spec.routing import Router
+
+if TYPE_CHECKING:
+    from cascade.runtime.attempts import Attempt
+    from cascade.runtime.flow import Flow
+    from cascade.spec.policy import RetryPolicy
+
+__all__ = ["Outcomes"]
+
+STUBBORN = 20  # cancels after which an async attempt is called abandoned
+
+
+class Outcomes(MapSide):
+    """Settles the attempts of one flow. Everything here runs under the flow's lock.
+
+    Attributes:
+        tries: failed attempts so far, by node. failures: what failed for good. reasons: why nodes were skipped, and
+            the node that caused it. error: of the run as a whole (its timeout).
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        """Begin with nothing settled."""
+        super().__init__(flow)
+        self.tries: dict[int, int] = {}
+        self.failures: list[tuple[int, BaseException]] = []
+        self.reasons: dict[int, tuple[str, int]] = {}
+        self.error: BaseException | None = None
+        self._cancels: dict[Attempt, int] = {}
+
+    # -- ends -----------------------------------------------------------------------------------------------------
+
+    def settle(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:  # noqa: ANN401
+        """An attempt has really ended: give back what it held, then see what its end means."""
+        flow = self.flow
+        flow.running.pop(attempt, None)
+        self._give_back(attempt)
+        if attempt.given_up:
+            return
+        if attempt.index is not None:
+            flow.maps[attempt.node].running -= 1
+        if attempt.timed_out:
+            options = flow.graph.options(attempt.node)
+            error = NodeTimeoutError.after(self.label(attempt), (options.timeout if options else 0) or 0)
+        if attempt.rows is not None:
+            self.settle_rows(attempt, value or [])
+        elif error is not None:
+            if flow.core.cancelling and _is_cancel(error):
+                self._cancelled(attempt)
+            else:
+                self.decide(attempt, error)
+        elif flow.core.cancelling and attempt.stopping and value is None:
+            self._cancelled(attempt)
+        elif isinstance(value, (LazyResult, Router)):
+            self.decide(attempt, _lazy_value(self.label(attempt)))
+        else:
+            self._succeed(attempt, value)
+
+    def _give_back(self, attempt: Attempt) -> None:
+        flow, now = self.flow, time.perf_counter()
+        node, index = attempt.node, attempt.index
+        if attempt.amounts:
+            ledger = flow.core.ledger
+            for name, amount in attempt.amounts:
+                left = ledger.used[name] - amount
+                flow.record((jr.RELEASED, now, name, "capacity", node, index, amount, left, ledger.capacity[name]))
+            flow.core.release(attempt.amounts)
+        for name in attempt.resources:
+            users = flow.resources.leave(name)
+            flow.record((jr.RELEASED, now, name, "resource", node, index, 1.0, float(users), 0.0))
+        if attempt.limited:
+            self.leave_limits(node)
+
+    def leave_limits(self, node: int) -> None:
+        """One attempt of `node` no longer counts for any limit."""
+        for freed in self.flow.core.limits.leave(node):
+            self.flow.core.offer(freed)
+
+    def _succeed(self, attempt: Attempt, value: Any) -> None:  # noqa: ANN401
+        now = time.perf_counter()
+        node, index = attempt.node, attempt.index
+        shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
+        self.flow.record((jr.COMPLETED, now, node, index, attempt.number, now - attempt.started, shown))
+        if index is not None:
+            self.put_item(node, index, value)
+        else:
+            self._has_value(node, value)
+
+    def complete(self, node: int, value: Any, began: float | None = None) -> None:  # noqa: ANN401
+        """`node` has its value without an attempt of its own: a route, a fallback, a whole map."""
+        now = time.perf_counter()
+        shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
+        self.flow.record((jr.COMPLETED, now, node, None, 1, now - began if began else 0.0, shown))
+        self._has_value(node, value)
+
+    def _has_value(self, node: int, value: Any) -> None:  # noqa: ANN401
+        flow = self.flow
+        flow.values[node] = value
+        flow.core.succeed(node)
+        graph, uses = flow.graph, flow.uses
+        needs = graph.args[node] if graph.shapes[node] == REFS and node not in graph.needs else graph.needs.get(node, ())
+        for j in needs:
+            uses[j] -= 1
+            if not uses[j]:
+                flow.values[j] = None
+
+    # -- failures -------------------------------------------------------------------------------------------------
+
+    def plain_failure(self, node: int, began: float, error: BaseException) -> None:
+        """An inline node without an attempt of its own raised."""
+        args, kwargs = self.flow.arguments.of(node)
+        inputs = preview_arguments(self.flow.graph.calls[node]._task.positional, args, kwargs)  # noqa: SLF001
+        self._finally_fail(node, None, 1, time.perf_counter() - began, error, inputs)
+
+    def refuse_lazy(self, node: int, began: float) -> None:
+        """An inline node returned something lazy."""
+        self.plain_failure(node, began, _lazy_value(self.flow.graph.label(node)))
+
+    def fail_before_start(self, node: int, error: BaseException) -> None:
+        """A node cannot start: its condition, its amounts or a resource that it needs failed."""
+        self.tries.pop(node, None)
+        self._finally_fail(node, None, 1, 0.0, error, {})
+
+    def decide(self, attempt: Attempt, error: BaseException) -> None:
+        """An attempt failed: try again, collect, fall back or fail for good."""
+        flow = self.flow
+        options = flow.graph.options(attempt.node)
+        policy = options.retry if options is not None else None
+        if policy is not None and attempt.number < policy.max_attempts and not flow.core.cancelling and _applies(policy, error):
+            self._try_again(attempt, policy, error)
+            return
+        duration = time.perf_counter() - attempt.started
+        inputs = self._inputs(attempt)
+        if attempt.index is not None:
+            state = flow.maps[attempt.node]
+            exception = self._note(attempt.node, attempt.index, attempt.number, error, inputs)
+            self._record_failure(attempt.node, attempt.index, attempt.number, duration, exception, inputs)
+            if state.collect:
+                self.put_item(attempt.node, attempt.index, exception)
+            else:
+                self.fail_item(attempt.node, exception)
+            return
+        self._finally_fail(attempt.node, None, attempt.number, duration, error, inputs)
+
+    def _inputs(self, attempt: Attempt) -> dict[str, str]:
+        try:
+            args, kwargs = attempt.row[1:] if attempt.row is not None else self.flow.arguments.of(attempt.node)
+        except Exception:  # noqa: BLE001 - an argument that cannot be had is perhaps the very failure
+            return {}
+        task = self.flow.graph.calls[attempt.node]._task  # noqa: SLF001
+        return {k: self.flow.settings.redact(v) for k, v in preview_arguments(task.positional, args, kwargs).items()}
+
+    def _try_again(self, attempt: Attempt, policy: RetryPolicy, error: BaseException) -> None:
+        flow, node, index = self.flow, attempt.node, attempt.index
+        delay = policy.delay_after(attempt.number, random.random)
+        told = flow.settings.redact(_first_line(error))
+        now = time.perf_counter()
+        flow.record((jr.RETRYING, now, node, index, attempt.number, policy.max_attempts, delay, type(error).__name__, told))
+        if index is not None:
+            flow.maps[node].attempts[index] = attempt.number
+        else:
+            self.tries[node] = attempt.number
+            flow.core.state[node] = core_.PENDING
+
+        def again() -> None:
+            if flow.core.cancelling:
+                return
+            if index is not None and attempt.row is not None:
+                flow.maps[node].again.append(attempt.row)
+            flow.core.offer(node)
+
+        if delay > 0:
+            flow.set_timer(delay, again)
+        else:
+            again()
+
+    def _note(
+        self, node: int, index: int | None, number: int, error: BaseException, inputs: dict[str, str]
+    ) -> Exception:
+        label = self.flow.graph.label(node)
+        label = label if index is None else f"{label}[{index}]"
+        exception = to_exception(error, label)
+        note_origin(exception, label, number, inputs)
+        return exception
+
+    def _finally_fail(
+        self,
+        node: int,
+        index: int | None,
+        number: int,
+        duration: float,
+        error: BaseException,
+        inputs: dict[str, str],
+    ) -> None:
+        exception = self._note(node, index, number, error, inputs)
+        self._record_failure(node, index, number, duration, exception, inputs)
+        self.node_failed(node, exception)
+
+    def _record_failure(
+        self, node: int, index: int | None, number: int, duration: float, error: Exception, inputs: dict[str, str]
+    ) -> None:
+        redact = self.flow.settings.redact
+        frames = tuple([(f, line, name, redact(code)) for f, line, name, code in own_frames(error)])
+        shown = {k: redact(v) for k, v in inputs.items()}
+        told = redact(str(error)[:2000])
+        kind = type(error).__name__
+        self.flow.record((jr.FAILED, time.perf_counter(), node, index, number, duration, kind, told, frames, shown))
+
+    def node_failed(self, node: int, error: BaseException) -> None:
+        """A node failed for good and is recorded so: fall back, or stop what needs it, or everything."""
+        flow = self.flow
+        if flow.core.has_fallback(node) and not flow.core.cancelling:
+            flow.core.fall_back(node, "it failed")
+            return
+        self.failures.append((node, error))
+        if flow.settings.on_failure == "cancel":
+            flow.core.state[node] = core_.RUNNING
+            flow.cancel(f"'{flow.graph.label(node)}' failed")
+        flow.core.fail(node)
+
+    # -- stops ----------------------------------------------------------------------------------------------------
+
+    def _cancelled(self, attempt: Attempt) -> None:
+        flow = self.flow
+        flow.record((jr.NODE_CANCELLED, time.perf_counter(), attempt.node, attempt.index, flow.cancel_reason))
+        if flow.graph.kinds[attempt.node] == MAP:
+            self.finish_map_if_over(attempt.node)
+        else:
+            flow.core.stop(attempt.node)
+
+    def attempt_timed_out(self, attempt: Attempt, seconds: float) -> None:
+        """The time of `attempt` is over: stop it if it can be stopped, else go on without it."""
+        flow = self.flow
+        if attempt not in flow.running or attempt.given_up or attempt.timed_out:
+            return
+        attempt.timed_out = True
+        if attempt.mode == LOOP:
+            self._stop_until_ended(attempt)
+            return
+        self._give_up(attempt, f"took longer than {seconds:g} s; its thread goes on until it ends")
+        self.decide(attempt, NodeTimeoutError.after(self.label(attempt), seconds))
+
+    def _stop_until_ended(self, attempt: Attempt) -> None:
+        flow = self.flow
+        if attempt not in flow.running or attempt.given_up:
+            self._cancels.pop(attempt, None)
+            return
+        count = self._cancels[attempt] = self._cancels.get(attempt, 0) + 1
+        if count > STUBBORN:
+            self._give_up(attempt, "does not stop")
+            options = flow.graph.options(attempt.node)
+            self.decide(attempt, NodeTimeoutError.after(self.label(attempt), (options.timeout if options else 0) or 0))
+            return
+        flow.loop_side.stop([attempt])
+        flow.set_timer(0.1, lambda: self._stop_until_ended(attempt))
+
+    def _give_up(self, attempt: Attempt, reason: str) -> None:
+        attempt.given_up = True
+        if attempt.index is not None:
+            self.flow.maps[attempt.node].running -= 1
+        self.flow.record((jr.ABANDONED, time.perf_counter(), attempt.node, attempt.index, reason))
+
+    def give_up_threads(self) -> None:
+        """The grace after a cancel is over: name what does not stop, and go on without it."""
+        flow = self.flow
+        for attempt in [a for a in flow.running if not a.given_up]:
+            if attempt.mode == LOOP and self._cancels.setdefault(attempt, 0) < 3:  # noqa: PLR2004
+                self._cancels[attempt] += 1
+                continue
+            self._give_up(attempt, "was told to stop, but goes on until it ends")
+            if flow.graph.kinds[attempt.node] == MAP:
+                self.finish_map_if_over(attempt.node)
+            else:
+                flow.core.stop(attempt.node)
+        if any(not a.given_up for a in flow.running):
+            flow.set_timer(0.5, self.give_up_threads)
+
+    def run_timed_out(self) -> None:
+        """The run's own time is over."""
+        seconds = self.flow.settings.timeout or 0.0
+        if not self.flow.core.cancelling:
+            self.error = RunTimeoutError.after(seconds)
+            self.flow.cancel(f"the run took longer than {seconds:g} s")
+
+    # -- output and the end -----------------------------------------------------------------------------------------
+
+    def label(self, attempt: Attempt) -> str:
+        """``name`` or ``name[3]``."""
+        name = self.flow.graph.label(attempt.node)
+        return name if attempt.index is None else f"{name}[{attempt.index}]"
+
+    def write(self, attempt: Attempt, stream: str, text: str, level: str) -> None:
+        """Record a piece of output; from any thread, without the lock."""
+        shown = self.flow.settings.redact(text)
+        self.flow.record((jr.OUTPUT, time.perf_counter(), attempt.node, attempt.index, stream, shown, level))
+
+    def failure(self) -> BaseException | None:
+        """Return the run's error, None if it has a value."""
+        errors = [error for _, error in self.failures]
+        if self.error is not None:
+            errors.insert(0, self.error)
+        if errors:
+            return join_errors(errors)
+        if self.flow.core.cancelling:
+            return RunCancelledError(f"The run was cancelled{f': {self.flow.cancel_reason}' if self.flow.cancel_reason else ''}.")
+        for ref in refs_in(self.flow.graph.target):
+            if self.flow.core.state[ref] != core_.DONE:
+                return DependencyMissingError.for_skip(self.flow.graph.label(ref), self._chain(ref))
+        return None
+
+    def _chain(self, node: int) -> list[str]:
+        chain: list[str] = []
+        seen: set[int] = set()
+        while node >= 0 and node not in seen and node in self.reasons and len(chain) < 20:  # noqa: PLR2004
+            seen.add(node)
+            reason, node_before = self.reasons[node]
+            chain.append(f"'{self.flow.graph.label(node)}': {reason}" if chain else reason)
+            node = node_before
+        return chain
+
+    def result(self) -> Any:  # noqa: ANN401 - the target's value
+        """Return the value of the target."""
+        return self.flow.arguments.resolve(self.flow.graph.target)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:300]
+
+
+def _applies(policy: RetryPolicy, error: BaseException) -> bool:
+    try:
+        return policy.applies_to(error)
+    except Exception:  # noqa: BLE001 - a filter that fails does not ask for another try
+        return False
+
+
+def _is_cancel(error: BaseException) -> bool:
+    return any(k.__name__ == "CancelledError" for k in type(error).__mro__)
+
+
+def _lazy_value(label: str) -> GraphError:
+    return GraphError(
+        f"Task '{label}' returned a lazy result. Return a plain value; to call other tasks on a value, compose them outside."
+    )

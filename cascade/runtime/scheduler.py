@@ -1,0 +1,329 @@
+"""The scheduler core: facts in, orders out.
+
+In: what happened to nodes (`succeed`, `fail`, `skip`, `open_gate` …). Out: nodes that may start (`take`) and `orders`
+that the shell obeys. Invariant: pure; no clock, no loop, no lock, no value of any node. A node starts once its needs
+are met, is sure to be needed, and has its capacity; a finished state is final.
+
+The plain path (a node without conditions, routes or capacities) is `take`, `succeed`, and one count-down for each
+consumer; everything else is found by look-up in tables that are empty for most graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from cascade.graph.build import refs_in
+from cascade.graph.model import MAP
+
+if TYPE_CHECKING:
+    from cascade.graph.model import Graph
+    from cascade.runtime.ledger import Amounts, Ledger
+    from cascade.runtime.limits import Limits
+
+__all__ = ["CANCELLED", "DONE", "FAILED", "PENDING", "RUNNING", "SKIPPED", "Scheduler"]
+
+PENDING, RUNNING, DONE, FAILED, SKIPPED, CANCELLED = range(6)
+
+# why a node is held back although its needs may be met
+DORMANT, GATE, PREPARE = 1, 2, 4
+
+# orders to the shell
+EVALUATE, MAKE_READY, USE_FALLBACK, TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING = (
+    "evaluate",
+    "make_ready",
+    "use_fallback",
+    "tell_skipped",
+    "tell_cancelled",
+    "tell_waiting",
+)
+
+
+class Scheduler:
+    """The state of all nodes of one run.
+
+    Responsible for: readiness, demand (what is sure to be needed), skipping, cancelling, capacity, limits. Refuses:
+    running anything, values, time, events.
+
+    Attributes:
+        state: of each node. ready: heaps of ranks by mode. orders: what the shell must do, oldest first; it clears
+            the list. unfinished: demanded nodes that have not ended.
+    """
+
+    def __init__(self, graph: Graph, rank: Sequence[int], ledger: Ledger, limits: Limits) -> None:
+        """Copy what changes; nothing is ready before `begin`."""
+        count = len(graph)
+        self.graph = graph
+        self.ledger = ledger
+        self.limits = limits
+        self.rank = rank
+        self.by_rank = [0] * count
+        for node, place in enumerate(rank):
+            self.by_rank[place] = node
+        self.state = bytearray(count)
+        self.left = graph.left.copy()
+        self.hold = bytearray(count)
+        self.ready: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
+        self.orders: list[tuple[str, int, str, int]] = []
+        self.unfinished = 0
+        self.paused = False
+        self.cancelling = False
+        self.amounts: dict[int, Amounts] = {}
+        self._granted: set[int] = set()
+        self._listeners: dict[int, list[int]] = {}
+        self._awaited: dict[int, int] = {}
+        self._falling: set[int] = set()
+
+    # -- beginning ------------------------------------------------------------------------------------------------
+
+    def begin(self, targets: Iterable[int], prepare: Iterable[int]) -> None:
+        """Make ready what can start.
+
+        Args:
+            targets: the nodes that the result is made of. prepare: nodes for which the shell must do something
+                (set up resources, compute amounts) between their needs being met and their start.
+        """
+        graph = self.graph
+        for node in prepare:
+            self.hold[node] = PREPARE
+        if graph.gates or graph.routes or graph.fallbacks:
+            self.hold = bytearray(h | DORMANT for h in self.hold)
+            self._demand(list(targets))
+            return
+        self.unfinished = len(graph)
+        for node, left in enumerate(self.left):
+            if not left:
+                self._unlock(node)
+
+    def _demand(self, stack: list[int]) -> None:
+        """Wake the nodes in `stack` and all that they are sure to need."""
+        graph, hold = self.graph, self.hold
+        while stack:
+            node = stack.pop()
+            if not hold[node] & DORMANT:
+                continue
+            hold[node] &= ~DORMANT
+            if self.state[node] != PENDING:
+                continue
+            self.unfinished += 1
+            if node in graph.gates:
+                hold[node] |= GATE
+                refs = refs_in(graph.gates[node])
+                stack.extend(refs)
+                self._listen(node, refs)
+            elif node in graph.routes:
+                hold[node] |= GATE
+                refs = refs_in(graph.routes[node].selector)
+                stack.extend(refs)
+                self._listen(node, refs)
+            else:
+                stack.extend(graph.needs_of(node))
+                if not self.left[node]:
+                    self._unlock(node)
+
+    def _listen(self, node: int, refs: Sequence[int]) -> None:
+        """Order an evaluation of `node` once `refs` have their values; skip it when one of them is skipped."""
+        pending = 0
+        for ref in refs:
+            if self.state[ref] in (SKIPPED, FAILED):
+                self.skip(node, self._reason(ref), ref)
+                return
+            if self.state[ref] in (PENDING, RUNNING):
+                self._listeners.setdefault(ref, []).append(node)
+                pending += 1
+        self._awaited[node] = pending
+        if not pending:
+            self.orders.append((EVALUATE, node, "", -1))
+
+    def _unlock(self, node: int) -> None:
+        """Queue `node`, whose needs are met, unless something holds it."""
+        hold = self.hold[node]
+        if not hold:
+            if self.state[node] == PENDING:
+                heappush(self.ready[self.graph.modes[node]], self.rank[node])
+        elif hold == PREPARE and self.state[node] == PENDING:
+            self.orders.append((MAKE_READY, node, "", -1))
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    def succeed(self, node: int) -> None:
+        """`node` has its value."""
+        self.state[node] = DONE
+        self.unfinished -= 1
+        left, hold, ready = self.left, self.hold, self.ready
+        for consumer in self.graph.succ[node]:
+            left[consumer] -= 1
+            if not left[consumer]:
+                if hold[consumer] or self.state[consumer]:
+                    self._unlock(consumer)
+                else:
+                    heappush(ready[self.graph.modes[consumer]], self.rank[consumer])
+        if node in self._listeners:
+            for listener in self._listeners.pop(node):
+                self._awaited[listener] -= 1
+                if not self._awaited[listener] and self.state[listener] == PENDING:
+                    self.orders.append((EVALUATE, listener, "", -1))
+
+    def prepared(self, node: int) -> None:
+        """What the shell had to do for `node` is done."""
+        self.hold[node] &= ~PREPARE
+        if not self.left[node]:
+            self._unlock(node)
+
+    def set_amounts(self, node: int, amounts: Amounts) -> None:
+        """`node` takes `amounts` of the capacities for each attempt."""
+        if amounts:
+            self.amounts[node] = amounts
+
+    def open_gate(self, node: int) -> None:
+        """The condition of `node` is true."""
+        self.hold[node] &= ~GATE
+        self._demand(list(self.graph.needs_of(node)))
+        if not self.left[node]:
+            self._unlock(node)
+
+    def choose(self, node: int, refs: Sequence[int]) -> None:
+        """A router or a fallback at `node` needs the values of `refs` now."""
+        self._demand(list(refs))
+        self._listen(node, refs)
+
+    def fail(self, node: int) -> None:
+        """`node` failed for good: what needs it cannot run."""
+        self.state[node] = FAILED
+        self.unfinished -= 1
+        if not self.cancelling:
+            self._stop_consumers(node)
+
+    def stop(self, node: int) -> None:
+        """A running `node` ended because of a cancel."""
+        self.state[node] = CANCELLED
+        self.unfinished -= 1
+
+    def fall_back(self, node: int, reason: str, because: int = -1) -> None:
+        """`node` failed or is skipped, and has a fallback: order its value."""
+        self.state[node] = PENDING
+        self.hold[node] |= GATE
+        self._falling.add(node)
+        self.orders.append((USE_FALLBACK, node, reason, because))
+
+    def skip(self, node: int, reason: str, because: int = -1) -> None:
+        """`node` will not run, and neither will what needs its value, unless it has a fallback."""
+        stack = [(node, reason, because)]
+        while stack:
+            node, reason, because = stack.pop()
+            if self.state[node] != PENDING:
+                continue
+            if self.has_fallback(node) and not self.hold[node] & DORMANT:
+                self.fall_back(node, reason, because)
+                continue
+            self.state[node] = SKIPPED
+            if not self.hold[node] & DORMANT:
+                self.unfinished -= 1
+            self.orders.append((TELL_SKIPPED, node, reason, because))
+            stack.extend(self._consumers_to_skip(node))
+
+    def has_fallback(self, node: int) -> bool:
+        """Whether `node` has a fallback that has not been asked for."""
+        return node in self.graph.fallbacks and node not in self._falling
+
+    def _stop_consumers(self, node: int) -> None:
+        for consumer, reason, because in self._consumers_to_skip(node):
+            self.skip(consumer, reason, because)
+
+    def _consumers_to_skip(self, node: int) -> list[tuple[int, str, int]]:
+        """Return the nodes that cannot run without `node`; those that only wait for its end go on if it is skipped."""
+        found: list[tuple[int, str, int]] = []
+        reason = self._reason(node)
+        for consumer in self.graph.succ[node]:
+            only_order = self.state[node] == SKIPPED and self._only_after(consumer, node)
+            if only_order:
+                self.left[consumer] -= 1
+                if not self.left[consumer]:
+                    self._unlock(consumer)
+            else:
+                found.append((consumer, reason, node))
+        found += [(listener, reason, node) for listener in self._listeners.pop(node, ())]
+        return found
+
+    def _only_after(self, consumer: int, node: int) -> bool:
+        orders = self.graph.orders.get(consumer)
+        return bool(orders) and node in orders and list(self.graph.needs_of(consumer)).count(node) == orders.count(node)  # type: ignore[union-attr]
+
+    def _reason(self, node: int) -> str:
+        return f"needs '{self.graph.label(node)}', which {'failed' if self.state[node] == FAILED else 'was skipped'}"
+
+    # -- cancelling and limits --------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Start nothing more; what has not started is cancelled, what runs is the shell's to stop."""
+        if self.cancelling:
+            return
+        self.cancelling = True
+        self.ledger.forget()
+        for node in self._granted:
+            self.ledger.release(self.amounts[node])
+        self._granted.clear()
+        for heap in self.ready:
+            heap.clear()
+        for node, state in enumerate(self.state):
+            if state == PENDING and not self.hold[node] & DORMANT:
+                self.state[node] = CANCELLED
+                self.unfinished -= 1
+                self.orders.append((TELL_CANCELLED, node, "", -1))
+
+    # -- starting -------------------------------------------------------------------------------------------------
+
+    def take(self, mode: int) -> int:
+        """Return the next node of `mode` that starts now, -1 if there is none.
+
+        A map comes once for each item that may start; `offer` puts it back.
+        """
+        heap = self.ready[mode]
+        if self.paused:
+            return -1
+        while heap:
+            node = self.by_rank[heappop(heap)]
+            if self.state[node] != PENDING and not (self.graph.kinds[node] == MAP and self.state[node] == RUNNING):
+                continue
+            if self.limits.active and not self.limits.admit(node, self.graph.label(node)):
+                self._give_back_grant(node)
+                continue
+            if node in self.amounts and not self._take_amounts(node):
+                for freed in self.limits.leave(node):
+                    self.offer(freed)
+                continue
+            self.state[node] = RUNNING
+            return node
+        return -1
+
+    def _take_amounts(self, node: int) -> bool:
+        if node in self._granted:
+            self._granted.discard(node)
+            return True
+        if self.ledger.take(node, self.amounts[node]):
+            return True
+        self.orders.append((TELL_WAITING, node, self.ledger.lacking(self.amounts[node]), -1))
+        return False
+
+    def _give_back_grant(self, node: int) -> None:
+        if node in self._granted:
+            self._granted.discard(node)
+            self.release(self.amounts[node])
+
+    def offer(self, node: int) -> None:
+        """Queue a node that runs, or ran, again: a map with more items, a node to be tried again."""
+        if not self.cancelling:
+            heappush(self.ready[self.graph.modes[node]], self.rank[node])
+
+    def again(self, node: int) -> None:
+        """A failed attempt of `node` is followed by another one, from the queue."""
+        if self.graph.kinds[node] != MAP:
+            self.state[node] = PENDING
+        self.offer(node)
+
+    def release(self, amounts: Amounts) -> None:
+        """An attempt has really ended: its capacity goes to those who wait."""
+        for node in self.ledger.release(amounts):
+            self._granted.add(node)
+            self.offer(node)

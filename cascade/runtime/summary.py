@@ -1,0 +1,67 @@
+"""One short line about a value, cheap for any size.
+
+In: any value. Out: text of at most 80 characters. Invariant: never calls the ``str`` or ``repr`` of something whose
+size is not known to be small, and never raises.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["preview_arguments", "summarize"]
+
+MOST = 80
+
+
+def summarize(value: Any) -> str:  # noqa: ANN401 - any value
+    """Return what a person would say of `value`: ``344 rows × 8 columns``, ``list of 3``, ``0.87``.
+
+    Example:
+        >>> summarize([1, 2, 3])
+        'list of 3'
+    """
+    try:
+        return _summarize(value)
+    except Exception:  # noqa: BLE001 - a summary is a courtesy; a value's own faults must not matter
+        return type(value).__name__
+
+
+def _summarize(value: Any) -> str:  # noqa: ANN401, PLR0911 - one return per kind
+    kind = type(value)
+    if value is None or kind is bool:
+        return str(value)
+    if kind is float:
+        return f"{value:.6g}"
+    if kind is int:
+        return str(value) if value.bit_length() < 200 else f"int of {value.bit_length()} bits"  # noqa: PLR2004
+    if kind is str:
+        text = value[: MOST - 2]
+        return repr(text) if len(value) <= MOST - 4 else f"text of {len(value):,} characters"
+    if kind is bytes:
+        return f"{len(value):,} bytes"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and all(isinstance(n, int) for n in shape):
+        return _shaped(value, shape)
+    if isinstance(value, (list, tuple, set, frozenset, dict)):
+        return f"{kind.__name__} of {len(value):,}"
+    return kind.__name__
+
+
+def _shaped(value: Any, shape: tuple[int, ...]) -> str:  # noqa: ANN401 - frames, series, arrays
+    if hasattr(value, "columns") and len(shape) == 2:  # noqa: PLR2004
+        return f"{shape[0]:,} rows × {shape[1]:,} columns"
+    if hasattr(value, "index") and len(shape) == 1:
+        return f"{shape[0]:,} values"
+    if not shape and hasattr(value, "item"):
+        return summarize(value.item())
+    sides = " × ".join(f"{n:,}" for n in shape)
+    return f"{sides} {getattr(value, 'dtype', '')} array".replace("  ", " ")[:MOST]
+
+
+def preview_arguments(names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, str]:
+    """Return a summary of each argument by parameter name, at most twelve of them."""
+    shown: dict[str, str] = {}
+    for k, value in enumerate(args):
+        shown[names[k] if k < len(names) else f"argument {k + 1}"] = summarize(value)
+    shown.update({k: summarize(v) for k, v in kwargs.items()})
+    return dict(list(shown.items())[:12])
