@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from pipefunc import PipeFunc, Pipeline
 
@@ -21,7 +22,7 @@ def composed(make: Callable[[Workload], sources.Functions], last: str) -> Callab
         sys.setrecursionlimit(100_000)  # it recurses over the graph
 
         def run() -> object:
-            nodes = [PipeFunc(function, function.__name__) for function in functions]
+            nodes: Any = [PipeFunc(function, function.__name__) for function in functions]
             return Pipeline(nodes, validate_type_annotations=False).run(target, kwargs={})
 
         return run

@@ -93,8 +93,16 @@ class _Builder:
             done += 1
         graph.params = [i for i in self.inputs.values() if isinstance(i, Param)]
         graph.envs = [i for i in self.inputs.values() if isinstance(i, Env)]
-        graph.name = name or graph.label(0)
+        graph.name = name or self.describe()
         return graph
+
+    def describe(self) -> str:
+        """Name the graph after its target."""
+        graph = self.graph
+        if type(graph.target) is Ref:
+            return graph.label(graph.target.index)
+        others = len(set(refs_in(graph.target))) - 1
+        return f"{graph.label(0)} and {others} more" if others else graph.label(0)
 
     # -- numbering ------------------------------------------------------------------------------------------------
 

@@ -146,6 +146,7 @@ class Graph:
         "_edges",
         "_heights",
         "_ids",
+        "_labels",
         "_nodes",
         "_order",
         "amounts",
@@ -193,6 +194,7 @@ class Graph:
         self.envs: list[Env] = []
         self.target: object = None
         self._ids: list[str] | None = None
+        self._labels: list[str] | None = None
         self._order: list[int] | None = None
         self._heights: list[int] | None = None
         self._nodes: tuple[Node, ...] | None = None
@@ -245,6 +247,13 @@ class Graph:
 
             self._ids = make_ids(self)
         return self._ids
+
+    @property
+    def labels(self) -> list[str]:
+        """What people call each node, by number."""
+        if self._labels is None:
+            self._labels = [self.label(i) for i in range(len(self))]
+        return self._labels
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -23,11 +23,26 @@ __all__ = ["input_ids", "make_edges", "make_ids", "make_nodes"]
 
 def make_ids(graph: Graph) -> list[str]:
     """Return an id for each node number: its name, with ``#2``, ``#3`` … in the order of the graph."""
+    labels = graph.labels
+    ids = labels.copy()
+    counts: dict[str, int] = {}
+    for i in graph.order:
+        name = labels[i]
+        count = counts[name] = counts.get(name, 0) + 1
+        if count > 1:
+            ids[i] = f"{name}#{count}"
+    if len(set(ids)) < len(ids):
+        return _make_ids_apart(graph)
+    return ids
+
+
+def _make_ids_apart(graph: Graph) -> list[str]:
+    """Make ids when someone has named a node like an id: ``x#2``."""
     ids = [""] * len(graph)
     counts: dict[str, int] = {}
     taken: set[str] = set()
     for i in graph.order:
-        ids[i] = _fresh(graph.label(i), counts, taken)
+        ids[i] = _fresh(graph.labels[i], counts, taken)
     return ids
 
 

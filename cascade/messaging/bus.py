@@ -152,8 +152,12 @@ class Messenger:
 
     def say(self, level: str, message_id: str, /, **fields: object) -> None:
         """Say a message at `level`, if that is important enough."""
+        self.report(level, message_id, time.time(), fields)
+
+    def report(self, level: str, message_id: str, at: float, fields: Mapping[str, object]) -> None:
+        """Say what happened at another time than now; `at` is in seconds since the epoch."""
         if self.speaks(level):
-            self.renderer.render(Message(message_id, level, self.text(message_id, **fields), fields, time.time()))
+            self.renderer.render(Message(message_id, level, self.text(message_id, **fields), fields, at))
 
     def debug(self, message_id: str, /, **fields: object) -> None:
         """Say what helps to find a fault."""

@@ -39,7 +39,6 @@ _SHOWN: Final = {code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" fo
 
 _ICONS: Final = {
     "completed": ("●", "*", "green"),
-    "completed_giving": ("●", "*", "green"),
     "more": (" ", " ", "dim"),
     "failed_at": (" ", " ", "dim"),
     "started": ("◐", ">", "blue"),
@@ -116,8 +115,7 @@ class ConsoleRenderer(_StreamRenderer):
         stream = self.stream
         if stream is None:
             return
-        rich, plain, style = _ICONS.get(message.id.rsplit(".", 1)[-1]) or _LEVELS[message.level]
-        icon = rich if _can_write(stream, rich) else plain
+        icon, style = _icon(stream, message)
         elapsed = message.fields.get("elapsed")
         clock = f"{elapsed:8.3f} s " if isinstance(elapsed, float) else ""
         text = one_line(message.text)
@@ -192,6 +190,13 @@ def _safe(value: Any, depth: int = 0) -> Any:
 
 def _clip(text: str) -> str:
     return text if len(text) <= LONGEST_FIELD else f"{text[:LONGEST_FIELD]}…"
+
+
+def _icon(stream: TextIO, message: Message) -> tuple[str, str]:
+    """Return the icon and its style; the last word of the id tells them, else the level."""
+    word = message.id.rsplit(".", 1)[-1]
+    found = _ICONS.get(word) or _ICONS.get(word.split("_")[0]) or _LEVELS[message.level]
+    return found[0] if _can_write(stream, found[0]) else found[1], found[2]
 
 
 def _can_write(stream: TextIO, text: str) -> bool:

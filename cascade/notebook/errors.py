@@ -37,8 +37,10 @@ def show_short(error: BaseException, shell: Any) -> BaseException:
 
     def render() -> list[str]:
         vars(error).pop("_render_traceback_", None)
-        shown: list[str] = shell.InteractiveTB.structured_traceback(type(error), error, trace, tb_offset=0)
-        return shown
+        formatter = shell.InteractiveTB
+        if trace is None:
+            return list(formatter.get_exception_only(type(error), error))
+        return list(formatter.structured_traceback(type(error), error, trace, tb_offset=0))
 
     try:
         error._render_traceback_ = render  # type: ignore[attr-defined]  # noqa: SLF001 - the hook that IPython looks for

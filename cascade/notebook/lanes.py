@@ -171,8 +171,7 @@ class LaneBook:
         if event.attempt > 1:
             for place in self._attempt.get(key, ()):
                 self._relabel(place, f"{event.label} · try {event.attempt}")
-        is_whole_map = event.index is None and event.node in self._maps
-        if key in self._attempt or is_whole_map or event.node in self._needs_capacity:
+        if key in self._attempt or self._is_apart(key):
             return
         lane = self._lane_of("", "tasks")
         row = self._free_row(lane, event.elapsed)
@@ -199,6 +198,8 @@ class LaneBook:
         if not self._holds.get(key, True):
             del self._holds[key]
         places = self._attempt.pop(key, [])
+        if not places and type(event) is NodeCompleted and not self._is_apart(key):
+            self._add_done(event.node, event.label, event.elapsed, event.duration)
         for place in places:
             self._conclude(place, state, event)
         if isinstance(event, NodeRetrying) and event.delay > 0 and places and places[-1] >= 0:
@@ -206,16 +207,22 @@ class LaneBook:
 
     def items(self, event: ItemsCompleted) -> None:
         """A group of short items of a map is done."""
+        self._add_done(event.node, f"{event.name} ×{event.count:,}", event.elapsed, event.duration, event.count)
+
+    def _is_apart(self, key: Key) -> bool:
+        """Whether this has no row among the tasks: a map as a whole, and whoever has a row of what it holds."""
+        return (key[1] is None and key[0] in self._maps) or key[0] in self._needs_capacity
+
+    def _add_done(self, node: str, label: str, end: float, seconds: float, count: int = 1) -> None:
+        """Add the bar of something so short that its begin was not told."""
         lane = self._lane_of("", "tasks")
-        begin = max(0.0, event.elapsed - event.duration)
+        begin = max(0.0, end - seconds)
         row = self._free_row(lane, begin)
         if row < 0:
             self._lost += 1
             return
-        box = self._boxes.get(event.node, "")
-        bar = Bar(_row_id(lane, row), 1, box, f"{event.name} ×{event.count:,}", begin, event.elapsed, "done", event.count)
-        self.bars.settle(self.bars.add(bar))
-        lane.until[row] = event.elapsed
+        self.bars.settle(self.bars.add(Bar(_row_id(lane, row), 1, self._boxes.get(node, ""), label, begin, end, "done", count)))
+        lane.until[row] = end
 
     def waits(self, event: NodeWaiting) -> None:
         """A node could start but for a resource."""

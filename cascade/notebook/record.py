@@ -228,6 +228,10 @@ class RunRecord:
 
     def _node_completed(self, event: e.NodeCompleted) -> None:
         unit = self._to(event, "done")
+        if unit.t0 is None:
+            unit.t0 = max(0.0, event.elapsed - event.duration)
+        if unit.box.t0 is None:
+            unit.box.t0 = unit.t0
         if event.index is None:
             self._end(unit, event.elapsed, "done")
         if event.index is not None or not unit.expanded:

@@ -7,12 +7,10 @@ the cell again cancels the one before and closes its display.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cascade.notebook.output import capture
 from cascade.notebook.plain import duration, plain
 from cascade.notebook.view.driver import RunView
 from cascade.notebook.view.routing import CellMark
@@ -131,9 +129,17 @@ class Session:
         going = [job for job in self.jobs.values() if not job.over]
         return (going or list(self.jobs.values()) or [None])[-1]
 
-    def show(self, job: Job, view: str = "auto", *, shows_value: bool = False) -> RunView:
-        """Open a display of `job` in the cell that runs now."""
+    def show(
+        self, job: Job, view: str = "auto", *, shows_value: bool = False, on_end: Callable[[], None] | None = None
+    ) -> RunView:
+        """Open a display of `job` in the cell that runs now; `on_end` is called when its run is over."""
         self._thin_out()
+
+        def learn(ended: RunView) -> None:
+            self.usual.update(ended.record.typical())
+            if on_end is not None:
+                on_end()
+
         made = RunView(
             job.run,
             CellMark.of_now(self.shell),
@@ -141,7 +147,7 @@ class Session:
             usual=self.usual,
             shows_value=shows_value,
             redact=redaction_of(job.run),
-            on_end=self._learn,
+            on_end=learn,
         )
         job.views = [kept for kept in job.views if kept.is_live or kept is job.views[0]]
         job.views.append(made)
@@ -153,10 +159,6 @@ class Session:
         live = [view for job in self.jobs.values() for view in job.views if view.is_live]
         for view in live[: max(0, len(live) - MOST_LIVE + 1)]:
             view.close()
-
-    def _learn(self, view: RunView) -> None:
-        """Remember how long the tasks of a run took."""
-        self.usual.update(view.record.typical())
 
 
 def redaction_of(run: Any) -> Callable[[str], str]:
@@ -177,13 +179,3 @@ def set_session(session: Session | None) -> None:
     """Begin or end the session of this kernel."""
     _current[:] = [session] if session is not None else []
 
-
-@contextmanager
-def captured(needed: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Capture what tasks print, for the length of a ``with``."""
-    del needed
-    capture.acquire()
-    try:
-        yield
-    finally:
-        capture.release()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cascade.interfaces.events import Event, EventsDropped, LifecycleEvent
-from cascade.runtime.journal import READY, codes_of
+from cascade.runtime.journal import TOLD, codes_of
 
 if TYPE_CHECKING:
     from cascade.runtime.journal import Journal
@@ -146,10 +146,10 @@ class Reader:
             return
         dropped = 0
         if len(records) > MOST_LAG and not self._closing.is_set():
-            late = [r for r in records[:-MOST_LAG] if r[0] == READY]
+            late = [r for r in records[:-MOST_LAG] if r[0] == TOLD]
             dropped = len(records) - MOST_LAG - len(late)
         if dropped:
-            head = self.journal.decode(first, records[:-MOST_LAG], frozenset({READY}), LifecycleEvent)
+            head = self.journal.decode(first, records[:-MOST_LAG], frozenset({TOLD}), LifecycleEvent)
             events = [e for e in head if isinstance(e, subscription.kind)]
             events += self._dropped_notice(dropped, self._next - MOST_LAG)
             events += self.journal.decode(self._next - MOST_LAG, records[-MOST_LAG:], self._codes, subscription.kind)

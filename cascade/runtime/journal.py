@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from cascade.interfaces import events as ev
@@ -15,7 +16,7 @@ from cascade.interfaces import events as ev
 if TYPE_CHECKING:
     from cascade.graph.model import Graph
 
-__all__ = ["LIFECYCLE", "Journal", "codes_of"]
+__all__ = ["TOLD", "Journal", "codes_of"]
 
 STARTED: Final = 0  # node, index, attempt, worker
 COMPLETED: Final = 1  # node, index, attempt, duration, summary
@@ -34,7 +35,7 @@ ACQUIRED: Final = 13  # resource, kind, node, index, amount, usage, capacity
 RELEASED: Final = 14
 OUTPUT: Final = 15  # node, index, stream, text, level
 DONE_INLINE: Final = 16  # node: the short form of COMPLETED for a first attempt; the duration is from the last STARTED
-READY: Final = 17  # any whole event, given as class and fields
+TOLD: Final = 17  # any whole event, given as class and fields
 
 _CLASSES: Final[dict[int, type[ev.Event]]] = {
     STARTED: ev.NodeStarted,
@@ -55,13 +56,12 @@ _CLASSES: Final[dict[int, type[ev.Event]]] = {
     OUTPUT: ev.OutputWritten,
     DONE_INLINE: ev.NodeCompleted,
 }
-LIFECYCLE: Final = READY
 Record = tuple[Any, ...]
 
 
 def codes_of(kind: type[ev.Event]) -> frozenset[int]:
-    """Return the codes of the records that may become events of `kind`; READY records are looked at one by one."""
-    return frozenset(code for code, made in _CLASSES.items() if issubclass(made, kind)) | {READY}
+    """Return the codes of the records that may become events of `kind`; TOLD records are looked at one by one."""
+    return frozenset(code for code, made in _CLASSES.items() if issubclass(made, kind)) | {TOLD}
 
 
 class Journal:
@@ -84,7 +84,7 @@ class Journal:
 
     def tell(self, kind: type[ev.Event], **fields: object) -> None:
         """Write down an event of the rarer kinds."""
-        self.records.append((READY, time.perf_counter(), kind, fields))
+        self.records.append((TOLD, time.perf_counter(), kind, fields))
 
     def events(self, first: int = 0, last: int | None = None) -> list[ev.Event]:
         """Return the events of the records from `first` up to `last`."""
@@ -96,11 +96,12 @@ class Journal:
         """Return the events of `kind` among `records`, the first of which is number `first`; `codes` pre-selects."""
         made: list[ev.Event] = []
         makers = _MAKERS
+        wanted = codes or _ALL
         for seq, record in enumerate(records, first):
             code = record[0]
-            if codes is not None and code not in codes:
+            if code not in wanted:
                 continue
-            if code == READY:
+            if code == TOLD:
                 if issubclass(record[2], kind):
                     made.append(record[2](**self._head(seq, record[1]), **record[3]))
                 continue
@@ -113,7 +114,7 @@ class Journal:
 
     def _node(self, seq: int, record: Record, index: int | None) -> dict[str, Any]:
         node = record[2]
-        return {**self._head(seq, record[1]), "node": self.graph.ids[node], "name": self.graph.label(node), "index": index}
+        return {**self._head(seq, record[1]), "node": self.graph.ids[node], "name": self.graph.labels[node], "index": index}
 
 
 def _plain(*names: str) -> Callable[[Journal, int, Record], ev.Event]:
@@ -140,21 +141,33 @@ def _skipped(journal: Journal, seq: int, record: Record) -> ev.Event:
     return ev.NodeSkipped(**journal._node(seq, record, None), reason=record[3], because=because)  # noqa: SLF001
 
 
+def _setters(kind: type[ev.Event]) -> tuple[Callable[[Any, Any], None], ...]:
+    """Return what sets each field of `kind`, in the order of its fields.
+
+    A frozen dataclass spends three quarters of its making on being frozen; there is one event for each node.
+    """
+    return tuple([getattr(kind, field.name).__set__ for field in fields(kind)])
+
+
+(_RUN, _SEQ, _AT, _ELAPSED, _NODE, _NAME, _INDEX, _ATTEMPT, _DURATION, _SUMMARY) = _setters(ev.NodeCompleted)
+_new = object.__new__
+
+
 def _done_inline(journal: Journal, seq: int, record: Record) -> ev.Event:
-    graph = journal.graph
-    node = record[2]
-    at = record[1]
+    _, at, node, began, summary = record
     elapsed = at - journal.start
-    return ev.NodeCompleted(
-        run_id=journal.run_id,
-        seq=seq,
-        at=journal.wall + elapsed,
-        elapsed=elapsed,
-        node=graph.ids[node],
-        name=graph.label(node),
-        duration=at - record[3],
-        summary=record[4],
-    )
+    made = _new(ev.NodeCompleted)
+    _RUN(made, journal.run_id)
+    _SEQ(made, seq)
+    _AT(made, journal.wall + elapsed)
+    _ELAPSED(made, elapsed)
+    _NODE(made, journal.graph.ids[node])
+    _NAME(made, journal.graph.labels[node])
+    _INDEX(made, None)
+    _ATTEMPT(made, 1)
+    _DURATION(made, at - began)
+    _SUMMARY(made, summary)
+    return made
 
 
 def _resource(*names: str) -> Callable[[Journal, int, Record], ev.Event]:
@@ -172,7 +185,7 @@ def _holding(journal: Journal, seq: int, record: Record) -> ev.Event:
         resource=resource,
         kind=kind,
         node=journal.graph.ids[node],
-        name=journal.graph.label(node),
+        name=journal.graph.labels[node],
         index=index,
         amount=amount,
         usage=usage,
@@ -199,3 +212,4 @@ _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     OUTPUT: _plain("stream", "text", "level"),
     DONE_INLINE: _done_inline,
 }
+_ALL: Final = frozenset((*_MAKERS, TOLD))

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "HumanReadableLogSubscriber", "make_log_subscriber"]
 
 FORMATS: Final = ("human", "json")
-MANY: Final = 20  # equal messages in one list that are told one by one
-FIRST: Final = 5  # how many of more than that are told
+MANY: Final = 20  # events of one kind in one list that are told one by one
+FIRST: Final = 5  # how many are told when there are more
+
+Said = tuple[str, str, dict[str, object]]  # level, message id, fields
 
 
 def make_log_subscriber(log_level: str = "INFO", log_format: str = "human") -> HumanReadableLogSubscriber:
@@ -44,10 +46,10 @@ def make_log_subscriber(log_level: str = "INFO", log_format: str = "human") -> H
 
 
 class HumanReadableLogSubscriber:
-    """Tells a messenger about runs; give it to a bus or to ``cs.run(subscribers=…)``.
+    r"""Tells a messenger about runs; give it to a bus or to ``cs.run(subscribers=…)``.
 
-    Responsible for: which events are told, in which words, and folding. Refuses: the tasks' own output, which is on
-    the screen already; formatting, which is the renderer's.
+    Responsible for: what is told at which level, folding, counting. Refuses: the tasks' own output, which is on the
+    screen already; formatting, which is the renderer's.
 
     Args:
         messenger: who speaks; its level decides what is told. Default: one like `messaging_bus`.
@@ -63,7 +65,7 @@ class HumanReadableLogSubscriber:
         >>> log = HumanReadableLogSubscriber(Messenger(ConsoleRenderer(stream)))
         >>> log([ev.NodeCompleted(run_id="r", seq=0, at=0.0, elapsed=0.25, node="fit", name="fit", duration=0.2)])
         >>> stream.getvalue()
-        '   0.250 s ● fit done in 0.20 s\\n'
+        '   0.250 s ● fit done in 0.20 s\n'
     """
 
     batched: ClassVar[bool] = True
@@ -97,129 +99,33 @@ class HumanReadableLogSubscriber:
                 told[kind] = told.get(kind, 0) + 1
                 if told[kind] > FIRST:
                     if told[kind] == total:
-                        self._say(way.level, way.rest, event, count=total - FIRST)
+                        self._say(event, way.level, way.rest, {"count": total - FIRST})
                     continue
-            way.tell(self, event)
+            self._tell(event, way)
+
+    def _tell(self, event: ev.Event, way: _Way) -> None:
+        if not self.messenger.speaks(way.level):
+            return
+        if isinstance(event, ev.RunStarted):
+            self._names[event.run_id] = event.name
+        for level, message_id, fields in way.words(event):
+            if isinstance(event, ev.LifecycleEvent):
+                fields["name"] = self._names.get(event.run_id, event.run_id)
+            if isinstance(event, ev.RunFinished):
+                fields["counts"] = self._counts.get(event.run_id, {}) if self.messenger.speaks("INFO") else {}
+            self._say(event, level, message_id, fields)
+        if isinstance(event, ev.RunFinished):
+            self._names.pop(event.run_id, None)
+            self._counts.pop(event.run_id, None)
 
     def _count(self, event: Any, what: str) -> None:
         if event.index is None or what == "retried":
             counts = self._counts.setdefault(event.run_id, dict.fromkeys(_COUNTED, 0))
             counts[what] += 1
 
-    def _say(self, level: str, message_id: str, event: ev.Event, **fields: object) -> None:
-        self.messenger.say(level, message_id, run_id=event.run_id, elapsed=event.elapsed, **fields)
-
-    # -- runs -----------------------------------------------------------------------------------------------------
-
-    def _run_started(self, event: ev.RunStarted) -> None:
-        self._names[event.run_id] = event.name
-        if event.capacities:
-            capacities = dict(event.capacities)
-            self._say("INFO", "run.started_within", event, name=event.name, nodes=event.nodes, capacities=capacities)
-        else:
-            self._say("INFO", "run.started", event, name=event.name, nodes=event.nodes)
-        if event.params:
-            self._say("INFO", "run.params", event, params=dict(event.params))
-
-    def _run_finished(self, event: ev.RunFinished) -> None:
-        counts = self._counts.pop(event.run_id, {}) if self.messenger.speaks("INFO") else {}
-        fields = {"name": self._names.pop(event.run_id, event.run_id), "duration": event.duration, "counts": counts}
-        if event.abandoned:
-            self._say("WARNING", "run.abandoned", event, labels=event.abandoned)
-        if event.status == "failed":
-            self._say("ERROR", "run.failed", event, error_type=event.error_type, error=event.error, **fields)
-        elif event.status == "cancelled":
-            self._say("WARNING", "run.cancelled", event, **fields)
-        else:
-            self._say("INFO", "run.completed", event, **fields)
-
-    def _run_paused(self, event: ev.RunPaused) -> None:
-        self._say("INFO", "run.paused", event, name=self._names.get(event.run_id, event.run_id))
-
-    def _run_resumed(self, event: ev.RunResumed) -> None:
-        self._say("INFO", "run.resumed", event, name=self._names.get(event.run_id, event.run_id))
-
-    def _cancel_requested(self, event: ev.RunCancelRequested) -> None:
-        name = self._names.get(event.run_id, event.run_id)
-        self._say("WARNING", "run.cancel_requested", event, name=name, reason=event.reason)
-
-    def _limit_set(self, event: ev.LimitSet) -> None:
-        self._say("INFO", "limit.set", event, limit=event.limit_id, scope=event.scope, kind=event.kind)
-
-    def _limit_removed(self, event: ev.LimitRemoved) -> None:
-        self._say("INFO", "limit.removed", event, limit=event.limit_id)
-
-    def _dropped(self, event: ev.EventsDropped) -> None:
-        self._say("WARNING", "events.dropped", event, count=event.count)
-
-    # -- nodes ----------------------------------------------------------------------------------------------------
-
-    def _started(self, event: ev.NodeStarted) -> None:
-        self._say("DEBUG", "node.started", event, label=event.label, attempt=event.attempt, worker=event.worker)
-
-    def _completed(self, event: ev.NodeCompleted) -> None:
-        if event.summary:
-            fields = {"label": event.label, "duration": event.duration, "summary": event.summary}
-            self._say("INFO", "node.completed_giving", event, **fields)
-        else:
-            self._say("INFO", "node.completed", event, label=event.label, duration=event.duration)
-
-    def _items(self, event: ev.ItemsCompleted) -> None:
-        fields = {"label": event.label, "first": event.first, "count": event.count, "duration": event.duration}
-        self._say("DEBUG", "items.completed", event, **fields)
-
-    def _failed(self, event: ev.NodeFailed) -> None:
-        fields = {"label": event.label, "attempt": event.attempt, "error_type": event.error_type, "error": event.error}
-        self._say("ERROR", "node.failed", event, **fields)
-        if event.frames:
-            file, line, function, code = event.frames[-1]
-            self._say("ERROR", "node.failed_at", event, file=file, line=line, function=function, code=code.strip())
-
-    def _retrying(self, event: ev.NodeRetrying) -> None:
-        fields = {"error_type": event.error_type, "error": event.error, "delay": event.delay}
-        counts = {"attempt": event.attempt, "max_attempts": event.max_attempts}
-        self._say("WARNING", "node.retrying", event, label=event.label, **counts, **fields)
-
-    def _waiting(self, event: ev.NodeWaiting) -> None:
-        fields = {"label": event.label, "resource": event.resource, "holders": event.holders}
-        self._say("DEBUG", "node.waiting", event, reason=event.reason or event.resource, **fields)
-
-    def _skipped(self, event: ev.NodeSkipped) -> None:
-        self._say("INFO", "node.skipped", event, label=event.label, reason=event.reason)
-
-    def _cancelled(self, event: ev.NodeCancelled) -> None:
-        self._say("INFO", "node.cancelled", event, label=event.label, reason=event.reason)
-
-    def _abandoned(self, event: ev.NodeAbandoned) -> None:
-        self._say("WARNING", "node.abandoned", event, label=event.label, reason=event.reason)
-
-    def _expanded(self, event: ev.MapExpanded) -> None:
-        if event.total is None:
-            self._say("DEBUG", "map.expanding", event, label=event.label)
-        else:
-            self._say("DEBUG", "map.expanded", event, label=event.label, total=event.total)
-
-    def _chosen(self, event: ev.RouteChosen) -> None:
-        self._say("DEBUG", "route.chosen", event, label=event.label, key=event.key)
-
-    # -- resources ------------------------------------------------------------------------------------------------
-
-    def _set_up(self, event: ev.ResourceSetUp) -> None:
-        self._say("INFO", "resource.set_up", event, resource=event.resource, duration=event.duration)
-
-    def _torn_down(self, event: ev.ResourceTornDown) -> None:
-        if event.error:
-            self._say("WARNING", "resource.failed", event, resource=event.resource, error=event.error)
-        else:
-            self._say("INFO", "resource.torn_down", event, resource=event.resource, duration=event.duration)
-
-    def _moved(self, event: ev.ResourceAcquired | ev.ResourceReleased) -> None:
-        if event.kind != "capacity":
-            return
-        label = event.name if event.index is None else f"{event.name}[{event.index}]"
-        message_id = "capacity.taken" if isinstance(event, ev.ResourceAcquired) else "capacity.returned"
-        numbers = {"amount": event.amount, "usage": event.usage, "capacity": event.capacity}
-        self._say("DEBUG", message_id, event, label=label, resource=event.resource, **numbers)
+    def _say(self, event: ev.Event, level: str, message_id: str, fields: dict[str, object]) -> None:
+        fields = {"run_id": event.run_id, "elapsed": event.elapsed, **fields}
+        self.messenger.report(level, message_id, event.at, fields)
 
 
 def _count_repeats(events: Sequence[ev.Event]) -> dict[type[ev.Event], int]:
@@ -232,45 +138,178 @@ def _count_repeats(events: Sequence[ev.Event]) -> dict[type[ev.Event], int]:
     return counts
 
 
+# -- runs -----------------------------------------------------------------------------------------------------------
+
+
+def _run_started(event: ev.RunStarted) -> list[Said]:
+    said: list[Said] = [("INFO", "run.started", {"nodes": event.nodes})]
+    if event.capacities:
+        said = [("INFO", "run.started_within", {"nodes": event.nodes, "capacities": dict(event.capacities)})]
+    if event.params:
+        said.append(("INFO", "run.params", {"params": dict(event.params)}))
+    return said
+
+
+def _run_finished(event: ev.RunFinished) -> list[Said]:
+    said: list[Said] = []
+    if event.abandoned:
+        said.append(("WARNING", "run.abandoned", {"labels": event.abandoned}))
+    if event.status == "failed":
+        reason: dict[str, object] = {"error_type": event.error_type, "error": event.error}
+        said.append(("ERROR", "run.failed", {"duration": event.duration, **reason}))
+    elif event.status == "cancelled":
+        said.append(("WARNING", "run.cancelled", {"duration": event.duration}))
+    else:
+        said.append(("INFO", "run.completed", {"duration": event.duration}))
+    return said
+
+
+def _run_paused(_: ev.RunPaused) -> list[Said]:
+    return [("INFO", "run.paused", {})]
+
+
+def _run_resumed(_: ev.RunResumed) -> list[Said]:
+    return [("INFO", "run.resumed", {})]
+
+
+def _cancel_requested(event: ev.RunCancelRequested) -> list[Said]:
+    return [("WARNING", "run.cancel_requested", {"reason": event.reason})]
+
+
+def _limit_set(event: ev.LimitSet) -> list[Said]:
+    return [("INFO", "limit.set", {"limit": event.limit_id, "scope": event.scope, "kind": event.kind})]
+
+
+def _limit_removed(event: ev.LimitRemoved) -> list[Said]:
+    return [("INFO", "limit.removed", {"limit": event.limit_id})]
+
+
+def _dropped(event: ev.EventsDropped) -> list[Said]:
+    return [("WARNING", "events.dropped", {"count": event.count})]
+
+
+# -- nodes ----------------------------------------------------------------------------------------------------------
+
+
+def _started(event: ev.NodeStarted) -> list[Said]:
+    return [("DEBUG", "node.started", {"label": event.label, "attempt": event.attempt, "worker": event.worker})]
+
+
+def _completed(event: ev.NodeCompleted) -> list[Said]:
+    fields: dict[str, object] = {"label": event.label, "duration": event.duration}
+    if event.summary:
+        return [("INFO", "node.completed_giving", {**fields, "summary": event.summary})]
+    return [("INFO", "node.completed", fields)]
+
+
+def _items(event: ev.ItemsCompleted) -> list[Said]:
+    fields: dict[str, object] = {"first": event.first, "count": event.count, "duration": event.duration}
+    return [("DEBUG", "items.completed", {"label": event.label, **fields})]
+
+
+def _failed(event: ev.NodeFailed) -> list[Said]:
+    reason: dict[str, object] = {"error_type": event.error_type, "error": event.error}
+    said: list[Said] = [("ERROR", "node.failed", {"label": event.label, "attempt": event.attempt, **reason})]
+    if event.frames:
+        file, line, function, code = event.frames[-1]
+        place: dict[str, object] = {"file": file, "line": line, "function": function, "code": code.strip()}
+        said.append(("ERROR", "node.failed_at", {"label": event.label, **place}))
+    return said
+
+
+def _retrying(event: ev.NodeRetrying) -> list[Said]:
+    tries: dict[str, object] = {"attempt": event.attempt, "max_attempts": event.max_attempts, "delay": event.delay}
+    reason: dict[str, object] = {"error_type": event.error_type, "error": event.error}
+    return [("WARNING", "node.retrying", {"label": event.label, **tries, **reason})]
+
+
+def _waiting(event: ev.NodeWaiting) -> list[Said]:
+    fields: dict[str, object] = {"resource": event.resource, "reason": event.reason, "holders": event.holders}
+    return [("DEBUG", "node.waiting", {"label": event.label, **fields})]
+
+
+def _skipped(event: ev.NodeSkipped) -> list[Said]:
+    return [("INFO", "node.skipped", {"label": event.label, "reason": event.reason})]
+
+
+def _cancelled(event: ev.NodeCancelled) -> list[Said]:
+    return [("INFO", "node.cancelled", {"label": event.label, "reason": event.reason})]
+
+
+def _abandoned(event: ev.NodeAbandoned) -> list[Said]:
+    return [("WARNING", "node.abandoned", {"label": event.label, "reason": event.reason})]
+
+
+def _expanded(event: ev.MapExpanded) -> list[Said]:
+    if event.total is None:
+        return [("DEBUG", "map.expanding", {"label": event.label})]
+    return [("DEBUG", "map.expanded", {"label": event.label, "total": event.total})]
+
+
+def _chosen(event: ev.RouteChosen) -> list[Said]:
+    return [("DEBUG", "route.chosen", {"label": event.label, "key": event.key})]
+
+
+# -- resources ------------------------------------------------------------------------------------------------------
+
+
+def _set_up(event: ev.ResourceSetUp) -> list[Said]:
+    return [("INFO", "resource.set_up", {"resource": event.resource, "duration": event.duration})]
+
+
+def _torn_down(event: ev.ResourceTornDown) -> list[Said]:
+    if event.error:
+        return [("WARNING", "resource.failed", {"resource": event.resource, "error": event.error})]
+    return [("INFO", "resource.torn_down", {"resource": event.resource, "duration": event.duration})]
+
+
+def _moved(event: ev.ResourceAcquired | ev.ResourceReleased) -> list[Said]:
+    if event.kind != "capacity":
+        return []
+    label = event.name if event.index is None else f"{event.name}[{event.index}]"
+    message_id = "capacity.taken" if isinstance(event, ev.ResourceAcquired) else "capacity.returned"
+    numbers: dict[str, object] = {"amount": event.amount, "usage": event.usage, "capacity": event.capacity}
+    return [("DEBUG", message_id, {"label": label, "resource": event.resource, **numbers})]
+
+
 @dataclass(frozen=True, slots=True)
 class _Way:
     """How one kind of event is told.
 
     Args:
-        level: the highest at which it may be told. tell: says it. rest: the message for those that are folded away,
-            empty: none is. counted: its word in the counts of the run, empty: it is not counted.
+        level: the highest at which it may be told. words: what is said. rest: the message for those that are folded
+            away, empty: none is. counted: its word in the counts of the run, empty: it is not counted.
     """
 
     level: str
-    tell: Callable[[HumanReadableLogSubscriber, Any], None]
+    words: Callable[[Any], list[Said]]
     rest: str = ""
     counted: str = ""
 
 
-_Log = HumanReadableLogSubscriber
 _WAYS: Final[dict[type[ev.Event], _Way]] = {
-    ev.RunStarted: _Way("INFO", _Log._run_started),
-    ev.RunFinished: _Way("ERROR", _Log._run_finished),
-    ev.RunPaused: _Way("INFO", _Log._run_paused),
-    ev.RunResumed: _Way("INFO", _Log._run_resumed),
-    ev.RunCancelRequested: _Way("WARNING", _Log._cancel_requested),
-    ev.LimitSet: _Way("INFO", _Log._limit_set),
-    ev.LimitRemoved: _Way("INFO", _Log._limit_removed),
-    ev.EventsDropped: _Way("WARNING", _Log._dropped),
-    ev.NodeStarted: _Way("DEBUG", _Log._started, "node.started.more"),
-    ev.NodeCompleted: _Way("INFO", _Log._completed, "node.completed.more", "done"),
-    ev.ItemsCompleted: _Way("DEBUG", _Log._items, "items.completed.more"),
-    ev.NodeFailed: _Way("ERROR", _Log._failed, "node.failed.more", "failed"),
-    ev.NodeRetrying: _Way("WARNING", _Log._retrying, "node.retrying.more", "retried"),
-    ev.NodeWaiting: _Way("DEBUG", _Log._waiting, "node.waiting.more"),
-    ev.NodeSkipped: _Way("INFO", _Log._skipped, "node.skipped.more", "skipped"),
-    ev.NodeCancelled: _Way("INFO", _Log._cancelled, "node.cancelled.more", "cancelled"),
-    ev.NodeAbandoned: _Way("WARNING", _Log._abandoned),
-    ev.MapExpanded: _Way("DEBUG", _Log._expanded),
-    ev.RouteChosen: _Way("DEBUG", _Log._chosen),
-    ev.ResourceSetUp: _Way("INFO", _Log._set_up),
-    ev.ResourceTornDown: _Way("WARNING", _Log._torn_down),
-    ev.ResourceAcquired: _Way("DEBUG", _Log._moved),
-    ev.ResourceReleased: _Way("DEBUG", _Log._moved),
+    ev.RunStarted: _Way("INFO", _run_started),
+    ev.RunFinished: _Way("ERROR", _run_finished),
+    ev.RunPaused: _Way("INFO", _run_paused),
+    ev.RunResumed: _Way("INFO", _run_resumed),
+    ev.RunCancelRequested: _Way("WARNING", _cancel_requested),
+    ev.LimitSet: _Way("INFO", _limit_set),
+    ev.LimitRemoved: _Way("INFO", _limit_removed),
+    ev.EventsDropped: _Way("WARNING", _dropped),
+    ev.NodeStarted: _Way("DEBUG", _started, "node.started.more"),
+    ev.NodeCompleted: _Way("INFO", _completed, "node.completed.more", "done"),
+    ev.ItemsCompleted: _Way("DEBUG", _items, "items.completed.more"),
+    ev.NodeFailed: _Way("ERROR", _failed, "node.failed.more", "failed"),
+    ev.NodeRetrying: _Way("WARNING", _retrying, "node.retrying.more", "retried"),
+    ev.NodeWaiting: _Way("DEBUG", _waiting, "node.waiting.more"),
+    ev.NodeSkipped: _Way("INFO", _skipped, "node.skipped.more", "skipped"),
+    ev.NodeCancelled: _Way("INFO", _cancelled, "node.cancelled.more", "cancelled"),
+    ev.NodeAbandoned: _Way("WARNING", _abandoned),
+    ev.MapExpanded: _Way("DEBUG", _expanded),
+    ev.RouteChosen: _Way("DEBUG", _chosen),
+    ev.ResourceSetUp: _Way("INFO", _set_up),
+    ev.ResourceTornDown: _Way("WARNING", _torn_down),
+    ev.ResourceAcquired: _Way("DEBUG", _moved),
+    ev.ResourceReleased: _Way("DEBUG", _moved),
 }
 _COUNTED: Final = tuple(way.counted for way in _WAYS.values() if way.counted)

@@ -143,6 +143,9 @@ def _exchange_once(column: list[int], left: dict[int, list[int]], right: dict[in
     above = column[0]
     for index in range(1, len(column)):
         below = column[index]
+        if _in_order(left[above], left[below]) and _in_order(right[above], right[below]):
+            above = below
+            continue
         stay_left, swap_left = compare(left[above], left[below])
         stay_right, swap_right = compare(right[above], right[below])
         if swap_left + swap_right < stay_left + stay_right:
@@ -151,6 +154,11 @@ def _exchange_once(column: list[int], left: dict[int, list[int]], right: dict[in
         else:
             above = below
     return improved
+
+
+def _in_order(above: list[int], below: list[int]) -> bool:
+    """Whether two vertices' segments cannot cross as they stand."""
+    return not above or not below or above[-1] <= below[0]
 
 
 def _depth_first(proper: Proper) -> list[list[int]]:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cascade.graph.layout.bends import Proper
+from cascade.graph.layout.combs import is_comb
 
 _WORK = 60_000
 _MAX_SWEEPS, _MIN_SWEEPS = 30, 4
-_STIFF = 3.0
+_STIFF, _SLACK = 5.0, 2.0
 _LEVEL, _LEVEL_TRUNK = 22.0, 70.0
 
 
@@ -48,22 +49,34 @@ def relax(proper: Proper, upper: Sequence[float], lower: Sequence[float]) -> lis
     return y
 
 
-Springs = list[tuple[list[int], list[int], float, float]]
+Springs = list[tuple[list[int], list[tuple[int, float]], float]]
 
 
 def _springs(proper: Proper) -> Springs:
-    """For each vertex its neighbours, those of them on its own trunk, the extra pull of these, and all weights.
+    """For each vertex its neighbours at weight one, corrections to that, and the sum of all weights.
 
-    A trunk is stiff: its inside pulls harder than all that hangs on it.
+    A trunk is stiff: its inside pulls harder than all that hangs on it. A comb is slack: its teeth are level and its
+    upright line may be long, so all its teeth together pull like two links.
     """
     real = proper.real
     springs: Springs = []
     for vertex, (left, right) in enumerate(zip(proper.before, proper.after, strict=True)):
         near = left + right
-        stiff = [other for other in near if other >= real] if vertex >= real else []
-        extra = _STIFF + len(near) if stiff else 0.0
-        springs.append((near, stiff, extra, len(near) + extra * len(stiff)))
+        odd = [
+            (other, weight - 1)
+            for others, back in ((left, proper.after), (right, proper.before))
+            for other in others
+            if (weight := _weight(vertex, other, others, back[other], real)) != 1
+        ]
+        springs.append((near, odd, len(near) + sum([extra for _, extra in odd])))
     return springs
+
+
+def _weight(vertex: int, other: int, others: Sequence[int], back: Sequence[int], real: int) -> float:
+    if vertex >= real and other >= real:
+        return _STIFF
+    teeth = max(len(others) if is_comb(others) else 0, len(back) if is_comb(back) else 0)
+    return _SLACK / teeth if teeth else 1.0
 
 
 def _settle(column: Sequence[int], offsets: Sequence[float], springs: Springs, y: list[float]) -> None:
@@ -72,11 +85,11 @@ def _settle(column: Sequence[int], offsets: Sequence[float], springs: Springs, y
     weights: list[float] = []
     counts: list[int] = []
     for vertex, offset in zip(column, offsets, strict=True):
-        near, stiff, extra, weight = springs[vertex]
+        near, odd, weight = springs[vertex]
         if weight:
             total = sum([y[other] for other in near])
-            if stiff:
-                total += extra * sum([y[other] for other in stiff])
+            for other, extra in odd:
+                total += extra * y[other]
         else:
             total, weight = y[vertex], 1.0
         pull, count = total - weight * offset, 1

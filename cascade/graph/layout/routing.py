@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cascade.graph.layout.bends import Proper, Trunk
 from cascade.graph.layout.folding import Frame
@@ -56,6 +56,7 @@ class Router:
         heights: final y of each vertex.
         runs: the level pieces of each trunk.
         dx, dy: where the frame's origin stands in the picture.
+        led: pieces that lead around a fold, remembered, since all links of a trunk share them.
     """
 
     proper: Proper
@@ -65,10 +66,11 @@ class Router:
     runs: Sequence[Sequence[Run]]
     dx: float = 0.0
     dy: float = 0.0
+    led: dict[tuple[int, int, float, bool], str] = field(default_factory=dict)
 
     def moved(self, dx: float, dy: float) -> Router:
         """The same router, its frame standing elsewhere."""
-        return replace(self, dx=dx, dy=dy)
+        return replace(self, dx=dx, dy=dy, led={})
 
     def draw(self, pair: tuple[int, int], trunk: int | None, *, offset: float, backward: bool, late: bool) -> Route:
         """The route of one link.
@@ -140,13 +142,16 @@ class Router:
 
     def _lead_around(self, here: Stop, there: Stop, *, backward: bool) -> str:
         """From the end of a row along its fold to the start of the next one, with round corners."""
-        fold = self.frame.folds[(there.start, here.stop) if backward else (here.stop, there.start)]
-        near, far, track = fold.x_right + self.dx, fold.x_left + self.dx, fold.y_track + self.dy
-        if backward:
-            near, far = far, near
-        return _round_corners(
-            [(here.x1, here.y), (near, here.y), (near, track), (far, track), (far, there.y), (there.x0, there.y)]
-        )
+        ends = (there.start, here.stop) if backward else (here.stop, there.start)
+        key = (*ends, here.y, backward)
+        if key not in self.led:
+            fold = self.frame.folds[ends]
+            near, far, track = fold.x_right + self.dx, fold.x_left + self.dx, fold.y_track + self.dy
+            if backward:
+                near, far = far, near
+            turns = [(near, here.y), (near, track), (far, track), (far, there.y)]
+            self.led[key] = _round_corners([(here.x1, here.y), *turns, (there.x0, there.y)])
+        return self.led[key]
 
 
 def level_runs(trunk: Trunk, frame: Frame, heights: Sequence[float], rail: float) -> list[Run]:

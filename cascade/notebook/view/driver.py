@@ -68,7 +68,8 @@ class RunView:
     Args:
         run: a handle. mark: the cell that the display belongs to. rung: how it is shown; None shows nothing and only
             keeps the record. usual: how long tasks took in earlier runs. shows_value: whether the cell shows the run's
-            value itself, so that the view need not. redact: takes secrets out of a text.
+            value itself, so that the view need not. redact: takes secrets out of a text. on_end: called once when the
+            display ends, on the view's thread.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class RunView:
         usual: Mapping[str, float] | None = None,
         shows_value: bool = False,
         redact: Callable[[str], str] = str,
+        on_end: Callable[[RunView], None] | None = None,
     ) -> None:
         """Prepare the record; `open` shows it."""
         self.run = run
@@ -91,6 +93,7 @@ class RunView:
         self._rung = rung
         self._shows_value = shows_value
         self._redact = redact
+        self._on_end = on_end
         self._lock = threading.RLock()
         self._inbox: deque[list[Event]] = deque()
         self._wake = threading.Event()
@@ -182,7 +185,6 @@ class RunView:
         except Exception as error:  # noqa: BLE001 - a display must never bring its run down
             self.fault = f"{type(error).__name__}: {error}"
         finally:
-            self._unsubscribe()
             self._finish()
             self.finished.set()
 
@@ -247,6 +249,9 @@ class RunView:
             self._close_rung()
         except Exception as error:  # noqa: BLE001 - the run's value must reach its user without a last picture
             self.fault = f"{type(error).__name__}: {error}"
+        self._unsubscribe()
+        if self._on_end is not None:
+            self._on_end(self)
 
     def _close_rung(self) -> None:
         rung, self._rung = self._rung, None

@@ -64,7 +64,7 @@ function facts(context, id, entry, taking) {
     ["Items", entry.items && itemWords(entry.items)],
     ["Started", entry.t0 === null ? null : `at ${duration(entry.t0)}`],
     ["Took", entry.t0 === null ? null : taking],
-    ["Asks for", box?.note ?? null],
+    ["Note", box?.note ?? null],
     ["Reads", links(context, (model.into.get(id) ?? []).map((arrow) => arrow.source))],
     ["Read by", links(context, (model.from.get(id) ?? []).map((arrow) => arrow.target))],
   ].map((row) => /** @type {[string, string|Node|null]} */ (row));

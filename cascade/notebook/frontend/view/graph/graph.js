@@ -132,7 +132,8 @@ export class Graph {
 
   found() {
     const { selection, model } = this.context;
-    return selection.find ? new Set(findNodes(model, selection.find)) : null;
+    const found = findNodes(model, selection.find);
+    return found.length ? new Set(found) : null;
   }
 
   destroy() {

@@ -1,0 +1,164 @@
+"""`%cascade COMMAND` → one function for each command.
+
+In: a session and the words of the line. Out: displays, or text that is returned to be shown. Invariant: an unknown
+command or run is a `UsageError` that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cascade.interfaces.exceptions import nearest
+from cascade.notebook.cell import evaluate
+from cascade.notebook.options import split_line, usage_error
+from cascade.notebook.session import Job, Session
+
+__all__ = ["NAMES", "obey"]
+
+
+class Said:
+    """Text that a cell shows as it is, without the quotes of a `str`."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        """Wrap `text`."""
+        self.text = text
+
+    def __repr__(self) -> str:
+        """Show the text."""
+        return self.text
+
+
+def obey(session: Session, line: str) -> Said | None:
+    """Do what a line asks for."""
+    words = [word.raw for word in split_line(line)]
+    if not words or words[0] in {"-h", "--help"}:
+        return _help(session, [])
+    name, rest = words[0], words[1:]
+    command = _COMMANDS.get(name)
+    if command is None:
+        usage_error(f"There is no %cascade {name}.{nearest(name, NAMES)} %cascade help lists them.")
+    if "-h" in rest or "--help" in rest:
+        return _help(session, [name])
+    return command(session, rest)
+
+
+def _graph(session: Session, words: Sequence[str]) -> Said | None:
+    """[TARGET]  draw the graph of TARGET, or of the latest run"""
+    from cascade.notebook.display import show_graph
+
+    if words:
+        from cascade.graph.build import build
+
+        show_graph(build(evaluate(session.shell, " ".join(words))))
+    else:
+        show_graph(_job(session, []).run.graph)
+    return None
+
+
+def _status(session: Session, words: Sequence[str]) -> Said | None:
+    """[N]  tell how run N, or the latest one, is doing"""
+    from cascade.notebook.display import record_of
+    from cascade.notebook.summary import summarize
+
+    job = _job(session, words)
+    return Said(summarize(record_of(job.run).document(job.run.elapsed)))
+
+
+def _jobs(session: Session, words: Sequence[str]) -> Said | None:
+    """list the runs of this notebook"""
+    del words
+    if not session.jobs:
+        return Said("No runs yet. A %%cascade cell makes one.")
+    return Said("\n".join(job.describe() for job in session.jobs.values()))
+
+
+def _attach(session: Session, words: Sequence[str]) -> Said | None:
+    """[N]  show run N, or the latest one, in this cell"""
+    from cascade.notebook.display import show_run
+
+    show_run(_job(session, words).run)
+    return None
+
+
+def _cancel(session: Session, words: Sequence[str]) -> Said | None:
+    """[N]  stop run N, or the latest one"""
+    return _steer(_job(session, words), "cancelled", "cancel")
+
+
+def _pause(session: Session, words: Sequence[str]) -> Said | None:
+    """[N]  start nothing more in run N until it is resumed; what runs goes on"""
+    return _steer(_job(session, words), "paused", "pause")
+
+
+def _resume(session: Session, words: Sequence[str]) -> Said | None:
+    """[N]  let run N go on"""
+    return _steer(_job(session, words), "resumed", "resume")
+
+
+def _steer(job: Job, word: str, order: str) -> Said:
+    if job.over:
+        return Said(f"Run {job.number} is over: {job.run.state}.")
+    if order == "cancel":
+        job.run.cancel("cancelled by %cascade cancel")
+    else:
+        getattr(job.run, order)()
+    return Said(f"Run {job.number} is being {word}.")
+
+
+def _nest(session: Session, words: Sequence[str]) -> Said | None:
+    """let your own code call asyncio.run(...) in cells (nest_asyncio2 or nest_asyncio); cascade itself needs no nesting"""
+    del session, words
+    from cascade.notebook.nesting import allow_nested_loops
+
+    return Said(allow_nested_loops())
+
+
+def _help(session: Session, words: Sequence[str]) -> Said | None:
+    """[COMMAND]  show this list, or what one command does"""
+    del session
+    if words and words[0] not in _COMMANDS:
+        usage_error(f"There is no %cascade {words[0]}.{nearest(words[0], NAMES)}")
+    shown = [words[0]] if words else NAMES
+    lines = [f"  %cascade {name:<8}{_about(name)}" for name in shown]
+    if not words:
+        lines.insert(0, "%%cascade [TARGET] [options]   run this cell's graph and show it; %%cascade -h lists the options\n")
+    return Said("\n".join(lines))
+
+
+def _about(name: str) -> str:
+    text = _COMMANDS[name].__doc__ or ""
+    words, gap, told = text.partition("  ")
+    return f"{words:<11}{told}" if gap else f"{'':<11}{text}"
+
+
+def _job(session: Session, words: Sequence[str]) -> Job:
+    """The run that a command is about."""
+    if not words:
+        job = session.latest()
+        if job is None:
+            usage_error("There is no run yet. A %%cascade cell makes one.")
+        return job
+    if not words[0].isdigit():
+        usage_error(f"A run is named by its number, not '{words[0]}'. %cascade jobs lists them.")
+    job = session.jobs.get(int(words[0]))
+    if job is None:
+        known = ", ".join(map(str, session.jobs)) or "none yet"
+        usage_error(f"There is no run {words[0]}; the runs are: {known}.")
+    return job
+
+
+_COMMANDS: dict[str, Callable[[Session, Sequence[str]], Any]] = {
+    "graph": _graph,
+    "status": _status,
+    "jobs": _jobs,
+    "attach": _attach,
+    "cancel": _cancel,
+    "pause": _pause,
+    "resume": _resume,
+    "nest": _nest,
+    "help": _help,
+}
+NAMES = tuple(_COMMANDS)

@@ -1,0 +1,108 @@
+"""Objects of cascade → what a notebook shows of them. Called by the objects themselves, at first use.
+
+In: a lazy result, a graph, a run. Out: MIME bundles, or a display. Invariant: showing something never runs it and
+never fails; what has no picture has its text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cascade.notebook.bundle import finished_bundle, graph_bundle as bundle_of_drawing
+from cascade.notebook.folding import draw
+from cascade.notebook.record import RunRecord
+
+__all__ = ["graph_bundle", "lazy_bundle", "run_bundle", "show_graph", "show_plan", "show_run"]
+
+Bundle = tuple[dict[str, Any], dict[str, Any]]
+
+
+def lazy_bundle(lazy: Any) -> Bundle:
+    """Return the picture of everything that a lazy result needs."""
+
+    def make() -> dict[str, Any]:
+        from cascade.graph.build import build
+
+        return {**_picture_of(build(lazy)), "text/plain": repr(lazy)}
+
+    return _or_text(make, lazy)
+
+
+def graph_bundle(graph: Any) -> Bundle:
+    """Return the picture of a graph."""
+    return _or_text(lambda: _picture_of(graph), graph)
+
+
+def run_bundle(run: Any) -> Bundle:
+    """Return the picture of a run as it stands; what `run.view()` shows goes on, this does not."""
+
+    def make() -> dict[str, Any]:
+        record = record_of(run)
+        return finished_bundle(record.document(run.elapsed), record.drawing.shape)
+
+    return _or_text(make, run)
+
+
+def record_of(run: Any) -> RunRecord:
+    """Return the record of a run: that of its display if it has one, else one made of its events."""
+    from cascade.notebook.session import current_session
+
+    session = current_session()
+    job = session.job_of(run) if session is not None else None
+    if job is not None and job.views and job.views[0].finished.is_set():
+        return job.views[0].record
+    record = RunRecord(run.graph)
+    record.apply(run.events)
+    return record
+
+
+def show_run(run: Any, view: str = "auto") -> None:
+    """Show a run in the cell that runs now: live while it goes on, finished afterwards.
+
+    Works without the extension too: then nothing remembers the run once it is over.
+    """
+    from IPython import get_ipython
+    from IPython.display import display
+
+    shell = get_ipython()
+    if shell is None:
+        print(run_bundle(run)[0]["text/plain"])  # noqa: T201 - outside IPython there is no other place
+        return
+    if run.done():
+        display(run_bundle(run)[0], raw=True)
+        return
+    from cascade.notebook.session import Session, current_session
+
+    session = current_session() or Session(shell)
+    session.show(session.add(run, background=True), view)
+
+
+def show_graph(graph: Any) -> None:
+    """Show a graph in the cell that runs now."""
+    from IPython.display import display
+
+    display(graph_bundle(graph)[0], raw=True)
+
+
+def show_plan(target: Any, params: Mapping[str, Any], capacities: Mapping[str, float]) -> None:
+    """Show the graph of `target` and what would run in which order; runs nothing."""
+    from IPython.display import display
+
+    from cascade.graph.build import build
+    from cascade.notebook.plan import describe_plan
+
+    graph = build(target)
+    caption = describe_plan(graph, params, capacities)
+    display(bundle_of_drawing(draw(graph.nodes, graph.edges), graph.name, caption), raw=True)
+
+
+def _picture_of(graph: Any) -> dict[str, Any]:
+    return bundle_of_drawing(draw(graph.nodes, graph.edges), graph.name)
+
+
+def _or_text(make: Callable[[], dict[str, Any]], shown: object) -> Bundle:
+    try:
+        return make(), {}
+    except Exception:  # noqa: BLE001 - an object that cannot be drawn still has its repr
+        return {"text/plain": repr(shown)}, {}

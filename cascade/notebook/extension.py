@@ -1,0 +1,46 @@
+"""`%load_ext cascade` and `%unload_ext cascade`.
+
+In: the IPython shell. Out: magics, a cell transform and two listeners in it. Invariant: loading twice is loading once,
+and unloading takes away everything that loading brought.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cascade.notebook.magics import CascadeMagics
+from cascade.notebook.session import Session, current_session, set_session
+from cascade.notebook.transform import make_transform
+
+__all__ = ["load", "unload"]
+
+_MARK = "rewrite_cascade_cells"
+
+
+def load(shell: Any) -> None:
+    """Add the magics to `shell`."""
+    if current_session() is not None:
+        unload(shell)
+    session = Session(shell)
+    session.begin()
+    set_session(session)
+    shell.register_magics(CascadeMagics(shell, session))
+    _forget_transforms(shell)
+    shell.input_transformers_cleanup.append(make_transform(lambda: shell.autoawait and not session.in_cell))
+
+
+def unload(shell: Any) -> None:
+    """Take the magics away again; runs in the background go on."""
+    session = current_session()
+    if session is not None:
+        session.end()
+        set_session(None)
+    _forget_transforms(shell)
+    for kind in ("cell", "line"):
+        shell.magics_manager.magics[kind].pop("cascade", None)
+    shell.magics_manager.registry.pop(CascadeMagics.__name__, None)
+
+
+def _forget_transforms(shell: Any) -> None:
+    kept = [one for one in shell.input_transformers_cleanup if getattr(one, "__name__", "") != _MARK]
+    shell.input_transformers_cleanup[:] = kept

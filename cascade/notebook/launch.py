@@ -1,0 +1,49 @@
+"""A target and options → a run with a display.
+
+In: what a magic read. Out: a `Job`. Invariant: the display is open before this returns, and what tasks print is captured
+from before the run starts until it is over.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cascade.notebook.options import Options
+from cascade.notebook.output import capture
+from cascade.notebook.session import Job, Session
+
+__all__ = ["launch", "show_plan"]
+
+
+def launch(session: Session, target: object, options: Options, *, shows_value: bool) -> Job:
+    """Start a run and show it.
+
+    Raises:
+        CascadeError: everything that is wrong with the graph, the Params or the capacities, before anything runs.
+    """
+    import cascade
+
+    capture.acquire()
+    try:
+        run = cascade.start(
+            target,
+            options.params,
+            options.capacities or None,
+            log_level=None,
+            timeout=options.timeout,
+            on_failure="continue" if options.keep_going else "cancel",
+            capture_output=True,
+        )
+    except BaseException:
+        capture.release()
+        raise
+    job = session.add(run, background=options.background)
+    session.show(job, options.view, shows_value=shows_value, on_end=capture.release)
+    return job
+
+
+def show_plan(target: object, options: Options) -> None:
+    """Show the graph and the plan of `target`; runs nothing."""
+    from cascade.notebook.display import show_plan as show
+
+    show(target, options.params, options.capacities)

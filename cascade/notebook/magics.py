@@ -1,0 +1,137 @@
+"""`%%cascade` and `%cascade`: what people type → calls of the same functions that Python code uses.
+
+In: lines and cells. Out: runs, displays, short texts. Invariant: a magic returns or raises; it never prints an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand, output_can_be_silenced
+from IPython.core.magic_arguments import argument, kwds, magic_arguments
+
+from cascade.notebook import cell, commands
+from cascade.notebook.launch import launch, show_plan
+from cascade.notebook.options import Options, parse_line, read_options, usage_error
+from cascade.notebook.session import VIEWS, Job, Session
+from cascade.notebook.waiting import wait, wait_async
+
+__all__ = ["CascadeMagics"]
+
+_EMPTY = (
+    "The cell is empty. Write tasks and, as the last line, what is to be run, such as report(clean(load())), "
+    "or name the target: %%cascade report."
+)
+_NO_TARGET = (
+    "There is nothing to run: the cell does not end with an expression. End it with what is to be run, "
+    "such as report(clean(load())), or name the target: %%cascade report."
+)
+
+
+@magics_class
+class CascadeMagics(Magics):
+    """The magics of one session."""
+
+    def __init__(self, shell: Any, session: Session) -> None:
+        """Take the shell and the session that owns the runs."""
+        super().__init__(shell)
+        self.session = session
+
+    @no_var_expand
+    @output_can_be_silenced
+    @magic_arguments("cascade")
+    @argument("target", nargs="*", help="what to run, an expression; by default the value of the cell's last expression")
+    @argument("-p", "--param", action="append", metavar="NAME=VALUE", help="the value of a Param")
+    @argument("-r", "--resource", action="append", metavar="NAME=AMOUNT", help="a capacity, such as gpu=1")
+    @argument("-o", "--output", metavar="NAME", help="also bind the value to this name")
+    @argument("--plan", action="store_true", help="show what would run, run nothing")
+    @argument("--bg", action="store_true", help="return at once; the view goes on in this cell")
+    @argument("--timeout", metavar="S", help="cancel the run after so many seconds")
+    @argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it")
+    @argument("--view", default="auto", metavar="V", help="auto, live, static, text or none")
+    @argument("-h", "--help", action="store_true", help="show this text")
+    @kwds(usage="%%%%cascade [TARGET] [options]")
+    @cell_magic("cascade")
+    def run_cell(self, line: str, text: str) -> Any:
+        """Run this cell's graph and show it while it runs.
+
+        The body is ordinary cell code: its names land in the notebook, IPython syntax and top-level await work.
+
+        Examples::
+
+            %%cascade -p threshold=0.4 -r gpu=1
+            report(clean(load()))
+
+            %%cascade report --bg
+            report = summarize(load())
+        """
+        options = self._read(line)
+        if options.help:
+            return self._explain()
+        target = self._target(options, cell.run_body(self.shell, self._compile(options, line, text)))
+        if options.plan:
+            return show_plan(target, options)
+        job = self._launch(target, options, text)
+        return None if options.background else self._give(options, text, wait(job, self.shell))
+
+    async def run_cell_async(self, line: str, text: str) -> Any:
+        """Do what `run_cell` does in a cell that may await; the cell transform calls it."""
+        options = self._read(line)
+        if options.help:
+            return self._explain()
+        target = self._target(options, await cell.run_body_async(self.shell, self._compile(options, line, text)))
+        if options.plan:
+            return show_plan(target, options)
+        job = self._launch(target, options, text)
+        return None if options.background else self._give(options, text, await wait_async(job, self.shell))
+
+    @no_var_expand
+    @magic_arguments("cascade")
+    @argument("command", nargs="?", default="help", help=", ".join(commands.NAMES))
+    @argument("words", nargs="*", help="what the command is about: the number of a run, a target")
+    @argument("-h", "--help", action="store_true", help="show this text")
+    @kwds(usage="%%cascade COMMAND [WORDS]")
+    @line_magic("cascade")
+    def run_line(self, line: str) -> Any:
+        """Look at runs and steer them; ``%cascade help`` lists the commands.
+
+        Examples::
+
+            %cascade jobs
+            %cascade cancel 3
+            %cascade graph report
+        """
+        return commands.obey(self.session, line)
+
+    # -- steps ----------------------------------------------------------------------------------------------------------
+
+    def _read(self, line: str) -> Options:
+        return read_options(parse_line(self.run_cell.parser, line), VIEWS)
+
+    def _explain(self) -> None:
+        print(self.run_cell.parser.format_help())  # noqa: T201 - help is printed, as that of every magic
+
+    def _compile(self, options: Options, line: str, text: str) -> cell.Body:
+        if not text.strip() and not options.target:
+            usage_error(_EMPTY)
+        return cell.compile_body(self.shell, line, text)
+
+    def _target(self, options: Options, last: object) -> object:
+        if options.target:
+            return cell.evaluate(self.shell, options.target)
+        if last is cell.NOTHING:
+            usage_error(_NO_TARGET)
+        return last
+
+    def _launch(self, target: object, options: Options, text: str) -> Job:
+        shows_value = not options.background and not options.output and not cell.stays_silent(text)
+        with contextlib.ExitStack() as stack:
+            if not options.background:
+                stack.enter_context(cell.uninterrupted())
+            return launch(self.session, target, options, shows_value=shows_value)
+
+    def _give(self, options: Options, text: str, value: Any) -> Any:
+        if options.output:
+            self.shell.user_ns[options.output] = value
+        return None if options.output or cell.stays_silent(text) else value

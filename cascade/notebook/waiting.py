@@ -1,0 +1,111 @@
+"""A run and a cell that waits for it → its value, or a prompt that is back within a second.
+
+In: a job. Out: the run's value, its task's error shown shortly, or `RunInterrupt`. Invariant: an Interrupt always
+cancels the run, and the wait for the cancel to land is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any
+
+from cascade.notebook.errors import RunInterrupt, show_short
+from cascade.notebook.plain import listed
+from cascade.notebook.session import Job
+
+__all__ = ["wait", "wait_async"]
+
+POLL = 0.05
+WAKE = 0.1
+LANDING = 0.7
+LAST_PICTURE = 3.0
+
+
+def wait(job: Job, shell: Any) -> Any:
+    """Block until the run is over and return its value; an Interrupt cancels it."""
+    try:
+        while not job.run.done():
+            job.run.wait(POLL)
+        _wait_for_picture(job, LAST_PICTURE)
+    except KeyboardInterrupt:
+        job.run.cancel("the kernel was interrupted")
+        _land(job)
+        raise _interrupt(job) from None
+    return _outcome(job, shell)
+
+
+async def wait_async(job: Job, shell: Any) -> Any:
+    """The same for a cell that awaits: the kernel's loop stays free for clicks, and wakes so that Interrupt is seen."""
+    over = _end_of(job)
+    try:
+        while not job.run.done():
+            await asyncio.wait({over}, timeout=WAKE)
+        until = time.monotonic() + LAST_PICTURE
+        while not all(view.wait(0) for view in job.views) and time.monotonic() < until:
+            await asyncio.sleep(0.005)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        job.run.cancel("the kernel was interrupted")
+        await _land_async(job)
+        raise _interrupt(job) from None
+    return _outcome(job, shell)
+
+
+def _end_of(job: Job) -> asyncio.Future[None]:
+    """A future of this loop that is done when the run is over."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        # The loop may be closed by the time a run in the background ends.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(lambda: over.done() or over.set_result(None))
+
+    job.run.add_done_callback(tell)
+    return over
+
+
+def _wait_for_picture(job: Job, most: float) -> None:
+    until = time.monotonic() + most
+    for view in job.views:
+        view.wait(max(0.0, until - time.monotonic()))
+
+
+def _land(job: Job) -> None:
+    """Wait, bounded, for a cancelled run to end; a second Interrupt ends the wait at once."""
+    try:
+        until = time.monotonic() + LANDING
+        while not job.run.done() and time.monotonic() < until:
+            job.run.wait(POLL)
+        _wait_for_picture(job, max(0.05, until - time.monotonic()))
+    except KeyboardInterrupt:
+        return
+
+
+async def _land_async(job: Job) -> None:
+    until = time.monotonic() + LANDING
+    try:
+        while time.monotonic() < until and not (job.run.done() and all(view.wait(0) for view in job.views)):
+            await asyncio.sleep(0.02)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return
+
+
+def _outcome(job: Job, shell: Any) -> Any:
+    """Return the value, or raise the task's error so that only the user's frames are shown."""
+    try:
+        return job.run.result(0)
+    except Exception as error:  # noqa: BLE001 - whatever the task raised
+        raise show_short(error, shell) from error.__cause__
+
+
+def _interrupt(job: Job) -> RunInterrupt:
+    """Tell in one line what was kept, what was cancelled, what still runs."""
+    if not job.run.done():
+        running = [unit.name for unit in job.views[0].record.units.values() if unit.state == "running"] if job.views else []
+        threads = f" Still running, since threads cannot be stopped: {listed(running)}." if running else ""
+        return RunInterrupt(f"run {job.number} is being cancelled.{threads}")
+    counts = job.views[0].record.counts if job.views else {}
+    kept = counts.get("done", 0) + counts.get("stored", 0)
+    return RunInterrupt(f"run {job.number} was cancelled: {kept} kept, {counts.get('cancelled', 0)} cancelled.")

@@ -1,0 +1,110 @@
+"""Lanes and log: time that goes on, lines that come and go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+PLACES = "() => [...document.querySelectorAll('.cascade-bar-box')].map((e) => [e.getAttribute('x'), e.getAttribute('y')])"
+
+
+def test_lanes_show_who_held_what(stage: Any, samples: Any) -> None:
+    """Each row has its name, each bar its look, and hovering tells from when to when."""
+    one = stage()
+    view = one.show(samples.penguins())
+    assert [name.split("\n")[0] for name in view.locator(".cascade-lane-name").evaluate_all("all => all.map((e) => e.firstChild.data)")] == ["cpu 1", "cpu 2", "db", "waiting"]
+    assert view.locator(".cascade-bar-wait").count() == 2
+    assert view.locator(".cascade-bar-backoff").count() == 1
+    hint = view.locator(".cascade-bar-failed title").text_content()
+    assert hint == "read_islands: OSError: database is locked\n0.32 s to 1.09 s"
+
+
+def test_axis_rescales_in_steps(stage: Any, samples: Any) -> None:
+    """As time goes on the bars keep their places until the axis is full; then it makes room once."""
+    one = stage()
+    one.show(samples.penguins(), live=True)
+    before = one.page.evaluate(PLACES)
+    one.apply({"seq": 1, "run": {"elapsed": 3.6}})
+    assert one.page.evaluate(PLACES) == before
+    one.apply({"seq": 2, "run": {"elapsed": 4.2}})
+    once = one.page.evaluate(PLACES)
+    assert once != before
+    one.apply({"seq": 3, "run": {"elapsed": 5.0}})
+    assert one.page.evaluate(PLACES) == once
+
+
+def test_bars_come_and_change(stage: Any, samples: Any) -> None:
+    """A frame closes a bar by its index, appends one, and adds a row."""
+    one = stage()
+    view = one.show(samples.small(), live=True)
+    done = samples.bar("tasks", "clean", "clean", 0.4, 0.8, "done")
+    more = samples.bar("gpu/0", "fit", "fit", 0.8, None, "running")
+    one.apply({"seq": 1, "rows": [{"id": "gpu/0", "label": "gpu", "kind": "capacity"}], "bars": [[1, done], [2, more]]})
+    assert view.locator(".cascade-bar-done").count() == 2
+    assert view.locator(".cascade-bar-running").count() == 1
+    assert view.locator(".cascade-lane-name").count() == 2
+
+
+def test_tall_bars_span_rows(stage: Any, samples: Any) -> None:
+    """An attempt that holds two slots is one bar, two rows high."""
+    made = samples.penguins()
+    made["lanes"]["bars"][0]["span"] = 2
+    heights = stage().show(made).locator(".cascade-bar-box").evaluate_all("all => all.map((e) => Number(e.getAttribute('height')))")
+    assert heights[0] == heights[1] + 27
+
+
+def test_clicking_a_bar_selects_its_node(stage: Any, samples: Any) -> None:
+    """A bar leads to its node."""
+    view = stage().show(samples.penguins())
+    view.locator(".cascade-bar").nth(9).click()
+    assert view.locator(".cascade-detail b").first.inner_text() == "read_islands"
+
+
+def test_log_filters(stage: Any, samples: Any) -> None:
+    """Lines can be narrowed by what wrote them and by how grave they are."""
+    view = stage().show(samples.penguins())
+    view.get_by_label("which lines").select_option("output")
+    assert view.locator(".cascade-said").all_inner_texts() == ["dropping rows without a bill length"]
+    view.get_by_label("which lines").select_option("")
+    view.get_by_label("which levels").select_option("warning")
+    assert view.locator(".cascade-line").count() == 2
+    assert view.locator(".cascade-tally").inner_text() == "2 of 7 lines"
+
+
+def test_log_is_bounded(stage: Any, samples: Any) -> None:
+    """However much is said, the page holds the last 500 lines and tells how many are left out."""
+    one = stage()
+    view = one.show(samples.small(), live=True)
+    for seq in range(1, 9):
+        lines = [samples.line(seq, "", "read", "read", f"line {seq}.{number}", "stdout") for number in range(400)]
+        one.apply({"seq": seq, "log": lines, "dropped": {"log": 7, "bars": 0}})
+    assert view.locator(".cascade-line").count() == 500
+    assert view.locator(".cascade-said").last.inner_text() == "line 8.399"
+    assert view.locator(".cascade-log .cascade-more").inner_text() == "2,708 earlier lines left out"
+    assert view.locator(".cascade-tally").inner_text() == "3,208 lines"
+
+
+def test_log_follows_only_at_its_end(stage: Any, samples: Any) -> None:
+    """New lines scroll into sight when the end is shown, and leave someone alone who reads further up."""
+    one = stage()
+    one.show(samples.small(), live=True)
+    where = "() => { const e = document.querySelector('.cascade-log-scroll'); return [e.scrollTop, e.scrollHeight - e.clientHeight - e.scrollTop]; }"
+    many = [samples.line(1, "", "read", "read", f"line {number}", "stdout") for number in range(60)]
+    one.apply({"seq": 1, "log": many})
+    assert one.page.evaluate(where)[1] < 2
+    one.page.evaluate("document.querySelector('.cascade-log-scroll').scrollTop = 100")
+    one.apply({"seq": 2, "log": many})
+    assert one.page.evaluate(where)[0] == 100
+
+
+def test_output_is_plain_and_marked(stage: Any, samples: Any) -> None:
+    """What a task printed stands as it was, spaces and all; stderr says so in words."""
+    made = samples.small()
+    made["log"] = [samples.line(1, "", "read", "read", "a   b\n  c", "stdout"), samples.line(1, "", "read", "read", "oh", "stderr")]
+    view = stage().show(made)
+    assert view.locator(".cascade-said").first.evaluate("(e) => getComputedStyle(e).whiteSpace") == "pre-wrap"
+    assert view.locator(".cascade-said").first.text_content() == "a   b\n  c"
+    assert view.locator(".cascade-tag").all_inner_texts() == ["stderr"]
