@@ -40,8 +40,8 @@ def measure(engine: str, workload: Workload) -> dict[str, Any]:
     module = importlib.import_module(f"benchmarks.engines.{engine}")
     if workload.kind not in module.PREPARE:
         return {"error": "absent"}
-    if workload.size > getattr(module, "LARGEST", workload.size):
-        return {"error": "too slow"}
+    if workload.size > getattr(module, "LARGEST", {}).get(workload.kind, workload.size):
+        return {"error": "quadratic"}
     workload = replace(workload, size=getattr(module, "MEASURED_AT", {}).get(workload.kind, workload.size))
     call = module.PREPARE[workload.kind](workload)
     if workload.unit == "KiB/task":

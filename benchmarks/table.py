@@ -11,8 +11,12 @@ from benchmarks.runner import ENGINES, Report
 from benchmarks.workloads import BY_NAME
 
 UNITS = {"us/task": "µs a task", "ms": "ms", "KiB/task": "KiB a task"}
-EXTRA_ROWS = {"import": ("import", "ms"), "import_modules": ("modules that an import loads", "modules")}
-WHY_MISSING = {"absent": "", "too slow": "hours"}
+EXTRA_ROWS = {
+    "import": ("import", "ms"),
+    "import_modules": ("modules that it loads", "modules"),
+    "import_ready": ("import of what runs a task", "ms"),
+    "import_ready_modules": ("modules that it loads", "modules"),
+}
 
 
 def table(report: Report) -> str:
@@ -47,7 +51,7 @@ def cell(report: Report, row: str, engine: str) -> str:
     medians = report.medians.get(row, {})
     if engine not in medians:
         reason = report.missing.get(row, {}).get(engine, "absent")
-        return WHY_MISSING.get(reason, reason)
+        return "" if reason == "absent" else reason
     value = number(medians[engine]) + "*" * (engine in report.sizes.get(row, {}))
     if engine == OURS or not medians.get(OURS):
         return value

@@ -1,4 +1,4 @@
-"""cascade by its public names, with one subscriber on that hears every event: nobody watches a run for free."""
+"""cascade by its public names, with one event per task on: a subscriber hears of every task that was done."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, Literal
 import cascade as cs
 from benchmarks.work import add, anap, inc, nap, spin, total
 from benchmarks.workloads import Workload
+from cascade.interfaces.events import NodeCompleted
 
 Mode = Literal["inline", "blocking", "compute"]
 
 
 class Counter:
-    """The subscriber: counts the events of a run."""
+    """The subscriber: counts the tasks that were done."""
 
     def __init__(self) -> None:
         self.events = 0
@@ -25,8 +26,9 @@ class Counter:
 
 def execute(target: Any, least: int) -> object:
     """Run a target; at least one event for each of its tasks must have been heard when it is done."""
-    counter = Counter()
-    value = cs.run(target, log_level="ERROR", subscribers=[counter])
+    counter, bus = Counter(), cs.MessageBus()
+    bus.subscribe(NodeCompleted, counter, batched=True)
+    value = cs.run(target, log_level=None, subscribers=bus.subscriptions)
     assert counter.events >= least, f"{counter.events} events for {least} tasks"
     return value
 

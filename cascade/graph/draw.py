@@ -51,9 +51,9 @@ def picture(nodes: Sequence[Node], edges: Sequence[Edge]) -> Picture:
     ground = [index for index in range(len(nodes)) if index not in perches]
     slot = {index: place for place, index in enumerate(ground)}
     flat = [place for place, pair in enumerate(pairs) if pair[0] not in perches]
-    on: dict[int, list[Perch]] = defaultdict(list)
-    for perch in perches.values():
-        on[perch.reader].append(perch)
+    on: dict[int, list[tuple[Node, Perch]]] = defaultdict(list)
+    for index, perch in perches.items():
+        on[perch.reader].append((nodes[index], perch))
     layout = lay_out(
         [_size(nodes[index], on.get(index, ())) for index in ground],
         [Link(slot[pairs[a][0]], slot[pairs[a][1]], _STYLES[arrows[a].kind], _label_width(arrows[a])) for a in flat],
@@ -108,13 +108,15 @@ def _label_width(arrow: Arrow) -> float:
     return width(arrow.label, looks()["metrics"]["label_size"]) if arrow.label else 0.0
 
 
-def _size(node: Node, perches: Sequence[Perch]) -> Size:
+def _size(node: Node, perched: Sequence[tuple[Node, Perch]]) -> Size:
     """How much room a node needs, with the sources that are perched on it."""
     metrics = looks()["metrics"]
     half = _height(node.kind) / 2
     side = metrics["box_height"] + _PERCH_GAP
-    up = half + (metrics["stack_offset"] if node.kind == "map" else 0) + sum(side for perch in perches if perch.above)
-    return Size(_width(node), up, half + sum(side for perch in perches if not perch.above))
+    stack = metrics["stack_offset"] if node.kind == "map" else 0
+    up = half + stack + sum(side for _, perch in perched if perch.above)
+    down = half + sum(side for _, perch in perched if not perch.above)
+    return Size(max(map(_width, (node, *(source for source, _ in perched)))), up, down)
 
 
 def _height(kind: NodeKind) -> float:

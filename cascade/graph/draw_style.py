@@ -29,10 +29,10 @@ def _shapes(prefix: str) -> str:
         f"{p}-picture{{font-family:{metrics['font']}}}",
         f"{p}-name{{font-size:{metrics['name_size']}px;font-weight:{metrics['name_weight']}}}",
         f"{p}-detail,{p}-label{{font-size:{metrics['detail_size']}px}}",
-        f"{p}-label{{text-anchor:middle;stroke-width:4px;stroke-linejoin:round;paint-order:stroke}}",
+        f"{p}-label{{text-anchor:middle}}",
         f"{p}-box{{stroke-width:{metrics['stroke']}px}}",
-        f"{p}-line,{p}-cut{{fill:none;stroke:currentColor;stroke-width:{metrics['icon_stroke']}px;"
-        "stroke-linecap:round;stroke-linejoin:round}",
+        f"{p}-line,{p}-cut{{fill:none;stroke:currentColor;stroke-width:{metrics['icon_stroke']}px}}",
+        f"{p}-line,{p}-cut{{stroke-linecap:round;stroke-linejoin:round}}",
         f"{p}-fill{{fill:currentColor}}",
         f"{p}-edge{{fill:none}}",
     ]
@@ -58,7 +58,7 @@ def _colours(prefix: str, theme: dict[str, Any]) -> str:
         f"{p}-card{{fill:{theme['card']};stroke:{theme['frame']}}}",
         f"{p}-name{{fill:{theme['fg']}}}",
         f"{p}-detail,{p}-label{{fill:{theme['dim']}}}",
-        f"{p}-label{{stroke:{theme['card']}}}",
+        f"{p}-ground{{fill:{theme['card']}}}",
         f"{p}-cut{{stroke:{theme['card']}}}",
         f"{p}-edge{{stroke:{theme['edge']}}}",
         f"{p}-head{{fill:{theme['edge']}}}",

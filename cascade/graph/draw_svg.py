@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from cascade.graph.draw_measure import clean, fit
+from cascade.graph.draw_measure import clean, fit, width
 from cascade.graph.draw_shapes import Arrow, Box, NodeState, Picture, looks
 from cascade.graph.draw_style import style_sheet
 from cascade.graph.markup import Markup, element
@@ -20,6 +20,7 @@ from cascade.graph.markup import Markup, element
 Theme = Literal["auto", "light", "dark"]
 
 _NAMED_IN_DESCRIPTION = 12
+_COUNT_SHARE = 0.62
 
 
 def to_svg(
@@ -138,15 +139,24 @@ class _Pen:
         return element("path", {"class": classes, "d": arrow.d, "marker-end": f"url(#{self._prefix}-head{mood})"})
 
     def label(self, arrow: Arrow) -> Markup:
-        """The text on an arrow."""
-        place = {"x": arrow.lx, "y": arrow.ly + self._metrics["label_size"] * 0.35}
-        return element("text", {"class": f"{self._prefix}-label", **place}, clean(arrow.label, 40))
+        """The text on an arrow, on a ground of its own."""
+        text, size = clean(arrow.label, 40), self._metrics["label_size"]
+        wide = width(text, size) + 6
+        ground = {"x": arrow.lx - wide / 2, "y": arrow.ly - size * 0.7, "width": wide, "height": size * 1.4, "rx": 3}
+        place = {"x": arrow.lx, "y": arrow.ly + size * 0.35}
+        return element(
+            "g",
+            None,
+            element("rect", {"class": f"{self._prefix}-ground", **ground}),
+            element("text", {"class": f"{self._prefix}-label", **place}, text),
+        )
 
     def box(self, box: Box) -> Markup:
         """One node: its outline, icon, name and detail or progress."""
         state = self._state(box)
         kind = f" {self._prefix}-{box.kind}" if self._states is None else ""
-        drawn = [*self._outline(box), self._icon(box), *self._texts(box, state)]
+        in_progress = box.kind == "map" and (state.total or state.done or state.stored)
+        inside = self._map(box, state) if in_progress else self._task(box, state)
         return element(
             "g",
             {
@@ -154,7 +164,8 @@ class _Pen:
                 "transform": f"translate({box.x:.10g},{box.y:.10g})",
             },
             element("title", None, self._spoken(box, state)),
-            *drawn,
+            *self._outline(box),
+            *inside,
         )
 
     def _state(self, box: Box) -> NodeState:
@@ -188,12 +199,12 @@ class _Pen:
         rest = ", ".join(part for part in (progress, clean(state.detail or box.note, 300)) if part)
         return f"{box.name}: {word}{': ' if rest else ''}{rest}"
 
-    def _progress(self, state: NodeState) -> str:
+    def _progress(self, state: NodeState, *, failures: bool = True) -> str:
         ready = state.done + state.stored
         if state.total is None and not ready:
             return ""
         of = f" of {state.total:,}" if state.total is not None else ""
-        bad = f", {state.failed:,} failed" if state.failed else ""
+        bad = f" · {state.failed:,} failed" if state.failed and failures else ""
         return f"{ready:,}{of}{bad}"
 
     def _outline(self, box: Box) -> Iterable[Markup]:
@@ -212,31 +223,25 @@ class _Pen:
             yield element("rect", {"class": back, "x": shift, "y": -shift, "rx": radius, **size})
         yield element("rect", {"class": name, "rx": radius, **size})
 
-    def _icon(self, box: Box) -> Markup:
+    def _icon(self, box: Box, middle: float) -> Markup:
         x = self._metrics["icon_x"] + (self._metrics["route_shift"] if box.kind == "route" else 0)
-        y = self._map_line(box) if box.kind == "map" else box.h / 2
-        return element("use", {"href": f"#{self._prefix}-icon-{self._icon_of(box)}", "x": x, "y": float(y)})
+        return element("use", {"href": f"#{self._prefix}-icon-{self._icon_of(box)}", "x": x, "y": middle})
 
-    def _map_line(self, box: Box) -> float:
-        return float(self._metrics["map_name_y"] - self._metrics["name_size"] * 0.36) if box.kind == "map" else 0.0
-
-    def _texts(self, box: Box, state: NodeState) -> Iterable[Markup]:
+    def _task(self, box: Box, state: NodeState) -> Iterable[Markup]:
+        """Icon, name and detail of a box that is no map in progress."""
         metrics = self._metrics
         left = metrics["text_x"] + (metrics["route_shift"] if box.kind == "route" else 0)
-        room = box.w - left - metrics["text_right"]
+        room = box.w - left - metrics["text_right"] - (metrics["route_point"] if box.kind == "route" else 0)
         detail = self._detail(box, state)
-        if box.kind == "map":
-            yield from self._map_texts(box, state, detail, left, room)
-            return
-        room -= metrics["route_point"] if box.kind == "route" else 0
         lift = (box.h - metrics["box_height"]) / 2
-        y = metrics["name_y"] if detail else metrics["lone_name_y"]
-        name = fit(box.name, metrics["name_size"], room)
-        yield element("text", {"class": f"{self._prefix}-name", "x": left, "y": y + lift}, name)
+        yield self._icon(box, box.h / 2)
+        yield self._text("name", left, lift + metrics["name_y" if detail else "lone_name_y"], box.name, room)
         if detail:
-            place = {"x": left, "y": metrics["detail_y"] + lift}
-            shown = fit(detail, metrics["detail_size"], room)
-            yield element("text", {"class": f"{self._prefix}-detail", **place}, shown)
+            yield self._text("detail", left, lift + metrics["detail_y"], detail, room)
+
+    def _text(self, style: str, x: float, y: float, text: str, room: float) -> Markup:
+        shown = fit(text, self._metrics[f"{style}_size"], room)
+        return element("text", {"class": f"{self._prefix}-{style}", "x": x, "y": y}, shown)
 
     def _detail(self, box: Box, state: NodeState) -> str:
         """The line under the name: what is known of the state, else its word, else the note."""
@@ -246,30 +251,29 @@ class _Pen:
             return box.note
         return str(self._state_of(box)["word"])
 
-    def _map_texts(self, box: Box, state: NodeState, detail: str, left: float, room: float) -> Iterable[Markup]:
+    def _map(self, box: Box, state: NodeState) -> Iterable[Markup]:
+        """Icon, name, count and bar of a map whose items are known."""
         metrics = self._metrics
+        left, y = metrics["text_x"], metrics["map_name_y"]
+        room = box.w - left - metrics["text_right"]
+        name = width(box.name, metrics["name_size"]) + 8
         count = self._progress(state)
-        y = metrics["map_name_y"]
-        taken = 0.0
-        if count:
-            count = fit(count, metrics["detail_size"], room * 0.62)
-            taken = metrics["map_count_room"]
-            place = {"x": box.w - metrics["text_right"], "y": y, "text-anchor": "end"}
-            yield element("text", {"class": f"{self._prefix}-detail", **place}, count)
-        name = fit(box.name, metrics["name_size"], room - taken)
-        yield element("text", {"class": f"{self._prefix}-name", "x": left, "y": y}, name)
-        if count and state.total:
-            yield from self._bar(box, state)
-        elif detail:
-            place = {"x": left, "y": metrics["map_bar_y"] + metrics["map_bar_height"] - 1}
-            yield element("text", {"class": f"{self._prefix}-detail", **place}, fit(detail, metrics["detail_size"], room))
+        if name + width(count, metrics["detail_size"]) > room:
+            count = self._progress(state, failures=False)
+        count = fit(count, metrics["detail_size"], room * _COUNT_SHARE)
+        yield self._icon(box, y - metrics["name_size"] * 0.36)
+        yield self._text("name", left, y, box.name, room - width(count, metrics["detail_size"]) - 8)
+        place = {"x": box.w - metrics["text_right"], "y": y, "text-anchor": "end"}
+        yield element("text", {"class": f"{self._prefix}-detail", **place}, count)
+        yield from self._bar(box, state)
 
     def _bar(self, box: Box, state: NodeState) -> Iterable[Markup]:
         """How far a map is: one piece for each of stored, done, running and failed items."""
         metrics = self._metrics
         x, y, high = float(metrics["map_bar_x"]), metrics["map_bar_y"], metrics["map_bar_height"]
         wide = box.w - 2 * x
-        total = max(state.total or 0, state.done + state.stored + state.running + state.failed)
+        known = state.done + state.stored + state.running + state.failed
+        total = max(state.total or 0, known if state.total is not None else 2 * known)
         track = {"x": x, "y": y, "width": wide, "height": high, "rx": high / 2}
         yield element("rect", {"class": f"{self._prefix}-track", **track})
         counts = {"stored": state.stored, "done": state.done, "running": state.running, "failed": state.failed}

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, Optional, Union, get_args, get_origin
+from typing import Any, Final, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from cascade.graph.literals import Problem
@@ -69,7 +71,7 @@ def type_to_word(kind: Any, write: Callable[[Any], object], depth: int = 0) -> o
         return {"of": "Literal", "args": [write(value) for value in args]}
     if depth < 10 and origin in (Union, UnionType):  # noqa: PLR2004
         return {"of": "Union", "args": [type_to_word(part, write, depth + 1) for part in args]}
-    if depth < 10 and origin in _FORMS.values():  # noqa: PLR2004
+    if depth < 10 and args and origin in _FORMS.values():  # noqa: PLR2004
         return {"of": origin.__name__, "args": [type_to_word(part, write, depth + 1) for part in args]}
     name = getattr(kind, "__qualname__", None) or str(kind)
     raise Problem(f"a graph file has no word for the type {name}; use a built-in one")
@@ -95,7 +97,7 @@ def type_from_word(word: object, read: Callable[[object], Any], depth: int = 0) 
             return Literal[tuple([read(value) for value in args])]
         parts = tuple([type_from_word(part, read, depth + 1) for part in args])
         if of == "Union":
-            return Optional[parts[0]] if parts[1:] == (NoneType,) else Union[parts]
+            return reduce(or_, parts)
         if isinstance(of, str) and of in _FORMS:
             return _FORMS[of][parts]
     except TypeError as error:

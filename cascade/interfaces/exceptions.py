@@ -132,6 +132,11 @@ class GraphFormatError(CascadeError, ValueError):
         """`place` is a path such as ``nodes[3].args``."""
         return cls(f"The graph file is not valid at {place}: {problem}.")
 
+    @classmethod
+    def for_value(cls, place: str, problem: str) -> GraphFormatError:
+        """A graph that cannot become a file."""
+        return cls(f"The graph cannot be written as JSON. {place}: {problem}.")
+
 
 class ParamError(CascadeError, ValueError):
     """Params or Envs are missing, wrong or unknown; all of them are listed."""

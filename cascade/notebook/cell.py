@@ -41,11 +41,11 @@ class Body:
         return any(code.co_flags & inspect.CO_COROUTINE for code in codes)
 
 
-def compile_body(shell: Any, line: str, text: str) -> Body:
+def compile_body(shell: Any, line: str, text: str, count: int) -> Body:
     """Compile the body of a cell.
 
     Args:
-        shell: the IPython shell. line: what stands after ``%%cascade``. text: the lines below.
+        shell: the IPython shell. line: what stands after ``%%cascade``. text: the lines below. count: the cell's number.
 
     Raises:
         SyntaxError: with the cell's own line numbers.
@@ -54,7 +54,7 @@ def compile_body(shell: Any, line: str, text: str) -> Body:
     compiler = shell.compile
     # The first line stands for the magic, so that line numbers are those of the cell.
     shown = f"# %%cascade {line}".rstrip() + f"\n{source}"
-    name = compiler.cache(shown, shell.execution_count, raw_code=f"%%cascade {line}\n{text}")
+    name = compiler.cache(shown, count, raw_code=f"%%cascade {line}\n{text}")
     flags = compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     tree = compile(f"\n{source}", name, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     tree = shell.transform_ast(tree)

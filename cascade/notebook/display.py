@@ -52,7 +52,7 @@ def record_of(run: Any) -> RunRecord:
     job = session.job_of(run) if session is not None else None
     if job is not None and job.views and job.views[0].finished.is_set():
         return job.views[0].record
-    record = RunRecord(run.graph)
+    record = RunRecord(run.graph, locate=session.locate) if session is not None else RunRecord(run.graph)
     record.apply(run.events)
     return record
 

@@ -6,15 +6,20 @@ the task's own, type and all; only how it is shown the first time is changed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
+
+from IPython.core.error import UsageError
 
 import cascade.notebook
 
-__all__ = ["RunInterrupt", "show_short"]
+__all__ = ["RunInterrupt", "short_errors", "show_short"]
 
 _CASCADE = str(Path(cascade.notebook.__file__).resolve().parents[1])
+_CALLS = frozenset({"magics_manager", "run_cell_magic"})
 _MACHINERY = ("IPython", "ipykernel", "asyncio", "concurrent", "tornado", "threading.py")
 
 
@@ -24,6 +29,19 @@ class RunInterrupt(KeyboardInterrupt):
     def _render_traceback_(self) -> list[str]:
         """Show the sentence alone."""
         return [f"Interrupted: {self}"]
+
+
+class CellSyntaxError(Exception):
+    """The body of a magic is not valid Python; shown as IPython shows it for a plain cell, without our own frames."""
+
+    def __init__(self, error: SyntaxError, shell: Any) -> None:
+        """Take the compiler's error."""
+        super().__init__(str(error))
+        self._error = error
+        self._shell = shell
+
+    def _render_traceback_(self) -> list[str]:
+        return list(self._shell.SyntaxTB.structured_traceback(type(self._error), self._error, []))
 
 
 def show_short(error: BaseException, shell: Any) -> BaseException:
@@ -49,12 +67,25 @@ def show_short(error: BaseException, shell: Any) -> BaseException:
     return error
 
 
+@contextmanager
+def short_errors(shell: Any) -> Iterator[None]:
+    """Let errors of the code in the ``with`` be shown with the user's frames only."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except SyntaxError as error:
+        raise CellSyntaxError(error, shell) from None
+    except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt too
+        raise show_short(error, shell) from error.__cause__
+
+
 def own_trace(trace: TracebackType | None) -> TracebackType | None:
     """Return the traceback without the frames of cascade, IPython and event loops; all of it if nothing is left."""
     frames = []
     current = trace
     while current is not None:
-        if not _is_machinery(current.tb_frame.f_code.co_filename):
+        if not _is_machinery(current.tb_frame.f_code):
             frames.append(current)
         current = current.tb_next
     made: TracebackType | None = None
@@ -63,8 +94,10 @@ def own_trace(trace: TracebackType | None) -> TracebackType | None:
     return made
 
 
-def _is_machinery(file: str) -> bool:
-    path = file.replace("\\", "/")
+def _is_machinery(code: CodeType) -> bool:
+    if code.co_name in {"<module>", "<cell line: 1>"} and _CALLS.intersection(code.co_names):
+        return True
+    path = code.co_filename.replace("\\", "/")
     if path.startswith(_CASCADE.replace("\\", "/")):
         return True
     return any(f"/{part}/" in path or path.endswith(f"/{part}") for part in _MACHINERY)

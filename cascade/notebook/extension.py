@@ -6,6 +6,8 @@ and unloading takes away everything that loading brought.
 
 from __future__ import annotations
 
+import contextlib
+from importlib import import_module
 from typing import Any
 
 from cascade.notebook.magics import CascadeMagics
@@ -21,6 +23,8 @@ def load(shell: Any) -> None:
     """Add the magics to `shell`."""
     if current_session() is not None:
         unload(shell)
+    if hasattr(shell, "kernel"):
+        _import_view()
     session = Session(shell)
     session.begin()
     set_session(session)
@@ -39,6 +43,13 @@ def unload(shell: Any) -> None:
     for kind in ("cell", "line"):
         shell.magics_manager.magics[kind].pop("cascade", None)
     shell.magics_manager.registry.pop(CascadeMagics.__name__, None)
+
+
+def _import_view() -> None:
+    """Import the widget libraries now, so that the first run is shown as fast as the others."""
+    with contextlib.suppress(Exception):  # whatever is missing or broken, the view says so when it is needed
+        import_module("cascade.notebook.view.widget").front_end()
+    import_module("cascade.runtime.run")
 
 
 def _forget_transforms(shell: Any) -> None:

@@ -5,7 +5,7 @@ In: the event of the failure and the nodes of the run. Out: the document's ``fai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cascade.interfaces.events import NodeFailed, RunFinished
@@ -16,7 +16,9 @@ _MOST = 12
 _GOOD = frozenset({"done", "stored"})
 
 
-def describe_failure(event: NodeFailed | RunFinished, units: Iterable[Unit], boxes: Mapping[str, str]) -> dict[str, Any]:
+def describe_failure(
+    event: NodeFailed | RunFinished, units: Iterable[Unit], boxes: Mapping[str, str], locate: Callable[[str], str] = str
+) -> dict[str, Any]:
     """Return the card for a node's failure, or for that of a run that no node is to blame for."""
     card: dict[str, Any] = {
         "node": "",
@@ -31,7 +33,7 @@ def describe_failure(event: NodeFailed | RunFinished, units: Iterable[Unit], box
         card["node"] = boxes.get(event.node, "")
         card["label"] = plain(event.label, 60)
         card["frames"] = [
-            {"file": plain(_short(file), 120), "line": line, "function": plain(function, 60), "code": plain(code.strip(), 160)}
+            {"file": plain(_short(locate(file)), 120), "line": line, "function": plain(function, 60), "code": plain(code.strip(), 160)}
             for file, line, function, code in event.frames[-_MOST:]
         ]
         card["inputs"] = [

@@ -265,6 +265,8 @@ class LaneBook:
 
     def _new_id(self, name: str, kind: str) -> str:
         """Short whatever the name, since every bar repeats it."""
+        if not name:
+            return kind
         return f"{kind}/{name}" if len(name) <= LONGEST_ID else f"{kind}/#{len(self._lanes)}"
 
     def _add_row(self, lane: Lane) -> int:

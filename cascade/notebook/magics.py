@@ -12,6 +12,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 
 from cascade.notebook import cell, commands
+from cascade.notebook.errors import short_errors
 from cascade.notebook.launch import launch, show_plan
 from cascade.notebook.options import Options, parse_line, read_options, usage_error
 from cascade.notebook.session import VIEWS, Job, Session
@@ -51,7 +52,7 @@ class CascadeMagics(Magics):
     @argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it")
     @argument("--view", default="auto", metavar="V", help="auto, live, static, text or none")
     @argument("-h", "--help", action="store_true", help="show this text")
-    @kwds(usage="%%%%cascade [TARGET] [options]")
+    @kwds(usage="%%cascade [TARGET] [options]")
     @cell_magic("cascade")
     def run_cell(self, line: str, text: str) -> Any:
         """Run this cell's graph and show it while it runs.
@@ -69,7 +70,10 @@ class CascadeMagics(Magics):
         options = self._read(line)
         if options.help:
             return self._explain()
-        target = self._target(options, cell.run_body(self.shell, self._compile(options, line, text)))
+        with short_errors(self.shell):
+            body = self._compile(options, line, text)
+            last = cell.run_body(self.shell, body)
+        target = self._target(options, last)
         if options.plan:
             return show_plan(target, options)
         job = self._launch(target, options, text)
@@ -80,7 +84,10 @@ class CascadeMagics(Magics):
         options = self._read(line)
         if options.help:
             return self._explain()
-        target = self._target(options, await cell.run_body_async(self.shell, self._compile(options, line, text)))
+        with short_errors(self.shell):
+            body = self._compile(options, line, text)
+            last = await cell.run_body_async(self.shell, body)
+        target = self._target(options, last)
         if options.plan:
             return show_plan(target, options)
         job = self._launch(target, options, text)
@@ -91,7 +98,7 @@ class CascadeMagics(Magics):
     @argument("command", nargs="?", default="help", help=", ".join(commands.NAMES))
     @argument("words", nargs="*", help="what the command is about: the number of a run, a target")
     @argument("-h", "--help", action="store_true", help="show this text")
-    @kwds(usage="%%cascade COMMAND [WORDS]")
+    @kwds(usage="cascade COMMAND [WORDS]")
     @line_magic("cascade")
     def run_line(self, line: str) -> Any:
         """Look at runs and steer them; ``%cascade help`` lists the commands.
@@ -115,7 +122,7 @@ class CascadeMagics(Magics):
     def _compile(self, options: Options, line: str, text: str) -> cell.Body:
         if not text.strip() and not options.target:
             usage_error(_EMPTY)
-        return cell.compile_body(self.shell, line, text)
+        return cell.compile_body(self.shell, line, text, self.session.count)
 
     def _target(self, options: Options, last: object) -> object:
         if options.target:

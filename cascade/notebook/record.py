@@ -49,9 +49,17 @@ class RunRecord:
     Args:
         graph: the graph that runs. drawing: its drawing, made here if not given.
         usual: how long each task took in earlier runs, in seconds by name, for the estimate of what is left.
+        locate: what people call a source file; notebooks know the number of a cell.
     """
 
-    def __init__(self, graph: GraphLike, drawing: Drawing | None = None, *, usual: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        graph: GraphLike,
+        drawing: Drawing | None = None,
+        *,
+        usual: Mapping[str, float] | None = None,
+        locate: Callable[[str], str] = str,
+    ) -> None:
         """Begin with everything pending."""
         self.run_id = ""
         self.name = graph.name
@@ -66,12 +74,15 @@ class RunRecord:
         self.result: dict[str, Any] | None = None
         self.failure: dict[str, Any] | None = None
         self.usual = dict(usual or {})
+        self.abandoned: tuple[str, ...] = ()
+        self._locate = locate
         self.spent: dict[str, list[float]] = {}
         self.changed: dict[str, None] = {}
         self.dirty: set[str] = {"run"}
         self.unknown = False
         self.frames = document.FrameState()
         self._failed: e.NodeFailed | None = None
+        self._reason = ""
         self._take(graph, drawing or draw(graph.nodes, graph.edges))
         self._dispatch = self._make_dispatch()
 
@@ -316,6 +327,7 @@ class RunRecord:
 
     def _run_finished(self, event: e.RunFinished) -> None:
         self.state = event.status
+        self.abandoned = event.abandoned
         self.elapsed = max(self.elapsed, event.duration)
         if event.status != "completed":
             self._abort()
@@ -327,7 +339,7 @@ class RunRecord:
         if event.status == "failed" and self._failed is not None:
             self._tell_failure(self._failed)
         elif event.status == "failed":
-            self.failure = describe_failure(event, self.units.values(), self.drawing.boxes)
+            self._tell_failure(event)
 
     def _abort(self) -> None:
         """Nothing more will happen to what has not ended."""
@@ -343,15 +355,14 @@ class RunRecord:
         words = []
         if event.status == "failed":
             words.append(event.error_type)
-        elif event.status == "cancelled":
-            kept = self.counts["done"] + self.counts["stored"]
-            words.append(f"{kept:,} kept, {self.counts['cancelled']:,} cancelled")
+        elif event.status == "cancelled" and self._reason:
+            words.append(self._reason)
         if event.abandoned:
             words.append(f"{plural(len(event.abandoned), 'thread')} still running: {listed(event.abandoned)}")
         return "; ".join(words)
 
-    def _tell_failure(self, event: e.NodeFailed) -> None:
-        self.failure = describe_failure(event, self.units.values(), self.drawing.boxes)
+    def _tell_failure(self, event: e.NodeFailed | e.RunFinished) -> None:
+        self.failure = describe_failure(event, self.units.values(), self.drawing.boxes, self._locate)
         self.dirty.add("failure")
 
     def _to_run(self, state: str) -> Callable[[e.Event], None]:
@@ -361,6 +372,10 @@ class RunRecord:
                 self.dirty.add("run")
 
         return move
+
+    def _cancel_requested(self, event: e.RunCancelRequested) -> None:
+        self._to_run("cancelling")(event)
+        self._reason = event.reason
 
     def _capacity_used(self, event: e.ResourceAcquired | e.ResourceReleased) -> None:
         capacity = self.capacities.get(event.resource) if event.kind == "capacity" else None
@@ -380,7 +395,7 @@ class RunRecord:
             e.RunFinished: (self._run_finished, log),
             e.RunPaused: (self._to_run("paused"), log),
             e.RunResumed: (self._to_run("running"), log),
-            e.RunCancelRequested: (self._to_run("cancelling"), log),
+            e.RunCancelRequested: (self._cancel_requested, log),
             e.NodeStarted: (self._node_started, stop, lanes.started),
             e.NodeCompleted: (self._node_completed, stop, lanes.ended, log),
             e.ItemsCompleted: (self._items_completed, lanes.items, log),

@@ -58,6 +58,7 @@ class Session:
         self.shell = shell
         self.jobs: dict[int, Job] = {}
         self.cell = ""
+        self.count = 0
         self.depth = 0
         self.usual: dict[str, float] = {}
         self._numbers = itertools.count(1)
@@ -87,6 +88,7 @@ class Session:
         if self.depth > 1:
             return
         self.cell = str(getattr(info, "cell_id", None) or "")
+        self.count = self.shell.execution_count - bool(getattr(info, "store_history", True))
         if self.cell:
             for job in [job for job in self.jobs.values() if job.cell == self.cell]:
                 self._replace(job)
@@ -147,12 +149,18 @@ class Session:
             usual=self.usual,
             shows_value=shows_value,
             redact=redaction_of(job.run),
+            locate=self.locate,
             on_end=learn,
         )
         job.views = [kept for kept in job.views if kept.is_live or kept is job.views[0]]
         job.views.append(made)
         made.open()
         return made
+
+    def locate(self, file: str) -> str:
+        """Return ``Cell In[3]`` for the file name that the shell gave a cell."""
+        name = getattr(self.shell.compile, "format_code_name", lambda _: None)(file)
+        return " ".join(name) if name else file
 
     def _thin_out(self) -> None:
         """Keep the number of live displays bounded: the oldest become pictures."""

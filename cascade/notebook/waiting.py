@@ -102,10 +102,13 @@ def _outcome(job: Job, shell: Any) -> Any:
 
 def _interrupt(job: Job) -> RunInterrupt:
     """Tell in one line what was kept, what was cancelled, what still runs."""
+    record = job.views[0].record
     if not job.run.done():
-        running = [unit.name for unit in job.views[0].record.units.values() if unit.state == "running"] if job.views else []
-        threads = f" Still running, since threads cannot be stopped: {listed(running)}." if running else ""
+        running = [unit.name for unit in record.units.values() if unit.state == "running"]
+        threads = f" Still running, since a thread cannot be stopped: {listed(running)}." if running else ""
         return RunInterrupt(f"run {job.number} is being cancelled.{threads}")
-    counts = job.views[0].record.counts if job.views else {}
-    kept = counts.get("done", 0) + counts.get("stored", 0)
-    return RunInterrupt(f"run {job.number} was cancelled: {kept} kept, {counts.get('cancelled', 0)} cancelled.")
+    kept = record.counts["done"] + record.counts["stored"]
+    told = f"run {job.number} was cancelled: {kept:,} kept, {record.counts['cancelled']:,} cancelled."
+    if record.abandoned:
+        told += f" Still running, since a thread cannot be stopped: {listed(record.abandoned)}."
+    return RunInterrupt(told)

@@ -21,7 +21,9 @@ def entry(state: str, t0: float | None = None, t1: float | None = None, d: str =
     return {"s": state, "t0": t0, "t1": t1, "d": d, "why": "", "v": "", "items": None} | more
 
 
-def items(total: int | None, done: int = 0, stored: int = 0, running: int = 0, failed: int = 0, waiting: int = 0) -> Document:
+def items(
+    total: int | None, done: int = 0, stored: int = 0, running: int = 0, failed: int = 0, waiting: int = 0
+) -> Document:
     """The counts of a map."""
     return {"total": total, "done": done, "stored": stored, "running": running, "failed": failed, "waiting": waiting}
 
@@ -31,7 +33,9 @@ def bar(row: str, node: str, label: str, t0: float, t1: float | None, state: str
     return {"row": row, "span": 1, "node": node, "label": label, "t0": t0, "t1": t1, "s": state, "text": text or label}
 
 
-def line(t: float, state: str, node: str, label: str, text: str, stream: str = "event", level: str = "info") -> Document:
+def line(
+    t: float, state: str, node: str, label: str, text: str, stream: str = "event", level: str = "info"
+) -> Document:
     """One line of the log."""
     return {"t": t, "s": state, "node": node, "label": label, "text": text, "stream": stream, "level": level}
 
@@ -44,29 +48,61 @@ def document(nodes: list[Node], edges: list[Edge], states: dict[str, Document], 
             _count_items(counts, state["items"])
         elif state["s"] in counts:
             counts[state["s"]] += 1
-    run = {"id": "r15", "name": "a run", "state": "running", "started": 1.8e9, "elapsed": 0.0, "live": True, "message": "",
-           "eta": None, "counts": counts} | parts.pop("run", {})
-    empty = {"lanes": {"rows": [], "bars": []}, "capacities": [], "log": [], "dropped": {"log": 0, "bars": 0}, "params": [],
-             "result": None, "failure": None}
+    run = {
+        "id": "r15",
+        "name": "a run",
+        "state": "running",
+        "started": 1.8e9,
+        "elapsed": 0.0,
+        "live": True,
+        "message": "",
+        "eta": None,
+        "counts": counts,
+    } | parts.pop("run", {})
+    empty = {
+        "lanes": {"rows": [], "bars": []},
+        "capacities": [],
+        "log": [],
+        "dropped": {"log": 0, "bars": 0},
+        "params": [],
+        "result": None,
+        "failure": None,
+    }
     return {"v": 1, "seq": 0, "run": run, "picture": picture(nodes, edges).to_dict(), "nodes": states} | empty | parts
 
 
 def _count_items(counts: dict[str, int], of: Document) -> None:
     for name in ("done", "stored", "running", "failed", "waiting"):
         counts[name] += of[name]
-    counts["pending"] += (of["total"] or 0) - sum(of[name] for name in ("done", "stored", "running", "failed", "waiting"))
+    counts["pending"] += (of["total"] or 0) - sum(
+        of[name] for name in ("done", "stored", "running", "failed", "waiting")
+    )
 
 
 PENGUIN_NODES = [
-    Node("load", "load"), Node("min_rows", "min_rows", "param", note="30"), Node("clean", "clean"),
-    Node("by_species", "by_species"), Node("fit", "fit", "map", note="cpu 1"),
-    Node("read_islands", "read_islands", note="retry ≤ 3"), Node("publish?", "publish?", "route"), Node("join", "join"),
-    Node("plot", "plot"), Node("send_mail", "send_mail"), Node("archive", "archive"),
+    Node("load", "load"),
+    Node("min_rows", "min_rows", "param", note="30"),
+    Node("clean", "clean"),
+    Node("by_species", "by_species"),
+    Node("fit", "fit", "map", note="cpu 1"),
+    Node("read_islands", "read_islands", note="retry ≤ 3"),
+    Node("publish?", "publish?", "route"),
+    Node("join", "join"),
+    Node("plot", "plot"),
+    Node("send_mail", "send_mail"),
+    Node("archive", "archive"),
 ]
 PENGUIN_EDGES = [
-    Edge("load", "clean"), Edge("min_rows", "clean"), Edge("clean", "by_species"), Edge("by_species", "fit"),
-    Edge("fit", "join"), Edge("clean", "read_islands", "order"), Edge("read_islands", "publish?", "selector"),
-    Edge("join", "plot"), Edge("publish?", "plot", "route", "yes"), Edge("publish?", "send_mail", "route", "no"),
+    Edge("load", "clean"),
+    Edge("min_rows", "clean"),
+    Edge("clean", "by_species"),
+    Edge("by_species", "fit"),
+    Edge("fit", "join"),
+    Edge("clean", "read_islands", "order"),
+    Edge("read_islands", "publish?", "selector"),
+    Edge("join", "plot"),
+    Edge("publish?", "plot", "route", "yes"),
+    Edge("publish?", "send_mail", "route", "no"),
     Edge("clean", "archive", "condition"),
 ]
 
@@ -76,28 +112,49 @@ def penguins() -> Document:
     states = {
         "load": entry("stored", 0.0, 0.12, "run 14", why="same code and inputs, made in run 14", v="DataFrame 344 × 7"),
         "min_rows": entry("param", d="30"),
-        "clean": entry("done", 0.12, 0.3, "0.18 s", why="code changed (line 4) · min_rows 20 → 30", v="DataFrame 333 × 7"),
+        "clean": entry(
+            "done", 0.12, 0.3, "0.18 s", why="code changed (line 4) · min_rows 20 → 30", v="DataFrame 333 × 7"
+        ),
         "by_species": entry("done", 0.3, 0.55, "3 groups"),
         "fit": entry("running", 0.55, None, items=items(32, done=10, stored=7, running=2)),
         "read_islands": entry("retry", 0.32, None, "try 2 of 3", why="OSError: database is locked"),
         "publish?": entry("waiting", None, None, "waits for db", why="waiting 1.2 s for db, held by read_islands"),
-        "join": entry("pending"), "plot": entry("pending"), "send_mail": entry("pending"),
+        "join": entry("pending"),
+        "plot": entry("pending"),
+        "send_mail": entry("pending"),
         "archive": entry("skipped", d="run_if: false", why="clean returned no outliers"),
     }
-    return document(PENGUIN_NODES, PENGUIN_EDGES, states, lanes=_penguin_lanes(), log=_penguin_log(),
+    return document(
+        PENGUIN_NODES,
+        PENGUIN_EDGES,
+        states,
+        lanes=_penguin_lanes(),
+        log=_penguin_log(),
         run={"name": "penguin report", "elapsed": 3.2, "eta": 2.0},
-        capacities=[{"name": "cpu", "used": 2, "total": 2, "kind": "capacity"}, {"name": "db", "used": 1, "total": 1, "kind": "resource"}],
-        params=[{"name": "min_rows", "value": "30", "type": "int", "description": "fewer rows make no group"}])
+        capacities=[
+            {"name": "cpu", "used": 2, "total": 2, "kind": "capacity"},
+            {"name": "db", "used": 1, "total": 1, "kind": "resource"},
+        ],
+        params=[{"name": "min_rows", "value": "30", "type": "int", "description": "fewer rows make no group"}],
+    )
 
 
 def _penguin_lanes() -> Document:
-    rows = [{"id": "cpu/0", "label": "cpu 1", "kind": "capacity"}, {"id": "cpu/1", "label": "cpu 2", "kind": "capacity"},
-            {"id": "db/0", "label": "db", "kind": "resource"}, {"id": "waiting", "label": "waiting", "kind": "waiting"}]
+    rows = [
+        {"id": "cpu/0", "label": "cpu 1", "kind": "capacity"},
+        {"id": "cpu/1", "label": "cpu 2", "kind": "capacity"},
+        {"id": "db/0", "label": "db", "kind": "resource"},
+        {"id": "waiting", "label": "waiting", "kind": "waiting"},
+    ]
     bars = [
-        bar("cpu/0", "load", "load", 0.0, 0.11, "stored"), bar("cpu/0", "clean", "clean", 0.12, 0.29, "done"),
-        bar("cpu/0", "fit", "fit[0]", 0.55, 1.34, "done"), bar("cpu/0", "fit", "fit[2]", 1.35, 2.19, "done"),
-        bar("cpu/0", "fit", "fit[17]", 2.2, None, "running"), bar("cpu/1", "by_species", "by_species", 0.3, 0.54, "done"),
-        bar("cpu/1", "fit", "fit[1]", 0.6, 1.49, "done"), bar("cpu/1", "fit", "fit[3]", 1.5, 2.34, "done"),
+        bar("cpu/0", "load", "load", 0.0, 0.11, "stored"),
+        bar("cpu/0", "clean", "clean", 0.12, 0.29, "done"),
+        bar("cpu/0", "fit", "fit[0]", 0.55, 1.34, "done"),
+        bar("cpu/0", "fit", "fit[2]", 1.35, 2.19, "done"),
+        bar("cpu/0", "fit", "fit[17]", 2.2, None, "running"),
+        bar("cpu/1", "by_species", "by_species", 0.3, 0.54, "done"),
+        bar("cpu/1", "fit", "fit[1]", 0.6, 1.49, "done"),
+        bar("cpu/1", "fit", "fit[3]", 1.5, 2.34, "done"),
         bar("cpu/1", "fit", "fit[18]", 2.35, None, "running"),
         bar("db/0", "read_islands", "read_islands", 0.32, 1.09, "failed", "read_islands: OSError: database is locked"),
         bar("db/0", "read_islands", "backoff 0.8 s", 1.1, 1.89, "backoff"),
@@ -113,7 +170,9 @@ def _penguin_log() -> list[Document]:
         line(0.12, "stored", "load", "load", "taken from the store, made by run 14, 2 h ago"),
         line(0.14, "", "clean", "clean", "dropping rows without a bill length", "stdout"),
         line(0.3, "done", "clean", "clean", "344 → 333 rows"),
-        line(1.1, "retry", "read_islands", "read_islands", "OSError: database is locked; again in 0.8 s", level="warning"),
+        line(
+            1.1, "retry", "read_islands", "read_islands", "OSError: database is locked; again in 0.8 s", level="warning"
+        ),
         line(1.2, "", "fit", "fit[1]", "ConvergenceWarning: 5 more steps would help", "warning", "warning"),
         line(2.2, "done", "fit", "fit[2]", "R² 0.87"),
         line(3.18, "waiting", "publish?", "publish?", "waits for db (1 of 1 held by read_islands)"),
@@ -129,8 +188,14 @@ def small(state: str = "running") -> Document:
     states["clean"] = entry("running", 0.4)
     rows = [{"id": "tasks", "label": "tasks", "kind": "tasks"}]
     bars = [bar("tasks", "read", "read", 0, 0.4, "done"), bar("tasks", "clean", "clean", 0.4, None, "running")]
-    return document(nodes, edges, states, run={"name": "five", "state": state, "elapsed": 0.9},
-        lanes={"rows": rows, "bars": bars}, log=[line(0.4, "done", "read", "read", "1,000 rows")])
+    return document(
+        nodes,
+        edges,
+        states,
+        run={"name": "five", "state": state, "elapsed": 0.9},
+        lanes={"rows": rows, "bars": bars},
+        log=[line(0.4, "done", "read", "read", "1,000 rows")],
+    )
 
 
 def finished() -> Document:
@@ -162,20 +227,48 @@ def failed() -> Document:
     for one in made["lanes"]["bars"]:
         one["t1"] = min(one["t1"], 2.9)
     made["log"] = [one for one in made["log"] if one["t"] < 2.9]
-    made["nodes"]["fit"] = entry("failed", 0.55, 2.9, "1 of 32 failed", items=items(32, done=14, stored=7, failed=1),
-        why="fit[21] raised ValueError")
+    made["nodes"]["fit"] = entry(
+        "failed",
+        0.55,
+        2.9,
+        "1 of 32 failed",
+        items=items(32, done=14, stored=7, failed=1),
+        why="fit[21] raised ValueError",
+    )
     for node in ("join", "plot", "publish?"):
         made["nodes"][node] = entry("cancelled", d="needs fit")
-    made["run"] |= {"state": "failed", "elapsed": 2.9, "message": "fit[21] failed",
-        "counts": dict.fromkeys(STATES, 0) | {"done": 17, "stored": 8, "failed": 1, "skipped": 2, "cancelled": 13}}
-    made["log"].append(line(2.9, "failed", "fit", "fit[21]", "ValueError: array must not contain infs or NaNs", level="error"))
+    made["run"] |= {
+        "state": "failed",
+        "elapsed": 2.9,
+        "message": "fit[21] failed",
+        "counts": dict.fromkeys(STATES, 0) | {"done": 17, "stored": 8, "failed": 1, "skipped": 2, "cancelled": 13},
+    }
+    made["log"].append(
+        line(2.9, "failed", "fit", "fit[21]", "ValueError: array must not contain infs or NaNs", level="error")
+    )
     made["failure"] = {
-        "node": "fit", "label": "fit[21]", "error_type": "ValueError", "error": "array must not contain infs or NaNs",
+        "node": "fit",
+        "label": "fit[21]",
+        "error_type": "ValueError",
+        "error": "array must not contain infs or NaNs",
         "frames": [
-            {"file": "cell 4", "line": 12, "function": "fit", "code": "    return ols(group.bill_length, group.body_mass)"},
-            {"file": "stats.py", "line": 48, "function": "ols", "code": "    return np.linalg.lstsq(design, y, rcond=None)"},
+            {
+                "file": "cell 4",
+                "line": 12,
+                "function": "fit",
+                "code": "    return ols(group.bill_length, group.body_mass)",
+            },
+            {
+                "file": "stats.py",
+                "line": 48,
+                "function": "ols",
+                "code": "    return np.linalg.lstsq(design, y, rcond=None)",
+            },
         ],
-        "inputs": [{"name": "group", "preview": "DataFrame 21 × 7 (species 'Gentoo', island 'Biscoe')"}, {"name": "steps", "preview": "200"}],
+        "inputs": [
+            {"name": "group", "preview": "DataFrame 21 × 7 (species 'Gentoo', island 'Biscoe')"},
+            {"name": "steps", "preview": "200"},
+        ],
         "good": "17 results are kept; 8 came from the store. A new run begins at fit[21].",
     }
     return made
@@ -190,7 +283,9 @@ def layered(count: int, *, done: float = 0.5, seed: int = 7) -> Document:
     edges = []
     for place in range(width, count):
         layer = place // width
-        for source in sorted(dice.sample(range((layer - 1) * width, layer * width), min(width, dice.choice([1, 1, 2])))):
+        for source in sorted(
+            dice.sample(range((layer - 1) * width, layer * width), min(width, dice.choice([1, 1, 2])))
+        ):
             edges.append(Edge(f"n{source}", f"n{place}"))
     free = [0.0] * 8
     bars, states, log = [], {}, []
@@ -205,33 +300,64 @@ def layered(count: int, *, done: float = 0.5, seed: int = 7) -> Document:
             bars.append(bar(f"cpu/{slot}", node.id, node.name, start, end, state))
             log.append(line(end, state, node.id, node.name, f"{dice.randint(10, 9999):,} rows"))
         elif place < over + 8:
-            states[node.id] = entry("running", start, None, items=items(40, done=12, running=1) if node.kind == "map" else None)
+            states[node.id] = entry(
+                "running", start, None, items=items(40, done=12, running=1) if node.kind == "map" else None
+            )
             bars.append(bar(f"cpu/{slot}", node.id, node.name, start, None, "running"))
             free[slot] = start + 9
         else:
-            states[node.id] = entry(["pending", "queued", "waiting", "pending"][place % 4] if place < over + 30 else "pending")
+            states[node.id] = entry(
+                ["pending", "queued", "waiting", "pending"][place % 4] if place < over + 30 else "pending"
+            )
     rows = [{"id": f"cpu/{i}", "label": f"cpu {i + 1}", "kind": "capacity"} for i in range(8)]
     elapsed = max([one["t0"] for one in bars if one["t1"] is None] or [max(free)]) + 0.3
     capacities = [{"name": "cpu", "used": 8, "total": 8, "kind": "capacity"}]
-    return document(nodes, edges, states, run={"name": f"{count} nodes", "elapsed": elapsed, "eta": 12.0},
-        lanes={"rows": rows, "bars": bars}, log=sorted(log, key=lambda one: one["t"]), capacities=capacities)
+    return document(
+        nodes,
+        edges,
+        states,
+        run={"name": f"{count} nodes", "elapsed": elapsed, "eta": 12.0},
+        lanes={"rows": rows, "bars": bars},
+        log=sorted(log, key=lambda one: one["t"]),
+        capacities=capacities,
+    )
 
 
-HOSTILE = "<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>&amp;' \" ]]> \u202egnp.exe javascript:alert(1)"
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&amp;\' " ]]> \u202egnp.exe javascript:alert(1)'
 
 
 def hostile() -> Document:
     """Markup, quotes, script, huge words and unknown vocabulary wherever the document has a text."""
-    nodes = [Node(HOSTILE, HOSTILE, note=HOSTILE), Node("__proto__", "__proto__"), Node("wide", "W" * 500), Node("constructor", "constructor", "param")]
+    nodes = [
+        Node(HOSTILE, HOSTILE, note=HOSTILE),
+        Node("__proto__", "__proto__"),
+        Node("wide", "W" * 500),
+        Node("constructor", "constructor", "param"),
+    ]
     edges = [Edge(HOSTILE, "__proto__", "route", HOSTILE), Edge("__proto__", "wide"), Edge("constructor", "wide")]
-    states = {HOSTILE: entry("done x-onload", d=HOSTILE, why=HOSTILE, v=HOSTILE), "wide": entry("running", 0.0, None, "x" * 4000)}
-    bars = [bar(HOSTILE, HOSTILE, HOSTILE, 0, None, "bad\"state", HOSTILE)]
-    made = document(nodes, edges, states, run={"name": HOSTILE, "message": HOSTILE, "elapsed": 2.0},
+    states = {
+        HOSTILE: entry("done x-onload", d=HOSTILE, why=HOSTILE, v=HOSTILE),
+        "wide": entry("running", 0.0, None, "x" * 4000),
+    }
+    bars = [bar(HOSTILE, HOSTILE, HOSTILE, 0, None, 'bad"state', HOSTILE)]
+    made = document(
+        nodes,
+        edges,
+        states,
+        run={"name": HOSTILE, "message": HOSTILE, "elapsed": 2.0},
         lanes={"rows": [{"id": HOSTILE, "label": HOSTILE, "kind": HOSTILE}], "bars": bars},
         capacities=[{"name": HOSTILE, "used": 1, "total": 2, "kind": HOSTILE}],
         log=[line(1.0, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE), line(1.1, "", "", "", HOSTILE, "stdout")],
-        params=[{"name": HOSTILE, "value": HOSTILE, "type": HOSTILE, "description": HOSTILE}])
+        params=[{"name": HOSTILE, "value": HOSTILE, "type": HOSTILE, "description": HOSTILE}],
+    )
     made["result"] = {"type": HOSTILE, "text": HOSTILE, "table": {"columns": [HOSTILE], "rows": [[HOSTILE]], "more": 1}}
-    made["failure"] = {"node": HOSTILE, "label": HOSTILE, "error_type": HOSTILE, "error": HOSTILE, "good": HOSTILE,
-        "frames": [{"file": HOSTILE, "line": 1, "function": HOSTILE, "code": HOSTILE}], "inputs": [{"name": HOSTILE, "preview": HOSTILE}]}
+    made["failure"] = {
+        "node": HOSTILE,
+        "label": HOSTILE,
+        "error_type": HOSTILE,
+        "error": HOSTILE,
+        "good": HOSTILE,
+        "frames": [{"file": HOSTILE, "line": 1, "function": HOSTILE, "code": HOSTILE}],
+        "inputs": [{"name": HOSTILE, "preview": HOSTILE}],
+    }
     return made

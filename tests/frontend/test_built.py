@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 NOTEBOOK = Path(__file__).parents[2] / "cascade" / "notebook"
-SOURCES = sorted(path for path in (NOTEBOOK / "frontend").rglob("*.js") if not {"node_modules", "build"} & set(path.parts))
+SOURCES = sorted(
+    path for path in (NOTEBOOK / "frontend").rglob("*.js") if not {"node_modules", "build"} & set(path.parts)
+)
 LIMIT = 50_000
 
 # Ways to make markup or code of a text, and ways out to the network.

@@ -111,14 +111,17 @@ def test_map_box_counts(stage: Any, samples: Any) -> None:
     running = samples.entry("running", 0.5, None, items=samples.items(None, done=3, running=1))
     one.apply({"seq": 1, "nodes": {"fit": running}})
     assert "3 so far" in node.inner_html()
-    widths = {part.get_attribute("class").split("fill-")[1]: float(part.get_attribute("width")) for part in node.locator(".cascade-part").all()}
+    widths = {
+        part.get_attribute("class").split("fill-")[1]: float(part.get_attribute("width"))
+        for part in node.locator(".cascade-part").all()
+    }
     assert widths["done"] == pytest.approx(3 * widths["running"], rel=0.01)
 
 
 def test_route_edges_have_labels(stage: Any, samples: Any) -> None:
     """Routes carry their key, dashed; an edge to what does not run is faint, one to what runs is lit."""
     view = stage().show(samples.penguins())
-    assert sorted(view.locator(".cascade-edge-label").all_inner_texts()) == ["no", "yes"]
+    assert sorted(view.locator(".cascade-edge-label").all_text_contents()) == ["no", "yes"]
     assert view.locator(".cascade-edge.cascade-is-off").count() == 1
     assert view.locator(".cascade-edge.cascade-is-flowing").count() == 1
 
@@ -137,14 +140,14 @@ def test_huge_graph_is_one_canvas(stage: Any, samples: Any) -> None:
     canvas = view.locator("canvas")
     assert view.locator("[data-index]").count() == 0
     assert canvas.get_attribute("aria-label") == "graph of 600 nodes; the table tells the same"
-    view.get_by_label("Find a node").fill("train_100")
+    view.get_by_label("Find a node").fill("score_100")
     view.get_by_label("Find a node").press("Enter")
-    assert view.locator(".cascade-detail b").first.inner_text() == "train_100"
+    assert view.locator(".cascade-detail b").first.inner_text() == "score_100"
     room = canvas.bounding_box()
     one.page.mouse.click(room["x"] + 3, room["y"] + 3)
     assert not view.locator(".cascade-detail").is_visible()
     one.page.mouse.click(room["x"] + room["width"] / 2, room["y"] + room["height"] / 2)
-    assert view.locator(".cascade-detail b").first.inner_text() == "train_100"
+    assert view.locator(".cascade-detail b").first.inner_text() == "score_100"
     one.page.keyboard.press("ArrowRight")
     assert canvas.get_attribute("aria-label") != "graph of 600 nodes; the table tells the same"
 

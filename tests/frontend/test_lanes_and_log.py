@@ -8,14 +8,19 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-PLACES = "() => [...document.querySelectorAll('.cascade-bar-box')].map((e) => [e.getAttribute('x'), e.getAttribute('y')])"
+PLACES = (
+    "() => [...document.querySelectorAll('.cascade-bar-box')].map((e) => [e.getAttribute('x'), e.getAttribute('y')])"
+)
 
 
 def test_lanes_show_who_held_what(stage: Any, samples: Any) -> None:
     """Each row has its name, each bar its look, and hovering tells from when to when."""
     one = stage()
     view = one.show(samples.penguins())
-    assert [name.split("\n")[0] for name in view.locator(".cascade-lane-name").evaluate_all("all => all.map((e) => e.firstChild.data)")] == ["cpu 1", "cpu 2", "db", "waiting"]
+    assert [
+        name.split("\n")[0]
+        for name in view.locator(".cascade-lane-name").evaluate_all("all => all.map((e) => e.firstChild.data)")
+    ] == ["cpu 1", "cpu 2", "db", "waiting"]
     assert view.locator(".cascade-bar-wait").count() == 2
     assert view.locator(".cascade-bar-backoff").count() == 1
     hint = view.locator(".cascade-bar-failed title").text_content()
@@ -52,7 +57,12 @@ def test_tall_bars_span_rows(stage: Any, samples: Any) -> None:
     """An attempt that holds two slots is one bar, two rows high."""
     made = samples.penguins()
     made["lanes"]["bars"][0]["span"] = 2
-    heights = stage().show(made).locator(".cascade-bar-box").evaluate_all("all => all.map((e) => Number(e.getAttribute('height')))")
+    heights = (
+        stage()
+        .show(made)
+        .locator(".cascade-bar-box")
+        .evaluate_all("all => all.map((e) => Number(e.getAttribute('height')))")
+    )
     assert heights[0] == heights[1] + 27
 
 
@@ -103,7 +113,10 @@ def test_log_follows_only_at_its_end(stage: Any, samples: Any) -> None:
 def test_output_is_plain_and_marked(stage: Any, samples: Any) -> None:
     """What a task printed stands as it was, spaces and all; stderr says so in words."""
     made = samples.small()
-    made["log"] = [samples.line(1, "", "read", "read", "a   b\n  c", "stdout"), samples.line(1, "", "read", "read", "oh", "stderr")]
+    made["log"] = [
+        samples.line(1, "", "read", "read", "a   b\n  c", "stdout"),
+        samples.line(1, "", "read", "read", "oh", "stderr"),
+    ]
     view = stage().show(made)
     assert view.locator(".cascade-said").first.evaluate("(e) => getComputedStyle(e).whiteSpace") == "pre-wrap"
     assert view.locator(".cascade-said").first.text_content() == "a   b\n  c"

@@ -52,7 +52,11 @@ def grounds(theme: dict[str, Any], name: str) -> dict[str, str]:
 def test_text_is_readable(name: str) -> None:
     """Plain and dim text has 4.5:1 on every ground it can stand on."""
     theme = LOOKS["themes"][name]
-    pairs = {(ink, where): contrast(theme[ink], colour) for ink in ("fg", "dim") for where, colour in grounds(theme, name).items()}
+    pairs = {
+        (ink, where): contrast(theme[ink], colour)
+        for ink in ("fg", "dim")
+        for where, colour in grounds(theme, name).items()
+    }
     assert {pair: round(ratio, 2) for pair, ratio in pairs.items() if ratio < TEXT} == {}
 
 

@@ -82,7 +82,10 @@ def test_toggles_show_and_hide(stage: Any, samples: Any) -> None:
     one = stage()
     memory: dict[str, Any] = {"open": {"table": True}}
     view = one.show(samples.penguins(), memory=memory)
-    pressed = {name: view.get_by_role("button", name=name, exact=True).get_attribute("aria-pressed") for name in ("Graph", "Table")}
+    pressed = {
+        name: view.get_by_role("button", name=name, exact=True).get_attribute("aria-pressed")
+        for name in ("Graph", "Table")
+    }
     assert pressed == {"Graph": "false", "Table": "true"}
     assert view.get_by_role("table", name="nodes").is_visible()
     view.get_by_role("button", name="Graph", exact=True).click()
@@ -97,10 +100,10 @@ def test_find_marks_and_goes(stage: Any, samples: Any) -> None:
     view = one.show(samples.penguins())
     box = view.get_by_label("Find a node")
     box.fill("L")
-    assert view.locator(".cascade-is-found").count() == 5
+    assert view.locator(".cascade-is-found").count() == 6
     box.press("Enter")
     box.press("Enter")
-    assert view.locator(".cascade-find-count").inner_text() == "2 of 5"
+    assert view.locator(".cascade-find-count").inner_text() == "2 of 6"
     assert view.locator(".cascade-detail b").first.inner_text() == "clean"
     box.press("Escape")
     assert (box.input_value(), view.locator(".cascade-is-searched").count()) == ("", 0)
@@ -125,7 +128,11 @@ def test_keys_follow_the_edges(stage: Any, samples: Any) -> None:
     view = one.show(samples.penguins())
     focused = "document.activeElement.getAttribute('aria-label')"
     view.locator('[data-index="0"]').focus()
-    for key, label in [("ArrowRight", "clean: done, 0.18 s"), ("ArrowLeft", "load: from the store, run 14"), ("End", "archive: skipped, run_if: false")]:
+    for key, label in [
+        ("ArrowRight", "clean: done, 0.18 s"),
+        ("ArrowLeft", "load: from the store, run 14"),
+        ("End", "archive: skipped, run_if: false"),
+    ]:
         one.page.keyboard.press(key)
         assert one.page.evaluate(focused) == label
     one.page.keyboard.press("Enter")
@@ -150,7 +157,14 @@ def test_failure_card(stage: Any, samples: Any) -> None:
     """A failed run says what failed, where in the user's code, with which inputs, and what is still good."""
     view = stage().show(samples.failed())
     card = view.get_by_label("failure")
-    for words in ("fit[21]", "ValueError", "cell 4, line 12, in fit", "return ols(", "species 'Gentoo'", "17 results are kept"):
+    for words in (
+        "fit[21]",
+        "ValueError",
+        "cell 4, line 12, in fit",
+        "return ols(",
+        "species 'Gentoo'",
+        "17 results are kept",
+    ):
         assert words in card.inner_text()
     card.get_by_role("button", name="fit[21]").click()
     assert view.locator(".cascade-is-selected").get_attribute("aria-label").startswith("fit: failed")
@@ -185,7 +199,9 @@ def test_finished_document_needs_no_kernel(stage: Any, samples: Any) -> None:
     for name in ("Table", "Params"):
         view.get_by_role("button", name=name, exact=True).click()
     assert view.get_by_role("table").count() == 3
-    assert one.page.evaluate("() => [...document.querySelectorAll('.cascade-now')].every((e) => e.getAttribute('visibility') === 'hidden')")
+    assert one.page.evaluate(
+        "() => [...document.querySelectorAll('.cascade-now')].every((e) => e.getAttribute('visibility') === 'hidden')"
+    )
 
 
 def test_buttons_answer_at_once(stage: Any, samples: Any) -> None:
@@ -222,7 +238,9 @@ def test_two_views_on_one_page(stage: Any, samples: Any) -> None:
 def test_every_class_and_id_has_the_prefix(stage: Any, samples: Any) -> None:
     """No class and no id can meet one of the host's."""
     one = stage()
-    one.show(samples.failed(), live=True, memory={"open": dict.fromkeys(("graph", "lanes", "log", "table", "params"), True)})
+    one.show(
+        samples.failed(), live=True, memory={"open": dict.fromkeys(("graph", "lanes", "log", "table", "params"), True)}
+    )
     names = one.page.evaluate(
         "() => [...document.querySelectorAll('.cascade-view, .cascade-view *')].flatMap((e) => [...e.classList, e.id].filter(Boolean))"
     )
@@ -236,7 +254,9 @@ def test_hostile_texts_stay_text(stage: Any, samples: Any) -> None:
     view = one.show(samples.hostile(), live=True, memory=memory)
     view.locator('[data-index="0"]').click()
     one.settle()
-    assert one.page.evaluate("window.hacked === undefined && document.querySelectorAll('.cascade-view :is(img, script, iframe, a)').length === 0")
+    assert one.page.evaluate(
+        "window.hacked === undefined && document.querySelectorAll('.cascade-view :is(img, script, iframe, a)').length === 0"
+    )
     assert "<img src=x" in view.inner_text()
     assert view.locator('[data-index="1"]').get_attribute("aria-label") == "__proto__: pending"
     width = view.bounding_box()["width"]

@@ -9,8 +9,10 @@ step of Gansner, Koutsofios, North, Vo 1993). Small graphs get several starts; t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from cascade.graph.layout.bends import Proper
 from cascade.graph.layout.crossings import compare, count_crossings
@@ -38,6 +40,36 @@ def order_columns(proper: Proper) -> None:
         if cost < least:
             least, best = cost, order
     search.load(best)
+    _sort_twins(search)
+    _turn_up(search)
+
+
+def _sort_twins(search: _Search) -> None:
+    """Put vertices with the same neighbours in the order in which they came; nothing else changes by that."""
+    before, after = search.proper.before, search.proper.after
+    for column in search.proper.columns:
+        twins: dict[tuple[frozenset[int], frozenset[int]], list[int]] = defaultdict(list)
+        for vertex in column:
+            twins[frozenset(before[vertex]), frozenset(after[vertex])].append(vertex)
+        for vertices in twins.values():
+            if len(vertices) > 1:
+                places = [search.place[vertex] for vertex in vertices]
+                for place, vertex in zip(places, sorted(vertices), strict=True):
+                    column[place] = vertex
+        search.number(column)
+
+
+def _turn_up(search: _Search) -> None:
+    """Turn the picture upside down if more neighbours are then in the order in which they came."""
+    real = search.proper.real
+    rising = falling = 0
+    for column in search.proper.columns:
+        boxes = [vertex for vertex in column if vertex < real]
+        rising += sum(map(int.__lt__, boxes, boxes[1:]))
+        falling += sum(map(int.__gt__, boxes, boxes[1:]))
+    if falling > rising:
+        search.load([column[::-1] for column in search.proper.columns])
+        _sort_twins(search)
 
 
 Cost = tuple[int, int]
@@ -70,7 +102,7 @@ class _Search:
         """Crossings, then how far links lead up or down when all columns are centred, in half rows."""
         columns, after, place = self.proper.columns, self.proper.after, self.place
         stretch = 0
-        for left, right in zip(columns, columns[1:], strict=False):
+        for left, right in pairwise(columns):
             shift = len(right) - len(left)
             stretch += sum([abs(2 * (place[v] - place[w]) + shift) for v in left for w in after[v]])
         return count_crossings(columns, after, place), stretch
@@ -84,7 +116,7 @@ def _sweep(search: _Search, sweeps: int) -> tuple[Cost, list[list[int]]]:
         to_right = number % 2 == 0
         columns = search.proper.columns if to_right else search.proper.columns[::-1]
         nears = search.proper.before if to_right else search.proper.after
-        for fixed, column in zip(columns, columns[1:], strict=False):
+        for fixed, column in pairwise(columns):
             _sort_by_barycentre(search, column, nears, len(fixed), flip_ties=number % 4 >= 2)  # noqa: PLR2004 - two by two
         _exchange(search)
         cost = search.cost()

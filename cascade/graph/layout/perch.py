@@ -35,9 +35,7 @@ def find_perches(small: Collection[int], pairs: Sequence[Pair]) -> dict[int, Per
     """
     links = Counter(end for pair in pairs for end in pair)
     reader = {
-        source: target
-        for source, target in pairs
-        if source in small and target not in small and links[source] == 1
+        source: target for source, target in pairs if source in small and target not in small and links[source] == 1
     }
     crowd = Counter(reader.values())
     perches: dict[int, Perch] = {}

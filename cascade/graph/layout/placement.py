@@ -12,6 +12,7 @@ the flaw that the paper's erratum (2020) describes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from cascade.graph.layout.bends import Proper
 from cascade.graph.layout.relaxing import level, relax
@@ -94,7 +95,7 @@ def _conflicts(proper: Proper, before: Sequence[Sequence[int]]) -> set[tuple[int
     """Segments that cross the inside of a trunk; they must not be aligned. Given both ways round."""
     real = proper.real
     marked: set[tuple[int, int]] = set()
-    for left, right in zip(proper.columns, proper.columns[1:], strict=False):
+    for left, right in pairwise(proper.columns):
         if right[-1] < real and max(right) < real:
             continue
         place = {vertex: index for index, vertex in enumerate(left)}
@@ -123,9 +124,7 @@ def _direction(
     return _compact(columns, _align(columns, nears, marked), upper, lower)
 
 
-def _align(
-    columns: Sequence[Sequence[int]], nears: Sequence[Sequence[int]], marked: set[tuple[int, int]]
-) -> list[int]:
+def _align(columns: Sequence[Sequence[int]], nears: Sequence[Sequence[int]], marked: set[tuple[int, int]]) -> list[int]:
     """Give each vertex the root of its block: blocks are paths of medians that do not cross."""
     root = list(range(len(nears)))
     place: dict[int, int] = {}
@@ -161,8 +160,7 @@ def _compact(
     y = [0.0] * size
     for block in order:
         for other, distance in below[block]:
-            if y[block] + distance > y[other]:
-                y[other] = y[block] + distance
+            y[other] = max(y[other], y[block] + distance)
             missing[other] -= 1
             if not missing[other]:
                 order.append(other)

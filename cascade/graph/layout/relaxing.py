@@ -149,7 +149,7 @@ def level(
     risen = wanted
     for block in reversed(order):
         if below[block]:
-            risen[block] = min(risen[block], min([risen[other] - distance for other, distance in below[block]]))
+            risen[block] = min(risen[block], *[risen[other] - distance for other, distance in below[block]])
     return [(sunk[block] + risen[block]) / 2 for block in root]
 
 

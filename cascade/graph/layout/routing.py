@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from cascade.graph.layout.bends import Proper, Trunk
 from cascade.graph.layout.folding import Frame
@@ -24,7 +25,7 @@ _NEAR_TARGET, _NEAR_SOURCE = 0.62, 0.38
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A level piece of a trunk: from column `first` to column `last` at height `y`, begun and ended by these vertices."""
+    """A level piece of a trunk: from column `first` to column `last` at height `y`, and the vertices at its ends."""
 
     first: int
     last: int
@@ -87,7 +88,7 @@ class Router:
             stops = [Stop(s.x1, s.x0, s.y, s.row, s.stop, s.start) for s in reversed(stops)]
         x = stops[0].x1
         pieces = [f"M{short(x)},{short(stops[0].y)}"]
-        for here, there in zip(stops, stops[1:], strict=False):
+        for here, there in pairwise(stops):
             if here.row != there.row:
                 pieces.append(self._lead_around(here, there, backward=backward))
             elif here.y != there.y:

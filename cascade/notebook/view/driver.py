@@ -68,8 +68,8 @@ class RunView:
     Args:
         run: a handle. mark: the cell that the display belongs to. rung: how it is shown; None shows nothing and only
             keeps the record. usual: how long tasks took in earlier runs. shows_value: whether the cell shows the run's
-            value itself, so that the view need not. redact: takes secrets out of a text. on_end: called once when the
-            display ends, on the view's thread.
+            value itself, so that the view need not. redact: takes secrets out of a text. locate: what people
+            call a source file. on_end: called once when the display ends, on the view's thread.
     """
 
     def __init__(
@@ -81,14 +81,15 @@ class RunView:
         usual: Mapping[str, float] | None = None,
         shows_value: bool = False,
         redact: Callable[[str], str] = str,
+        locate: Callable[[str], str] = str,
         on_end: Callable[[RunView], None] | None = None,
     ) -> None:
         """Prepare the record; `open` shows it."""
         self.run = run
-        self.record = RunRecord(run.graph, usual=usual)
+        self._new_record = lambda: RunRecord(run.graph, usual=usual, locate=locate)
+        self.record = self._new_record()
         self.finished = threading.Event()
         self.fault = ""
-        self._usual = usual
         self._mark = mark
         self._rung = rung
         self._shows_value = shows_value
@@ -229,7 +230,7 @@ class RunView:
         events = list(self.run.events)
         if not events or events[0].seq != 0 or events[-1].elapsed < self.record.elapsed:
             return
-        fresh = RunRecord(self.run.graph, usual=self._usual)
+        fresh = self._new_record()
         fresh.apply(events)
         fresh.frames.seq = self.record.frames.seq
         document.catch_up(fresh)

@@ -58,6 +58,12 @@ class RunWidget(anywidget.AnyWidget):
         self.on_msg(lambda _widget, content, _buffers: take(content) if isinstance(content, dict) else None)
         _answer_where_asked(self.comm)
 
+    def close(self) -> None:
+        """Close the widget and its layout, which ipywidgets would keep for ever."""
+        layout = self.layout
+        super().close()
+        layout.close()
+
     def send_snapshot(self) -> None:
         """Send the present state to every view of this widget."""
         self.send({"type": "snapshot", "snapshot": self.make_snapshot()})

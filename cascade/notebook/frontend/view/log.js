@@ -78,8 +78,7 @@ function drawAll(context, filter, { chip, tally, left, lines, scroller }) {
   const passing = model.document.log.filter(passes(context, filter));
   fill(lines, ...passing.slice(-SHOWN).map(row));
   if (passing.length === 0) lines.append(html("div", "empty", {}, emptyWords(context, model.document.log.length > 0)));
-  tellCount(context, tally, passing.length);
-  tellLeft(context, left, Math.max(0, passing.length - SHOWN));
+  tellCount(context, { tally, left, lines }, passing.length);
   scroller.scrollTop = place ?? scroller.scrollHeight;
 }
 
@@ -102,29 +101,30 @@ function emptyWords({ model }, filtered) {
  */
 function add(context, filter, { tally, left, lines, scroller }, count) {
   const atEnd = isAtEnd(scroller);
-  const fresh = context.model.document.log.slice(-count).filter(passes(context, filter));
+  const isIn = passes(context, filter);
+  const { log } = context.model.document;
+  const fresh = log.slice(-count).filter(isIn);
   if (fresh.length && lines.firstElementChild?.matches(".cascade-empty")) lines.replaceChildren();
   lines.append(...fresh.map(row));
-  tellCount(context, tally, Number(tally.getAttribute("data-count") ?? 0) + fresh.length);
-  let gone = 0;
-  for (; lines.childElementCount > SHOWN; gone += 1) lines.firstElementChild?.remove();
-  if (gone) tellLeft(context, left, Number(left.dataset.here ?? 0) + gone);
+  while (lines.childElementCount > SHOWN) lines.firstElementChild?.remove();
+  tellCount(context, { tally, left, lines }, log.filter(isIn).length);
   if (atEnd) scroller.scrollTop = scroller.scrollHeight;
 }
 
-/** @param {Context} context @param {Element} tally @param {number} passing lines that pass the filter */
-function tellCount({ model }, tally, passing) {
-  const all = model.document.log.length + model.forgotten + model.document.dropped.log;
-  tally.setAttribute("data-count", String(passing));
-  setText(tally, passing < model.document.log.length ? `${passing.toLocaleString("en")} of ${plural(all, "line")}` : plural(all, "line"));
-}
-
-/** @param {Context} context @param {HTMLElement} left @param {number} here lines in the document but not in the page */
-function tellLeft({ model }, left, here) {
-  left.dataset.here = String(here);
-  const count = here + model.document.dropped.log + model.forgotten;
-  left.hidden = count === 0;
-  setText(left, count ? `${plural(count, "earlier line")} left out` : "");
+/**
+ * How many lines there are, and how many of them are not in the page.
+ * @param {Context} context
+ * @param {{tally: Element, left: HTMLElement, lines: Element}} parts
+ * @param {number} passing lines of the document that pass the filter
+ */
+function tellCount({ model }, { tally, left, lines }, passing) {
+  const gone = model.forgotten + model.document.dropped.log;
+  const here = model.document.log.length;
+  const all = plural(here + gone, "line");
+  setText(tally, passing < here ? `${passing.toLocaleString("en")} of ${all}` : all);
+  const missing = Math.max(0, passing - lines.querySelectorAll(".cascade-line").length) + gone;
+  left.hidden = missing === 0;
+  setText(left, missing ? `${plural(missing, "earlier line")} left out` : "");
 }
 
 /** @param {LogLine} line */

@@ -1,0 +1,288 @@
+"""Lazy results → a graph file: JSON that can be read, compared, kept, and run again.
+
+In: a target or a Graph. Out: text. Invariant: nodes stand after what they need, so that a reader needs no recursion
+and a circle cannot be written; what cannot be given back exactly is refused, and secrets are never written.
+
+One line is one node. Tasks are named by ``module:qualname`` and found again in the workflow context; `from_json`
+imports nothing. The values of arguments are those of `cascade.graph.literals`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from cascade.context import get_current_context
+from cascade.graph.deserialize import FORMAT, VERSION, from_json
+from cascade.graph.literals import MOST_DEPTH, TAG, Problem, to_tagged
+from cascade.graph.model import ContainerSlot, Graph, InputRef, Ref, ResourceRef
+from cascade.graph.type_words import EXCEPTIONS, type_to_word
+from cascade.interfaces.exceptions import GraphError, GraphFormatError, NotLazyError
+from cascade.spec.input import Input, Param
+from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult, Unmapped
+from cascade.spec.policy import UNSET, Options, RetryPolicy
+from cascade.spec.resource import Inject, Resource
+from cascade.spec.routing import Router
+from cascade.spec.task import Task
+
+__all__ = ["from_json", "to_json"]
+
+_ATOMS: Final = frozenset({int, float, str, bytes, bool, complex, type(None)})
+Call = LazyResult[Any] | Router
+
+
+def to_json(target: object) -> str:
+    """Return a target, or a graph, as JSON that `from_json` reads back.
+
+    Args:
+        target: a lazy result, a Router, lists, tuples, sets and dicts of them at any depth, or a Graph.
+
+    Raises:
+        NotLazyError: when there is nothing lazy in `target`.
+        GraphFormatError: when something cannot be written, with its place.
+
+    Example:
+        >>> import cascade as cs
+        >>> @cs.task
+        ... def add(x, y): return x + y
+        >>> text = cs.to_json(add(add(1, 2), y=3))
+        >>> cs.run(cs.from_json(text), log_level="ERROR")
+        6
+    """
+    return _Writer().write(_original(target.target, target) if isinstance(target, Graph) else target)
+
+
+def _original(slot: object, graph: Graph) -> object:
+    """Return what the user gave where a graph has `slot`."""
+    if isinstance(slot, Ref):
+        call = graph.calls[slot.index]
+        return LazyItem(call, tuple([_original(key, graph) for key in slot.path])) if slot.path else call
+    if isinstance(slot, InputRef):
+        return slot.input
+    if isinstance(slot, ResourceRef):
+        return slot.inject
+    return slot.like if isinstance(slot, ContainerSlot) else slot
+
+
+class _Writer:
+    """Numbers calls, needs first, and writes each as one line.
+
+    Responsible for: sharing, order, names. Refuses: what `literals` and `type_words` have no word for.
+    """
+
+    def __init__(self) -> None:
+        self.numbers: dict[int, int] = {}
+        self.nodes: list[object] = []
+        self.inputs: dict[int, int] = {}
+        self.input_records: list[object] = []
+        self.tasks: dict[str, tuple[int, Task[..., Any]]] = {}
+        self.depth = 0
+
+    def write(self, target: object) -> str:
+        first = list(_calls_in(target))
+        if not first:
+            raise NotLazyError.for_target(target)
+        for call in first:
+            self.number(call)
+        shown = self.field("The target", target)
+        head = {"format": FORMAT, "version": VERSION}
+        tasks = [{"key": key, "name": task.name} for key, (_, task) in self.tasks.items()]
+        parts = [f'"{name}": {_dump(value)}' for name, value in head.items()]
+        for name, records in (("tasks", tasks), ("inputs", self.input_records), ("nodes", self.nodes)):
+            lines = ",\n    ".join([_dump(record) for record in records])
+            parts.append(f'"{name}": [\n    {lines}\n  ]' if records else f'"{name}": []')
+        parts.append(f'"target": {_dump(shown)}')
+        return "{\n  " + ",\n  ".join(parts) + "\n}\n"
+
+    # -- calls ----------------------------------------------------------------------------------------------------
+
+    def number(self, call: Call) -> None:
+        """Write `call` after all that it needs; a walk with a stack of its own."""
+        if id(call) in self.numbers:
+            return
+        path: dict[int, tuple[Call, Iterator[Call]]] = {id(call): (call, _needs(call))}
+        while path:
+            current, needs = path[next(reversed(path))]
+            for need in needs:
+                if id(need) in path:
+                    keys = list(path)
+                    names = [_label(path[key][0]) for key in keys[keys.index(id(need)) :]]
+                    raise GraphError.for_cycle([*names, _label(need)])
+                if id(need) not in self.numbers:
+                    path[id(need)] = (need, _needs(need))
+                    break
+            else:
+                del path[id(current)]
+                self.nodes.append(self.router(current) if isinstance(current, Router) else self.call(current))
+                self.numbers[id(current)] = len(self.numbers)
+
+    def call(self, call: LazyResult[Any]) -> dict[str, object]:
+        task, args, kwargs, options = call._task, call._args, call._kwargs, call._options  # noqa: SLF001
+        where = f"Task '{call._label}'"  # noqa: SLF001
+        record: dict[str, object] = {"task": self.task(task, where)}
+        if args:
+            record["args"] = [self.field(f"{where}, argument {i + 1}", value) for i, value in enumerate(args)]
+        if kwargs:
+            named = {_name(k, where): self.field(f"{where}, argument '{k}'", value) for k, value in kwargs.items()}
+            record["kwargs"] = named
+        if isinstance(call, LazyMap):
+            record["map"] = {"max_concurrency": call._max_concurrency, "on_error": call._on_error}  # noqa: SLF001
+        if options is not None:
+            record["options"] = self.options(options, where)
+        return record
+
+    def task(self, task: Task[..., Any], where: str) -> int:
+        """Return the number of a task, if a reader can find it again by its key."""
+        known = self.tasks.get(task.key)
+        registered = get_current_context().tasks.get(task.key)
+        others = [other for other in (known and known[1], registered) if other is not None]
+        is_unique = "<" not in task.key and hasattr(task.func, "__qualname__")
+        if any(other.func is not task.func for other in others) and not is_unique:
+            problem = f"several functions are called {task.key!r}, and a file could not tell them apart"
+            raise GraphFormatError.for_value(where, problem)
+        if known is None:
+            known = self.tasks[_name(task.key, where)] = (len(self.tasks), task)
+        return known[0]
+
+    def router(self, router: Router) -> dict[str, object]:
+        where = f"Router '{router.label}'"
+        routes = [[self.field(f"{where}, key", k), self.field(f"{where}, {k!r}", v)] for k, v in router.routes.items()]
+        record: dict[str, object] = {"selector": self.field(f"{where}, selector", router.selector), "routes": routes}
+        if router.default is not UNSET:
+            record["default"] = self.field(f"{where}, default", router.default)
+        if router.name:
+            record["name"] = self.field(f"{where}, name", router.name)
+        return {"router": record}
+
+    def options(self, options: Options, where: str) -> dict[str, object]:
+        record: dict[str, object] = {}
+        if options.name is not None:
+            record["name"] = self.field(f"{where}, name", options.name)
+        if options.condition is not UNSET:
+            record["run_if"] = self.field(f"{where}, run_if", options.condition)
+        if options.retry is not None:
+            record["retry"] = self.retry(options.retry, f"{where}, retry")
+        if options.timeout is not None:
+            record["timeout"] = self.field(f"{where}, timeout", options.timeout)
+        if options.constraints:
+            amounts = options.constraints.items()
+            record["constraints"] = {_name(k, where): self.field(f"{where}, constraint '{k}'", v) for k, v in amounts}
+        if options.after:
+            record["after"] = [self.field(f"{where}, after", other) for other in options.after]
+        if options.fallback is not UNSET:
+            record["fallback"] = self.field(f"{where}, fallback", options.fallback)
+        if options.cache is not None:
+            kind = type(options.cache).__name__
+            raise GraphFormatError.for_value(f"{where}, cache", f"a graph file cannot hold the cache policy {kind}")
+        return record
+
+    def retry(self, retry: RetryPolicy, where: str) -> dict[str, object]:
+        kinds = retry.retry_on
+        listed = kinds if isinstance(kinds, tuple) else (kinds,)
+        names = [kind.__name__ for kind in listed if isinstance(kind, type) and EXCEPTIONS.get(kind.__name__) is kind]
+        if len(names) < len(listed):
+            raise GraphFormatError.for_value(where, "retry_on may only name built-in exceptions in a graph file")
+        numbers = ("max_attempts", "delay", "backoff", "jitter", "max_delay")
+        record = {name: self.field(f"{where}, {name}", getattr(retry, name)) for name in numbers}
+        return {**record, "retry_on": names if isinstance(kinds, tuple) else names[0]}
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    def input(self, item: Input) -> int:
+        if id(item) not in self.inputs:
+            where = f"{item.word} '{item.name}'"
+            record: dict[str, object] = {"kind": "param" if isinstance(item, Param) else "env"}
+            record["name"] = _name(item.name, where)
+            record["type"] = type_to_word(item.type, self.value)
+            if item.description:
+                record["description"] = self.value(item.description)
+            if item.secret:
+                record["secret"] = True
+            elif not item.required:
+                record["default"] = self.field(f"{where}, default", item.default)
+            if item.choices is not None and not item.secret:
+                record["choices"] = [self.field(f"{where}, choices", choice) for choice in item.choices]
+            self.inputs[id(item)] = len(self.input_records)
+            self.input_records.append(record)
+        return self.inputs[id(item)]
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def field(self, where: str, value: object) -> object:
+        """Return `value` for JSON; an error names `where`."""
+        if type(value) is bool or value is None:
+            return value
+        self.depth = 0
+        try:
+            return self.value(value)
+        except Problem as problem:
+            raise GraphFormatError.for_value(where, str(problem)) from None
+
+    def value(self, value: Any) -> object:
+        if isinstance(value, LazyItem):
+            path = [self.value(key) for key in value._path]  # noqa: SLF001
+            return {TAG: "ref", "node": self.numbers[id(value._base)], "path": path}  # noqa: SLF001
+        if isinstance(value, (LazyResult, Router)):
+            return {TAG: "ref", "node": self.numbers[id(value)]}
+        if isinstance(value, Input):
+            return {TAG: "input", "of": self.input(value)}
+        if isinstance(value, (Inject, Resource)):
+            return {TAG: "inject", "name": _name(value.name, "A resource")}
+        if isinstance(value, Unmapped):
+            return {TAG: "unmapped", "value": self.value(value.value)}
+        self.depth += 1
+        if self.depth > MOST_DEPTH:
+            raise Problem(f"containers are nested more than {MOST_DEPTH} deep, or hold themselves")
+        shown = to_tagged(value, self.value)
+        self.depth -= 1
+        return shown
+
+
+def _needs(call: Call) -> Iterator[Call]:
+    """Yield the calls that `call` names anywhere."""
+    if isinstance(call, Router):
+        return _calls_in((call.selector, call.default, *call.routes.values()))
+    parts: list[object] = [call._args]  # noqa: SLF001
+    if call._kwargs:  # noqa: SLF001
+        parts.append(dict(call._kwargs))  # noqa: SLF001
+    options = call._options  # noqa: SLF001
+    if options is not None:
+        parts += [options.condition, options.fallback, options.after, dict(options.constraints or {})]
+    return _calls_in(parts)
+
+
+def _calls_in(value: object) -> Iterator[Call]:
+    """Yield the lazy results and Routers in a value, in order, at any depth."""
+    stack: list[Any] = [value]
+    seen: set[int] = set()
+    while stack:
+        current = stack.pop()
+        if type(current) in _ATOMS:
+            continue
+        if isinstance(current, LazyItem):
+            yield current._base  # noqa: SLF001
+            stack.extend(reversed(current._path))  # noqa: SLF001
+        elif isinstance(current, (LazyResult, Router)):
+            yield current
+        elif isinstance(current, Unmapped):
+            stack.append(current.value)
+        elif isinstance(current, (list, tuple, set, frozenset, dict)) and id(current) not in seen:
+            seen.add(id(current))
+            parts = [p for pair in current.items() for p in pair] if isinstance(current, dict) else list(current)
+            stack.extend(reversed(parts))
+
+
+def _label(call: Call) -> str:
+    return call.label if isinstance(call, Router) else call._label  # noqa: SLF001
+
+
+def _name(name: object, where: str) -> str:
+    """Return a name as it is, if any reader of JSON gives it back."""
+    if not isinstance(name, str) or any("\ud800" <= c <= "\udfff" for c in name):
+        raise GraphFormatError.for_value(where, f"{name!r} cannot be a name in a graph file")
+    return name
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
