@@ -266,19 +266,19 @@ class _Finder:
     def order(self) -> dict[str, Resource]:
         """Return the chosen resources, needs first, without recursion."""
         ordered: dict[str, Resource] = {}
-        for first in self.chosen:
-            path: dict[str, Iterator[Inject]] = {first: iter(self.chosen[first].needs.values())}
-            while path:
-                name = next(reversed(path))
-                need = next(path[name], None)
+        for first, resource in self.chosen.items():
+            stack = [(first, iter(resource.needs.values()))]
+            while stack:
+                name, needs = stack[-1]
+                need = next(needs, None)
                 if need is None:
-                    del path[name]
+                    stack.pop()
                     ordered.setdefault(name, self.chosen[name])
-                elif need.name in path:
-                    names = list(path)
+                elif any(need.name == above for above, _ in stack):
+                    names = [above for above, _ in stack]
                     raise ResourceError.for_cycle([*names[names.index(need.name) :], need.name])
                 elif need.name not in ordered:
-                    path[need.name] = iter(self.chosen[need.name].needs.values())
+                    stack.append((need.name, iter(self.chosen[need.name].needs.values())))
         return ordered
 
     def check_lifetimes(self, ordered: Mapping[str, Resource]) -> None:

@@ -72,11 +72,11 @@ def _parse(text: str | bytes) -> object:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Problem(f"the key {twice[:60]!r} stands twice in one object")
+    made: dict[str, object] = {}
+    for name, value in pairs:
+        if name in made:
+            raise Problem(f"the key {name[:60]!r} stands twice in one object")
+        made[name] = value
     return made
 
 
@@ -128,12 +128,6 @@ def _list(value: object, place: str) -> list[Any]:
 def _text(value: object, place: str) -> str:
     if not isinstance(value, str):
         raise GraphFormatError.at(place, f"text is needed, not {_word(value)}")
-    return value
-
-
-def _number(value: object, place: str, least: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= least:
-        raise GraphFormatError.at(place, f"a number of at least {least:g} is needed")
     return value
 
 
@@ -194,11 +188,11 @@ class _Reader:
         choices = None
         if "choices" in fields:
             listed = _list(fields["choices"], f"{place}.choices")
-            choices = [self.value(choice, f"{place}.choices[{i}]") for i, choice in enumerate(listed)]
-        default = self.value(fields["default"], f"{place}.default") if "default" in fields else UNSET
+            choices = [self.literal(choice, f"{place}.choices[{i}]") for i, choice in enumerate(listed)]
+        default = self.literal(fields["default"], f"{place}.default") if "default" in fields else UNSET
         wanted = self.guard(f"{place}.type", lambda: type_from_word(fields["type"], self.plain))
         made = kinds[kind].__new__(kinds[kind])  # not by Param(…), which would replace the registered one
-        description = _text(self.value(fields.get("description", ""), f"{place}.description"), f"{place}.description")
+        description = self.text(fields.get("description", ""), f"{place}.description")
         Input.__init__(made, name, default, wanted, description, choices, secret)
         return made
 
@@ -243,7 +237,7 @@ class _Reader:
         for i, pair in enumerate(_list(fields["routes"], f"{place}.routes")):
             if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004
                 raise GraphFormatError.at(f"{place}.routes[{i}]", "a key and a value are needed")
-            key = self.guard(f"{place}.routes[{i}]", lambda pair=pair: self.plain(pair[0]))
+            key = self.literal(pair[0], f"{place}.routes[{i}]")
             try:
                 is_new = key not in routes
             except TypeError:
@@ -252,7 +246,7 @@ class _Reader:
                 raise GraphFormatError.at(f"{place}.routes[{i}]", "the key cannot be a key, or stands twice")
             routes[key] = self.value(pair[1], f"{place}.routes[{i}]")
         default = self.value(fields["default"], f"{place}.default") if "default" in fields else UNSET
-        name = _text(self.value(fields.get("name", ""), f"{place}.name"), f"{place}.name")
+        name = self.text(fields.get("name", ""), f"{place}.name")
         try:
             return Router(self.value(fields["selector"], f"{place}.selector"), routes, default, name)
         except ValueError as error:
@@ -265,13 +259,13 @@ class _Reader:
         fields = _Record(record, place, (), known)
         changes: dict[str, object] = {}
         if "name" in fields:
-            changes["name"] = _text(self.value(fields["name"], f"{place}.name"), f"{place}.name")
+            changes["name"] = self.text(fields["name"], f"{place}.name")
         if "run_if" in fields:
             changes["condition"] = self.value(fields["run_if"], f"{place}.run_if")
         if "retry" in fields:
             changes["retry"] = self.retry(fields["retry"], f"{place}.retry")
         if "timeout" in fields:
-            seconds = _number(self.value(fields["timeout"], f"{place}.timeout"), f"{place}.timeout", 0)
+            seconds = self.number(fields["timeout"], f"{place}.timeout")
             if not seconds:
                 raise GraphFormatError.at(f"{place}.timeout", "a number above 0 is needed")
             changes["timeout"] = float(seconds)
@@ -295,7 +289,7 @@ class _Reader:
         numbers: dict[str, Any] = {"max_attempts": fields["max_attempts"], "max_delay": None}
         for name in ("delay", "backoff", "jitter", "max_delay"):
             if name != "max_delay" or fields[name] is not None:
-                numbers[name] = _number(self.value(fields[name], f"{place}.{name}"), f"{place}.{name}", 0)
+                numbers[name] = self.number(fields[name], f"{place}.{name}")
         listed = fields["retry_on"] if isinstance(fields["retry_on"], list) else [fields["retry_on"]]
         kinds = []
         for name in listed:
@@ -317,6 +311,19 @@ class _Reader:
             return value
         return self.guard(place, lambda: self.any(value))
 
+    def literal(self, value: object, place: str) -> Any:
+        """Return a value in which nothing lazy may stand."""
+        return self.guard(place, lambda: self.plain(value))
+
+    def text(self, value: object, place: str) -> str:
+        return _text(self.literal(value, place), place)
+
+    def number(self, value: object, place: str) -> float:
+        number = self.literal(value, place)
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not number >= 0:
+            raise GraphFormatError.at(place, "a number of at least 0 is needed")
+        return number
+
     def guard(self, place: str, make: Callable[[], Any]) -> Any:
         self.depth = 0
         try:
@@ -328,7 +335,7 @@ class _Reader:
         return self.inner(value, self.any, self.special)
 
     def plain(self, value: Any) -> Any:
-        """Return a value in which nothing lazy may stand: a route key, a part of a type."""
+        """Return a value for which tags of lazy things have no meaning."""
         return self.inner(value, self.plain, lambda _: None)
 
     def inner(self, value: Any, read: Callable[[Any], Any], special: Callable[[dict[str, Any]], Any]) -> Any:

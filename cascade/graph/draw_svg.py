@@ -260,7 +260,7 @@ class _Pen:
         count = self._progress(state)
         if name + width(count, metrics["detail_size"]) > room:
             count = self._progress(state, failures=False)
-        count = fit(count, metrics["detail_size"], room * _COUNT_SHARE)
+        count = fit(count, metrics["detail_size"], max(room - name, room * _COUNT_SHARE))
         yield self._icon(box, y - metrics["name_size"] * 0.36)
         yield self._text("name", left, y, box.name, room - width(count, metrics["detail_size"]) - 8)
         place = {"x": box.w - metrics["text_right"], "y": y, "text-anchor": "end"}

@@ -270,8 +270,7 @@ def _read_zone(word: object) -> tzinfo:
 
 
 def _read_path(fields: Mapping[str, object], read: Read) -> PurePath:
-    kinds: dict[str, type[PurePath]] = {"Path": Path, "PurePosixPath": PurePosixPath, "PureWindowsPath": PureWindowsPath}
-    return kinds[_choice(fields["of"], kinds)](_text(read(fields["text"])))
+    return _PATHS[_choice(fields["of"], _PATHS)](_text(read(fields["text"])))
 
 
 def _choice(value: object, known: Mapping[str, object]) -> str:
@@ -303,6 +302,11 @@ def _read_str(fields: Mapping[str, object], _: Read) -> str:
     return _bytes(fields["utf8"]).decode("utf-8", "surrogatepass")
 
 
+_PATHS: Final[dict[str, type[PurePath]]] = {
+    "Path": Path,
+    "PurePosixPath": PurePosixPath,
+    "PureWindowsPath": PureWindowsPath,
+}
 _ITEMS: Final = frozenset({"items"})
 _TEXT: Final = frozenset({"text"})
 _PARTS: Final = frozenset({"parts"})

@@ -10,7 +10,7 @@ imports nothing. The values of arguments are those of `cascade.graph.literals`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from cascade.context import get_current_context
@@ -28,6 +28,7 @@ from cascade.spec.task import Task
 
 __all__ = ["from_json", "to_json"]
 
+_PLAIN: Final = frozenset({bool, type(None)})
 _ATOMS: Final = frozenset({int, float, str, bytes, bool, complex, type(None)})
 Call = LazyResult[Any] | Router
 
@@ -101,21 +102,24 @@ class _Writer:
         """Write `call` after all that it needs; a walk with a stack of its own."""
         if id(call) in self.numbers:
             return
-        path: dict[int, tuple[Call, Iterator[Call]]] = {id(call): (call, _needs(call))}
-        while path:
-            current, needs = path[next(reversed(path))]
+        stack = [(call, _needs(call))]
+        above = {id(call)}
+        while stack:
+            current, needs = stack[-1]
             for need in needs:
-                if id(need) in path:
-                    keys = list(path)
-                    names = [_label(path[key][0]) for key in keys[keys.index(id(need)) :]]
-                    raise GraphError.for_cycle([*names, _label(need)])
+                if id(need) in above:
+                    calls = [each for each, _ in stack]
+                    start = next(i for i, each in enumerate(calls) if each is need)
+                    raise GraphError.for_cycle([_label(each) for each in (*calls[start:], need)])
                 if id(need) not in self.numbers:
-                    path[id(need)] = (need, _needs(need))
+                    stack.append((need, _needs(need)))
+                    above.add(id(need))
                     break
             else:
-                del path[id(current)]
+                stack.pop()
+                above.discard(id(current))
                 self.nodes.append(self.router(current) if isinstance(current, Router) else self.call(current))
-                self.numbers[id(current)] = len(self.numbers)
+                self.numbers[id(current)] = len(self.nodes) - 1
 
     def call(self, call: LazyResult[Any]) -> dict[str, object]:
         task, args, kwargs, options = call._task, call._args, call._kwargs, call._options  # noqa: SLF001
@@ -194,9 +198,9 @@ class _Writer:
             where = f"{item.word} '{item.name}'"
             record: dict[str, object] = {"kind": "param" if isinstance(item, Param) else "env"}
             record["name"] = _name(item.name, where)
-            record["type"] = type_to_word(item.type, self.value)
+            record["type"] = self.guard(f"{where}, type", lambda: type_to_word(item.type, self.value))
             if item.description:
-                record["description"] = self.value(item.description)
+                record["description"] = self.field(f"{where}, description", item.description)
             if item.secret:
                 record["secret"] = True
             elif not item.required:
@@ -211,32 +215,42 @@ class _Writer:
 
     def field(self, where: str, value: object) -> object:
         """Return `value` for JSON; an error names `where`."""
-        if type(value) is bool or value is None:
-            return value
-        self.depth = 0
+        return value if type(value) in _PLAIN else self.guard(where, lambda: self.value(value))
+
+    def guard(self, where: str, make: Callable[[], object]) -> object:
+        depth, self.depth = self.depth, 0
         try:
-            return self.value(value)
+            return make()
         except Problem as problem:
             raise GraphFormatError.for_value(where, str(problem)) from None
+        finally:
+            self.depth = depth
 
     def value(self, value: Any) -> object:
+        self.depth += 1
+        if self.depth > MOST_DEPTH + 1:
+            raise Problem(f"containers are nested more than {MOST_DEPTH} deep, or hold themselves")
+        shown = self.inner(value)
+        self.depth -= 1
+        return shown
+
+    def inner(self, value: Any) -> object:
         if isinstance(value, LazyItem):
-            path = [self.value(key) for key in value._path]  # noqa: SLF001
-            return {TAG: "ref", "node": self.numbers[id(value._base)], "path": path}  # noqa: SLF001
+            return {**self.ref(value._base), "path": [self.value(key) for key in value._path]}  # noqa: SLF001
         if isinstance(value, (LazyResult, Router)):
-            return {TAG: "ref", "node": self.numbers[id(value)]}
+            return self.ref(value)
         if isinstance(value, Input):
             return {TAG: "input", "of": self.input(value)}
         if isinstance(value, (Inject, Resource)):
             return {TAG: "inject", "name": _name(value.name, "A resource")}
         if isinstance(value, Unmapped):
             return {TAG: "unmapped", "value": self.value(value.value)}
-        self.depth += 1
-        if self.depth > MOST_DEPTH:
-            raise Problem(f"containers are nested more than {MOST_DEPTH} deep, or hold themselves")
-        shown = to_tagged(value, self.value)
-        self.depth -= 1
-        return shown
+        return to_tagged(value, self.value)
+
+    def ref(self, call: Call) -> dict[str, object]:
+        if id(call) not in self.numbers:
+            raise Problem(f"the lazy result '{_label(call)}' cannot stand here")
+        return {TAG: "ref", "node": self.numbers[id(call)]}
 
 
 def _needs(call: Call) -> Iterator[Call]:

@@ -97,13 +97,21 @@ def _result(result: Mapping[str, Any]) -> Markup:
     table = result["table"]
     head = element("tr", None, *(element("th", None, column) for column in table["columns"]))
     rows = [element("tr", None, *(element("td", None, cell) for cell in row)) for row in table["rows"]]
-    more = [element("p", {"style": "margin:2px 0;font-size:12px"}, plural(table["more"], "more row"))] if table["more"] else []
-    return element("div", None, caption, element("table", None, element("thead", None, head), element("tbody", None, *rows)), *more)
+    more = (
+        [element("p", {"style": "margin:2px 0;font-size:12px"}, plural(table["more"], "more row"))]
+        if table["more"]
+        else []
+    )
+    return element(
+        "div", None, caption, element("table", None, element("thead", None, head), element("tbody", None, *rows)), *more
+    )
 
 
 def _failure(failure: Mapping[str, Any]) -> list[Markup]:
     error = f"{failure['error_type']}: {failure['error']}".rstrip(": ")
-    parts = [element("p", {"style": "margin:6px 0 2px"}, element("b", None, f"{failure['label']} failed"), f": {error}")]
+    parts = [
+        element("p", {"style": "margin:6px 0 2px"}, element("b", None, f"{failure['label']} failed"), f": {error}")
+    ]
     if failure["frames"]:
         lines = [f"{f['file']}, line {f['line']}, in {f['function']}\n    {f['code']}" for f in failure["frames"]]
         parts.append(element("pre", {"style": "margin:2px 0"}, "\n".join(lines)))

@@ -36,7 +36,30 @@ _BAR_TONES = {
     "wait": "quiet",
     "setup": "violet",
 }
-_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+_STEPS = (
+    0.001,
+    0.002,
+    0.005,
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1200,
+    1800,
+    3600,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +142,9 @@ def _head(run: Mapping[str, Any], prefix: str, wide: float) -> list[Markup]:
     parts = [
         _icon(icon, prefix, 28, 25, 1.25),
         element("text", {"class": f"{prefix}-name", "x": 46, "y": 30}, name),
-        element("text", {"class": f"{prefix}-dim", "x": at, "y": 30, "font-size": 12.5}, fit(status, 12.5, wide - at - _PAD)),
+        element(
+            "text", {"class": f"{prefix}-dim", "x": at, "y": 30, "font-size": 12.5}, fit(status, 12.5, wide - at - _PAD)
+        ),
         *_progress(run["counts"], prefix, wide),
     ]
     x = _PAD
@@ -129,7 +154,9 @@ def _head(run: Mapping[str, Any], prefix: str, wide: float) -> list[Markup]:
             break
         number = element("tspan", {"class": f"{prefix}-fg", "font-weight": 600}, f"{count:,}")
         parts.append(_icon(state, prefix, x + 5, 61, 0.85))
-        parts.append(element("text", {"class": f"{prefix}-dim", "x": x + 15, "y": 65, "font-size": 11.5}, number, f" {told}"))
+        parts.append(
+            element("text", {"class": f"{prefix}-dim", "x": x + 15, "y": 65, "font-size": 11.5}, number, f" {told}")
+        )
         x += width(text, 11.5) + 38
     return parts
 
@@ -143,7 +170,9 @@ def _progress(counts: Mapping[str, int], prefix: str, wide: float) -> list[Marku
     for state, tone in _FILLED:
         share = full * counts.get(state, 0) / total if total else 0.0
         if share:
-            parts.append(element("rect", {**_box(f"{prefix}-solid-{tone}", x, 44, share, 4, 0), "clip-path": f"url(#{clip})"}))
+            parts.append(
+                element("rect", {**_box(f"{prefix}-solid-{tone}", x, 44, share, 4, 0), "clip-path": f"url(#{clip})"})
+            )
             x += share
     shape = element("rect", {"x": _PAD, "y": 44, "width": full, "height": 4, "rx": 2})
     return [element("clipPath", {"id": clip}, shape), *parts]
@@ -153,7 +182,8 @@ def _icon(state: str, prefix: str, x: float, y: float, scale: float) -> Markup:
     known = looks()["states"]
     about = known.get(state, known["pending"])
     paths = [
-        element("path", {"class": f"{prefix}-icon-{paint}", "d": d}) for paint, d in looks()["icons"][about["icon"]].items()
+        element("path", {"class": f"{prefix}-icon-{paint}", "d": d})
+        for paint, d in looks()["icons"][about["icon"]].items()
     ]
     move = f"translate({x:g},{y:g}) scale({scale:g})"
     return element("g", {"class": f"{prefix}-tone-{about['tone']}", "transform": move}, *paths)
@@ -215,7 +245,13 @@ def _ticks(place: _Place, prefix: str, foot: float) -> list[Markup]:
         x = place.x(number * step)
         parts.append(element("line", {"class": f"{prefix}-tick", "x1": x, "x2": x, "y1": 6, "y2": foot}))
         label = _tick(number * step, step)
-        parts.append(element("text", {"class": f"{prefix}-dim", "x": x, "y": foot + 14, "font-size": 10, "text-anchor": "middle"}, label))
+        parts.append(
+            element(
+                "text",
+                {"class": f"{prefix}-dim", "x": x, "y": foot + 14, "font-size": 10, "text-anchor": "middle"},
+                label,
+            )
+        )
     return parts
 
 
@@ -230,7 +266,13 @@ def _row_names(rows: list[dict[str, str]], prefix: str, left: float, wide: float
     for number, row in enumerate(rows):
         middle = 8 + number * _ROW + _BAR / 2 + 4
         tone = "dim" if row["kind"] == "waiting" else "fg"
-        parts.append(element("text", {"class": f"{prefix}-{tone}", "x": 20, "y": middle, "font-size": 11.5}, fit(row["label"], 11.5, left - 30)))
+        parts.append(
+            element(
+                "text",
+                {"class": f"{prefix}-{tone}", "x": 20, "y": middle, "font-size": 11.5},
+                fit(row["label"], 11.5, left - 30),
+            )
+        )
         if number:
             line = 8 + number * _ROW - 5
             parts.append(element("line", _line(f"{prefix}-lane", left, wide - _PAD, line)))
@@ -246,11 +288,18 @@ def _bar(bar: Mapping[str, Any], place: _Place, prefix: str) -> Markup | None:
     long = max(2.0, place.x(end) - x - 1)
     high = _BAR + _ROW * (max(1, bar["span"]) - 1)
     look = "wait" if bar["s"] == "wait" else "pause" if bar["s"] == "backoff" else f"bar-{tone}"
-    parts = [element("title", None, bar["text"]), element("rect", _box(f"{prefix}-{look}", x, y, long, high, min(3.5, long / 2)))]
+    parts = [
+        element("title", None, bar["text"]),
+        element("rect", _box(f"{prefix}-{look}", x, y, long, high, min(3.5, long / 2))),
+    ]
     label = fit(bar["label"], 10.5, long - 10) if long > 24 else ""  # noqa: PLR2004 - room for two letters
     if len(label) > 2 or label == bar["label"]:  # noqa: PLR2004 - one letter and an ellipsis say nothing
         colour = "dim" if look in {"wait", "pause"} else "fg"
-        parts.append(element("text", {"class": f"{prefix}-{colour}", "x": x + 6, "y": y + high / 2 + 3.7, "font-size": 10.5}, label))
+        parts.append(
+            element(
+                "text", {"class": f"{prefix}-{colour}", "x": x + 6, "y": y + high / 2 + 3.7, "font-size": 10.5}, label
+            )
+        )
     return element("g", None, *parts)
 
 
@@ -293,12 +342,25 @@ def _rules(prefix: str, theme: Mapping[str, Any]) -> str:
 def _hatch(prefix: str) -> Markup:
     ground = element("rect", {"class": f"{prefix}-hatch-ground", "width": 6, "height": 6})
     line = element("rect", {"class": f"{prefix}-hatch-line", "width": 2, "height": 6})
-    about = {"id": f"{prefix}-hatch", "width": 6, "height": 6, "patternUnits": "userSpaceOnUse", "patternTransform": "rotate(45)"}
+    about = {
+        "id": f"{prefix}-hatch",
+        "width": 6,
+        "height": 6,
+        "patternUnits": "userSpaceOnUse",
+        "patternTransform": "rotate(45)",
+    }
     return element("defs", None, element("pattern", dict(about), ground, line))
 
 
 def _box(kind: str, x: float, y: float, wide: float, high: float, radius: float) -> dict[str, object]:
-    return {"class": kind, "x": round(x, 2), "y": round(y, 2), "width": round(wide, 2), "height": round(high, 2), "rx": radius}
+    return {
+        "class": kind,
+        "x": round(x, 2),
+        "y": round(y, 2),
+        "width": round(wide, 2),
+        "height": round(high, 2),
+        "rx": radius,
+    }
 
 
 def _line(kind: str, x1: float, x2: float, y: float) -> dict[str, object]:

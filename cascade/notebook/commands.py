@@ -68,7 +68,7 @@ def _status(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _jobs(session: Session, words: Sequence[str]) -> Said | None:
-    """list the runs of this notebook"""
+    """List the runs of this notebook"""
     del words
     if not session.jobs:
         return Said("No runs yet. A %%cascade cell makes one.")
@@ -109,7 +109,7 @@ def _steer(job: Job, word: str, order: str) -> Said:
 
 
 def _nest(session: Session, words: Sequence[str]) -> Said | None:
-    """let your own code call asyncio.run(...) in cells (nest_asyncio2 or nest_asyncio); cascade itself needs no nesting"""
+    """Let your own code call asyncio.run(...) in cells (nest_asyncio2 or nest_asyncio); cascade itself needs no nesting"""
     del session, words
     from cascade.notebook.nesting import allow_nested_loops
 
@@ -124,7 +124,9 @@ def _help(session: Session, words: Sequence[str]) -> Said | None:
     shown = [words[0]] if words else NAMES
     lines = [f"  %cascade {name:<8}{_about(name)}" for name in shown]
     if not words:
-        lines.insert(0, "%%cascade [TARGET] [options]   run this cell's graph and show it; %%cascade -h lists the options\n")
+        lines.insert(
+            0, "%%cascade [TARGET] [options]   run this cell's graph and show it; %%cascade -h lists the options\n"
+        )
     return Said("\n".join(lines))
 
 

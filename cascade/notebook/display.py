@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cascade.notebook.bundle import finished_bundle, graph_bundle as bundle_of_drawing
+from cascade.notebook.bundle import finished_bundle
+from cascade.notebook.bundle import graph_bundle as bundle_of_drawing
 from cascade.notebook.folding import draw
 from cascade.notebook.record import RunRecord
 

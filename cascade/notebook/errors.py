@@ -46,6 +46,8 @@ class CellSyntaxError(Exception):
 
 def show_short(error: BaseException, shell: Any) -> BaseException:
     """Return `error`, to be raised; IPython will show the user's frames of it and nothing else."""
+    if hasattr(error, "_render_traceback_"):
+        return error
     trace = own_trace(error.__traceback__)
     error.__traceback__ = trace
     if isinstance(error, BaseExceptionGroup):
@@ -61,7 +63,7 @@ def show_short(error: BaseException, shell: Any) -> BaseException:
         return list(formatter.structured_traceback(type(error), error, trace, tb_offset=0))
 
     try:
-        error._render_traceback_ = render  # type: ignore[attr-defined]  # noqa: SLF001 - the hook that IPython looks for
+        error._render_traceback_ = render  # type: ignore[attr-defined]
     except AttributeError:
         return error
     return error

@@ -33,11 +33,17 @@ def describe_failure(
         card["node"] = boxes.get(event.node, "")
         card["label"] = plain(event.label, 60)
         card["frames"] = [
-            {"file": plain(_short(locate(file)), 120), "line": line, "function": plain(function, 60), "code": plain(code.strip(), 160)}
+            {
+                "file": plain(_short(locate(file)), 120),
+                "line": line,
+                "function": plain(function, 60),
+                "code": plain(code.strip(), 160),
+            }
             for file, line, function, code in event.frames[-_MOST:]
         ]
         card["inputs"] = [
-            {"name": plain(name, 40), "preview": plain(preview, 120)} for name, preview in list(event.inputs.items())[:_MOST]
+            {"name": plain(name, 40), "preview": plain(preview, 120)}
+            for name, preview in list(event.inputs.items())[:_MOST]
         ]
     return card
 

@@ -72,7 +72,9 @@ class LaneBook:
     Refuses: states and counts (`RunRecord`).
     """
 
-    def __init__(self, boxes: Mapping[str, str], needs_capacity: frozenset[str], maps: frozenset[str], limit: int = BAR_LIMIT) -> None:
+    def __init__(
+        self, boxes: Mapping[str, str], needs_capacity: frozenset[str], maps: frozenset[str], limit: int = BAR_LIMIT
+    ) -> None:
         """Take the box of each node by id, the nodes that ask for capacities, the nodes that are maps."""
         self.bars = BarStore(limit)
         self.rows: list[dict[str, str]] = []
@@ -158,7 +160,9 @@ class LaneBook:
         if row < 0:
             self._lost += 1
             return
-        bar = Bar(_row_id(lane, row), 1, "", label, max(0.0, end - seconds), end, "failed" if note else "setup", note=note)
+        bar = Bar(
+            _row_id(lane, row), 1, "", label, max(0.0, end - seconds), end, "failed" if note else "setup", note=note
+        )
         self.bars.settle(self.bars.add(bar))
         lane.until[row] = end
 
@@ -221,7 +225,9 @@ class LaneBook:
         if row < 0:
             self._lost += 1
             return
-        self.bars.settle(self.bars.add(Bar(_row_id(lane, row), 1, self._boxes.get(node, ""), label, begin, end, "done", count)))
+        self.bars.settle(
+            self.bars.add(Bar(_row_id(lane, row), 1, self._boxes.get(node, ""), label, begin, end, "done", count))
+        )
         lane.until[row] = end
 
     def waits(self, event: NodeWaiting) -> None:

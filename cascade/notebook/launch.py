@@ -6,8 +6,6 @@ from before the run starts until it is over.
 
 from __future__ import annotations
 
-from typing import Any
-
 from cascade.notebook.options import Options
 from cascade.notebook.output import capture
 from cascade.notebook.session import Job, Session

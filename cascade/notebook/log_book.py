@@ -142,13 +142,22 @@ def _since(ring: deque[Line], number: int) -> Iterable[Line]:
 
 
 def _level(level: str) -> str:
-    known = {"debug": "debug", "info": "info", "warning": "warning", "warn": "warning", "error": "error", "critical": "error"}
+    known = {
+        "debug": "debug",
+        "info": "info",
+        "warning": "warning",
+        "warn": "warning",
+        "error": "error",
+        "critical": "error",
+    }
     return known.get(level.lower(), "info")
 
 
 def _is_chatter(event: Event) -> bool:
     kind = type(event)
-    return kind is ItemsCompleted or (kind in {NodeCompleted, NodeWaiting} and getattr(event, "index", None) is not None)
+    return kind is ItemsCompleted or (
+        kind in {NodeCompleted, NodeWaiting} and getattr(event, "index", None) is not None
+    )
 
 
 # -- what each event says: icon, level, text --------------------------------------------------------------------------

@@ -42,7 +42,9 @@ class CascadeMagics(Magics):
     @no_var_expand
     @output_can_be_silenced
     @magic_arguments("cascade")
-    @argument("target", nargs="*", help="what to run, an expression; by default the value of the cell's last expression")
+    @argument(
+        "target", nargs="*", help="what to run, an expression; by default the value of the cell's last expression"
+    )
     @argument("-p", "--param", action="append", metavar="NAME=VALUE", help="the value of a Param")
     @argument("-r", "--resource", action="append", metavar="NAME=AMOUNT", help="a capacity, such as gpu=1")
     @argument("-o", "--output", metavar="NAME", help="also bind the value to this name")
@@ -67,31 +69,28 @@ class CascadeMagics(Magics):
             %%cascade report --bg
             report = summarize(load())
         """
-        options = self._read(line)
-        if options.help:
-            return self._explain()
         with short_errors(self.shell):
-            body = self._compile(options, line, text)
-            last = cell.run_body(self.shell, body)
-        target = self._target(options, last)
-        if options.plan:
-            return show_plan(target, options)
-        job = self._launch(target, options, text)
-        return None if options.background else self._give(options, text, wait(job, self.shell))
+            options = self._read(line)
+            if options.help:
+                return self._explain()
+            target = self._target(options, cell.run_body(self.shell, self._compile(options, line, text)))
+            if options.plan:
+                return show_plan(target, options)
+            job = self._launch(target, options, text)
+            return None if options.background else self._give(options, text, wait(job))
 
     async def run_cell_async(self, line: str, text: str) -> Any:
         """Do what `run_cell` does in a cell that may await; the cell transform calls it."""
-        options = self._read(line)
-        if options.help:
-            return self._explain()
         with short_errors(self.shell):
-            body = self._compile(options, line, text)
-            last = await cell.run_body_async(self.shell, body)
-        target = self._target(options, last)
-        if options.plan:
-            return show_plan(target, options)
-        job = self._launch(target, options, text)
-        return None if options.background else self._give(options, text, await wait_async(job, self.shell))
+            options = self._read(line)
+            if options.help:
+                return self._explain()
+            last = await cell.run_body_async(self.shell, self._compile(options, line, text))
+            target = self._target(options, last)
+            if options.plan:
+                return show_plan(target, options)
+            job = self._launch(target, options, text)
+            return None if options.background else self._give(options, text, await wait_async(job))
 
     @no_var_expand
     @magic_arguments("cascade")

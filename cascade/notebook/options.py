@@ -90,7 +90,13 @@ def parse_line(parser: argparse.ArgumentParser, line: str) -> argparse.Namespace
         flag = word.split("=", 1)[0]
         if flag.startswith("--") and flag != "--" and flag not in flags and not _is_short_for(flag, flags):
             usage_error(f"There is no option {flag}.{nearest(flag, (f for f in flags if f.startswith('--')))}")
-        if flag.startswith("-") and not flag.startswith("--") and len(flag) > 1 and flag[:2] not in flags and not _is_number(flag):
+        if (
+            flag.startswith("-")
+            and not flag.startswith("--")
+            and len(flag) > 1
+            and flag[:2] not in flags
+            and not _is_number(flag)
+        ):
             usage_error(f"There is no option {flag}. The options are {', '.join(sorted(flags))}.")
     found, extra = parser.parse_known_args(list(words))
     if extra:

@@ -119,7 +119,12 @@ class OutputCapture:
         with self._lock:
             self._users += 1
             if self._users == 1:
-                self._undo = [_install_stream("stdout"), _install_stream("stderr"), _install_logging(), _install_warnings()]
+                self._undo = [
+                    _install_stream("stdout"),
+                    _install_stream("stderr"),
+                    _install_logging(),
+                    _install_warnings(),
+                ]
 
     def release(self) -> None:
         """End what one `acquire` began; the last one restores everything."""

@@ -65,7 +65,9 @@ def _text(value: object) -> str:
     if isinstance(shape, tuple) and all(isinstance(length, int) for length in shape):
         return _shape_text(value, shape)
     if isinstance(value, Mapping | Sequence | set | frozenset) and type(value).__module__ == "builtins":
-        return f"{plural(len(value), 'item')}: {_SHORT.repr(value)}" if len(value) > _SHORT.maxlist else _SHORT.repr(value)
+        return (
+            f"{plural(len(value), 'item')}: {_SHORT.repr(value)}" if len(value) > _SHORT.maxlist else _SHORT.repr(value)
+        )
     return _SHORT.repr(value)
 
 

@@ -17,7 +17,7 @@ from cascade.notebook.failure import describe_failure
 from cascade.notebook.folding import Drawing, draw
 from cascade.notebook.lanes import LaneBook
 from cascade.notebook.log_book import LogBook
-from cascade.notebook.plain import duration, listed, plain, plural
+from cascade.notebook.plain import listed, plain, plural
 from cascade.notebook.readiness import Readiness
 from cascade.notebook.units import ENDED, UNITS, VALUES, Box, Unit
 

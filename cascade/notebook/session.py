@@ -186,4 +186,3 @@ def current_session() -> Session | None:
 def set_session(session: Session | None) -> None:
     """Begin or end the session of this kernel."""
     _current[:] = [session] if session is not None else []
-

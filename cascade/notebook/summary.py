@@ -34,7 +34,11 @@ def headline(document: Mapping[str, Any]) -> str:
     run = document["run"]
     word = run_state(run["state"])[1]
     over = run["state"] in {"completed", "failed", "cancelled"}
-    time = f" {'in' if run['state'] == 'completed' else 'after'} {duration(run['elapsed'])}" if over or run["elapsed"] else ""
+    time = (
+        f" {'in' if run['state'] == 'completed' else 'after'} {duration(run['elapsed'])}"
+        if over or run["elapsed"]
+        else ""
+    )
     counts = [f"{count:,} {told}" for _, count, told in told_counts(run["counts"])]
     message = [run["message"]] if run["message"] else []
     return f"{run['name']}: {word}{time}" + "".join(f" · {part}" for part in (*counts, *message))

@@ -119,7 +119,9 @@ def _map_entry(unit: Unit) -> dict[str, Any]:
         state = "running"
     detail = _progress(tally, unit.total)
     if ended and unit.t0 is not None and unit.t1 is not None and state == "done":
-        detail = f"{unit.total:,} · {duration(unit.t1 - unit.t0)}" if unit.total is not None else duration(unit.t1 - unit.t0)
+        detail = (
+            f"{unit.total:,} · {duration(unit.t1 - unit.t0)}" if unit.total is not None else duration(unit.t1 - unit.t0)
+        )
     elif ended and state != "failed":
         detail = _detail(unit)
     return _entry(

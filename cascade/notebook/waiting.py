@@ -1,6 +1,6 @@
 """A run and a cell that waits for it → its value, or a prompt that is back within a second.
 
-In: a job. Out: the run's value, its task's error shown shortly, or `RunInterrupt`. Invariant: an Interrupt always
+In: a job. Out: the run's value, its task's error, or `RunInterrupt`. Invariant: an Interrupt always
 cancels the run, and the wait for the cancel to land is bounded.
 """
 
@@ -11,7 +11,7 @@ import contextlib
 import time
 from typing import Any
 
-from cascade.notebook.errors import RunInterrupt, show_short
+from cascade.notebook.errors import RunInterrupt
 from cascade.notebook.plain import listed
 from cascade.notebook.session import Job
 
@@ -23,7 +23,7 @@ LANDING = 0.7
 LAST_PICTURE = 3.0
 
 
-def wait(job: Job, shell: Any) -> Any:
+def wait(job: Job) -> Any:
     """Block until the run is over and return its value; an Interrupt cancels it."""
     try:
         while not job.run.done():
@@ -33,10 +33,10 @@ def wait(job: Job, shell: Any) -> Any:
         job.run.cancel("the kernel was interrupted")
         _land(job)
         raise _interrupt(job) from None
-    return _outcome(job, shell)
+    return job.run.result(0)
 
 
-async def wait_async(job: Job, shell: Any) -> Any:
+async def wait_async(job: Job) -> Any:
     """The same for a cell that awaits: the kernel's loop stays free for clicks, and wakes so that Interrupt is seen."""
     over = _end_of(job)
     try:
@@ -49,7 +49,7 @@ async def wait_async(job: Job, shell: Any) -> Any:
         job.run.cancel("the kernel was interrupted")
         await _land_async(job)
         raise _interrupt(job) from None
-    return _outcome(job, shell)
+    return job.run.result(0)
 
 
 def _end_of(job: Job) -> asyncio.Future[None]:
@@ -90,14 +90,6 @@ async def _land_async(job: Job) -> None:
             await asyncio.sleep(0.02)
     except (asyncio.CancelledError, KeyboardInterrupt):
         return
-
-
-def _outcome(job: Job, shell: Any) -> Any:
-    """Return the value, or raise the task's error so that only the user's frames are shown."""
-    try:
-        return job.run.result(0)
-    except Exception as error:  # noqa: BLE001 - whatever the task raised
-        raise show_short(error, shell) from error.__cause__
 
 
 def _interrupt(job: Job) -> RunInterrupt:

@@ -144,7 +144,7 @@ def _skipped(journal: Journal, seq: int, record: Record) -> ev.Event:
 def _setters(kind: type[ev.Event]) -> tuple[Callable[[Any, Any], None], ...]:
     """Return what sets each field of `kind`, in the order of its fields.
 
-    A frozen dataclass spends three quarters of its making on being frozen; there is one event for each node.
+    A frozen dataclass spends three quarters of its making on being frozen; there is one of these for each node.
     """
     return tuple([getattr(kind, field.name).__set__ for field in fields(kind)])
 
@@ -153,21 +153,27 @@ def _setters(kind: type[ev.Event]) -> tuple[Callable[[Any, Any], None], ...]:
 _new = object.__new__
 
 
-def _done_inline(journal: Journal, seq: int, record: Record) -> ev.Event:
-    _, at, node, began, summary = record
+def _completed(journal: Journal, seq: int, record: Record) -> ev.Event:
+    _, at, node, index, attempt, duration, summary = record
     elapsed = at - journal.start
+    graph = journal.graph
     made = _new(ev.NodeCompleted)
     _RUN(made, journal.run_id)
     _SEQ(made, seq)
     _AT(made, journal.wall + elapsed)
     _ELAPSED(made, elapsed)
-    _NODE(made, journal.graph.ids[node])
-    _NAME(made, journal.graph.labels[node])
-    _INDEX(made, None)
-    _ATTEMPT(made, 1)
-    _DURATION(made, at - began)
+    _NODE(made, graph.ids[node])
+    _NAME(made, graph.labels[node])
+    _INDEX(made, index)
+    _ATTEMPT(made, attempt)
+    _DURATION(made, duration)
     _SUMMARY(made, summary)
     return made
+
+
+def _done_inline(journal: Journal, seq: int, record: Record) -> ev.Event:
+    _, at, node, began, summary = record
+    return _completed(journal, seq, (COMPLETED, at, node, None, 1, at - began, summary))
 
 
 def _resource(*names: str) -> Callable[[Journal, int, Record], ev.Event]:
@@ -195,7 +201,7 @@ def _holding(journal: Journal, seq: int, record: Record) -> ev.Event:
 
 _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     STARTED: _plain("attempt", "worker"),
-    COMPLETED: _plain("attempt", "duration", "summary"),
+    COMPLETED: _completed,
     ITEMS: _whole("first", "count", "duration"),
     FAILED: _plain("attempt", "duration", "error_type", "error", "frames", "inputs"),
     RETRYING: _plain("attempt", "max_attempts", "delay", "error_type", "error"),

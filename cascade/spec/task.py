@@ -105,7 +105,7 @@ class Task(Generic[P, R]):
 
     # -- calling --------------------------------------------------------------------------------------------------
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> LazyResult[R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> LazyResult[R]:
         """Record a call.
 
         Raises:
@@ -126,7 +126,7 @@ class Task(Generic[P, R]):
             raise TypeError(f"Task '{self.name}' cannot be called like this: {error}.{hint} It is {self.name}{self.signature}.") from None
 
     def map(
-        self, *args: Any, max_concurrency: int | None = None, on_error: Literal["fail", "collect"] = "fail", **kwargs: Any
+        self, /, *args: Any, max_concurrency: int | None = None, on_error: Literal["fail", "collect"] = "fail", **kwargs: Any
     ) -> LazyMap[R]:
         """Record one call for each item of the inputs, as one node.
 

@@ -44,6 +44,11 @@ class Combs:
         width = max(gathering.values(), default=0.0) + max(spreading.values(), default=0.0)
         return cls(gathering, spreading, width + _BETWEEN + (0 if gathering and spreading else _ROOT))
 
+    @classmethod
+    def none(cls) -> Combs:
+        """No combs: where links bear labels, curves leave room for them."""
+        return cls({}, {}, 0.0)
+
     def place(self, proper: Proper, source: int, target: int, left: float, right: float) -> float | None:
         """The x of the upright line that a segment takes, None if it is a curve."""
         gathered, spread = self.gathering.get(target), self.spreading.get(source)

@@ -79,7 +79,8 @@ def set_columns(
         labels: widest label in the gap behind a column, by column.
         spacing: distances.
     """
-    combs = [Combs.of(proper, number, heights) for number in range(len(widths) - 1)]
+    gaps_between = range(len(widths) - 1)
+    combs = [Combs.none() if number in labels else Combs.of(proper, number, heights) for number in gaps_between]
     gaps = [_gap(proper, heights, number, labels.get(number, 0.0), own, spacing) for number, own in enumerate(combs)]
     cuts = _choose_cuts(proper, widths, gaps, heights, reach, spacing)
     left, right, row_of = [], [], []

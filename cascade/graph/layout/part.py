@@ -20,7 +20,7 @@ from cascade.graph.layout.routing import Router, level_runs, short
 from cascade.graph.layout.shapes import Link, Place, Route, Size, Spacing
 from cascade.graph.layout.topology import Pair, neighbours
 
-_APART = 6.0
+_APART, _SPREAD = 6.0, 24.0
 _RAIL, _RAILS_MOST = 8.0, 60
 _LOOP = 16.0
 
@@ -142,7 +142,8 @@ class Part:
                 number = self.boxes.index(link.source)
                 yield index, _loop(router, number, self.sizes[number])
                 continue
-            offset = _APART * (drawn[pair] - (total[pair] - 1) / 2)
+            apart = min(_APART, _SPREAD / total[pair])
+            offset = apart * (drawn[pair] - (total[pair] - 1) / 2)
             drawn[pair] += 1
             yield (
                 index,

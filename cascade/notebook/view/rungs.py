@@ -204,7 +204,9 @@ def choose(wanted: str, shell: Any) -> Rung | None:
         try:
             return LiveRung()
         except ImportError as error:
-            note = f"This picture is drawn anew from time to time. For the live view: {_EXTRA} ({error.name} is missing)."
+            note = (
+                f"This picture is drawn anew from time to time. For the live view: {_EXTRA} ({error.name} is missing)."
+            )
         except Exception as error:  # noqa: BLE001 - whatever a broken widget stack raises, there is another rung
             note = f"This picture is drawn anew from time to time; the live view does not work here ({type(error).__name__})."
     if wanted == "text" or not in_kernel:
