@@ -1,7 +1,7 @@
 """What an import costs: milliseconds above a bare Python, modules, and whether asyncio came along.
 
-In: import statements. Out: one `ImportCost` for each. Invariant: bytecode is there before anything is timed, in a cache of
-our own, also where `PYTHONDONTWRITEBYTECODE` is set.
+In: import statements. Out: one `ImportCost` for each. Invariant: bytecode is there before anything is timed, in a
+cache of our own, also where `PYTHONDONTWRITEBYTECODE` is set.
 """
 
 from __future__ import annotations

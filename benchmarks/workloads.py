@@ -48,14 +48,15 @@ class Workload:
     def parents(self) -> list[tuple[int, int]]:
         """The layered graph: for each task after the first layer, the two tasks of the layer before that it reads.
 
-        Tasks are numbered layer by layer; number `i` is at `parents[i - width]`.
+        Tasks are numbered layer by layer; number `i` is at `parents[i - width]`. The first of the two stands straight
+        above, so that every task is needed; the second is drawn.
         """
         draw = random.Random(SEED)
         width = self.width
         pairs = []
         for number in range(width, self.size):
             first = (number // width - 1) * width
-            pairs.append((first + draw.randrange(width), first + draw.randrange(width)))
+            pairs.append((number - width, first + draw.randrange(width)))
         return pairs
 
     @property

@@ -114,12 +114,16 @@ def in_seconds(seconds: float) -> str:
     Example:
         >>> in_seconds(0.0421), in_seconds(3.14159), in_seconds(75), in_seconds(7325)
         ('42 ms', '3.14 s', '1 min 15 s', '2 h 02 min')
+        >>> in_seconds(0.000_03), in_seconds(0.0015)
+        ('30 µs', '1.5 ms')
     """
     if not 0 <= seconds < float("inf"):
         return f"{seconds:g} s"
     if seconds < 0.0995:  # noqa: PLR2004 - what rounds to 100 ms and more is told in seconds
         milliseconds = seconds * 1000
-        return f"{milliseconds:.1f} ms" if 0 < milliseconds < 1 else f"{milliseconds:.0f} ms"
+        if milliseconds < 0.9995:  # noqa: PLR2004 - the same for microseconds
+            return f"{milliseconds * 1000:.0f} µs" if seconds else "0 s"
+        return f"{milliseconds:.2g} ms" if milliseconds < 9.95 else f"{milliseconds:.0f} ms"  # noqa: PLR2004
     if seconds < _LONG:
         return f"{seconds:.2f} s" if seconds < 9.995 else f"{seconds:.1f} s"  # noqa: PLR2004 - three digits are enough
     minutes, rest = divmod(round(seconds), 60)

@@ -41,6 +41,9 @@ _ICONS: Final = {
     "completed": ("●", "*", "green"),
     "more": (" ", " ", "dim"),
     "failed_at": (" ", " ", "dim"),
+    "title": ("", "", "bold"),
+    "head": ("", "", "dim"),
+    "row": ("", "", ""),
     "started": ("◐", ">", "blue"),
     "retrying": ("▲", "^", "yellow"),
     "failed": ("✕", "x", "bold red"),
@@ -123,7 +126,7 @@ class ConsoleRenderer(_StreamRenderer):
             self._render_rich(stream, clock, icon, style, text, message.level)
             return
         encoding = getattr(stream, "encoding", None) or "utf-8"
-        line = f"{clock}{icon} {text}"
+        line = f"{clock}{icon} {text}" if icon else text
         with suppress(LookupError):
             line = line.encode(encoding, "backslashreplace").decode(encoding)
         self._write(line)
@@ -143,8 +146,9 @@ class ConsoleRenderer(_StreamRenderer):
         if self._console is None or self._console.file is not stream:
             forced = True if self.color else None
             self._console = Console(file=stream, force_terminal=forced, force_jupyter=False, highlight=False)
-        whole = style if level in ("ERROR", "CRITICAL") else ("dim" if level == "DEBUG" else "")
-        line: Text = Text.assemble((clock, "dim"), (icon, style), " ", (text, whole))
+        whole = style if not icon or level in ("ERROR", "CRITICAL") else ("dim" if level == "DEBUG" else "")
+        start = [(clock, "dim"), (icon, style), " "] if icon else []
+        line = Text.assemble(*start, (text, whole))
         with self._lock, suppress(OSError, ValueError):
             self._console.print(line, soft_wrap=True)
 

@@ -1,1 +1,1 @@
-"""IN THE NOTEBOOK: events → what a person sees of a run, and magics → runs. Imported by `%load_ext cascade`, not before."""
+"""IN THE NOTEBOOK: events → what a person sees of a run, magics → runs. Imported by `%load_ext cascade`, not before."""

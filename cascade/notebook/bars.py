@@ -107,7 +107,7 @@ class BarStore:
         self._last[bar.row] = place
         self._link(before, place)
 
-    # -- neighbours in a row ------------------------------------------------------------------------------------------
+    # -- neighbours in a row -----------------------------------------------------------------------------------------
 
     def _link(self, before: int, after: int) -> None:
         if before < 0 or after < 0:

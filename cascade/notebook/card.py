@@ -126,7 +126,7 @@ def run_state(state: str) -> tuple[str, str]:
     return _RUN_STATES.get(state, state), _RUN_WORDS.get(state, state)
 
 
-# -- head ---------------------------------------------------------------------------------------------------------------
+# -- head ------------------------------------------------------------------------------------------------------------
 
 
 def _title(document: Mapping[str, Any]) -> str:
@@ -189,7 +189,7 @@ def _icon(state: str, prefix: str, x: float, y: float, scale: float) -> Markup:
     return element("g", {"class": f"{prefix}-tone-{about['tone']}", "transform": move}, *paths)
 
 
-# -- graph --------------------------------------------------------------------------------------------------------------
+# -- graph -----------------------------------------------------------------------------------------------------------
 
 
 def _graph(document: Mapping[str, Any], shape: Picture, prefix: str, x: float, y: float, scale: float) -> Markup:
@@ -197,7 +197,7 @@ def _graph(document: Mapping[str, Any], shape: Picture, prefix: str, x: float, y
     return element("g", {"transform": f"translate({x:.2f},{y:.2f}) scale({scale:.4f})"}, Markup(inner))
 
 
-# -- lanes --------------------------------------------------------------------------------------------------------------
+# -- lanes -----------------------------------------------------------------------------------------------------------
 
 
 def _lanes(document: Mapping[str, Any], prefix: str, wide: float) -> tuple[list[Markup], float]:
@@ -303,7 +303,7 @@ def _bar(bar: Mapping[str, Any], place: _Place, prefix: str) -> Markup | None:
     return element("g", None, *parts)
 
 
-# -- colours ------------------------------------------------------------------------------------------------------------
+# -- colours ---------------------------------------------------------------------------------------------------------
 
 
 def _style(prefix: str, shape: Picture) -> Markup:

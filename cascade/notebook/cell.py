@@ -45,7 +45,7 @@ def compile_body(shell: Any, line: str, text: str, count: int) -> Body:
     """Compile the body of a cell.
 
     Args:
-        shell: the IPython shell. line: what stands after ``%%cascade``. text: the lines below. count: the cell's number.
+        shell: IPython's. line: what stands after ``%%cascade``. text: the lines below. count: the cell's number.
 
     Raises:
         SyntaxError: with the cell's own line numbers.

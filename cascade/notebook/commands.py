@@ -7,7 +7,7 @@ command or run is a `UsageError` that names the nearest known one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 from cascade.interfaces.exceptions import nearest
 from cascade.notebook.cell import evaluate
@@ -42,11 +42,10 @@ def obey(session: Session, line: str) -> Said | None:
         usage_error(f"There is no %cascade {name}.{nearest(name, NAMES)} %cascade help lists them.")
     if "-h" in rest or "--help" in rest:
         return _help(session, [name])
-    return command(session, rest)
+    return command.function(session, rest)
 
 
 def _graph(session: Session, words: Sequence[str]) -> Said | None:
-    """[TARGET]  draw the graph of TARGET, or of the latest run"""
     from cascade.notebook.display import show_graph
 
     if words:
@@ -59,7 +58,6 @@ def _graph(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _status(session: Session, words: Sequence[str]) -> Said | None:
-    """[N]  tell how run N, or the latest one, is doing"""
     from cascade.notebook.display import record_of
     from cascade.notebook.summary import summarize
 
@@ -68,7 +66,6 @@ def _status(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _jobs(session: Session, words: Sequence[str]) -> Said | None:
-    """List the runs of this notebook"""
     del words
     if not session.jobs:
         return Said("No runs yet. A %%cascade cell makes one.")
@@ -76,7 +73,6 @@ def _jobs(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _attach(session: Session, words: Sequence[str]) -> Said | None:
-    """[N]  show run N, or the latest one, in this cell"""
     from cascade.notebook.display import show_run
 
     show_run(_job(session, words).run)
@@ -84,17 +80,14 @@ def _attach(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _cancel(session: Session, words: Sequence[str]) -> Said | None:
-    """[N]  stop run N, or the latest one"""
     return _steer(_job(session, words), "cancelled", "cancel")
 
 
 def _pause(session: Session, words: Sequence[str]) -> Said | None:
-    """[N]  start nothing more in run N until it is resumed; what runs goes on"""
     return _steer(_job(session, words), "paused", "pause")
 
 
 def _resume(session: Session, words: Sequence[str]) -> Said | None:
-    """[N]  let run N go on"""
     return _steer(_job(session, words), "resumed", "resume")
 
 
@@ -109,7 +102,6 @@ def _steer(job: Job, word: str, order: str) -> Said:
 
 
 def _nest(session: Session, words: Sequence[str]) -> Said | None:
-    """Let your own code call asyncio.run(...) in cells (nest_asyncio2 or nest_asyncio); cascade itself needs no nesting"""
     del session, words
     from cascade.notebook.nesting import allow_nested_loops
 
@@ -117,23 +109,16 @@ def _nest(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _help(session: Session, words: Sequence[str]) -> Said | None:
-    """[COMMAND]  show this list, or what one command does"""
     del session
     if words and words[0] not in _COMMANDS:
         usage_error(f"There is no %cascade {words[0]}.{nearest(words[0], NAMES)}")
     shown = [words[0]] if words else NAMES
-    lines = [f"  %cascade {name:<8}{_about(name)}" for name in shown]
+    lines = [f"  %cascade {name:<8}{_COMMANDS[name].words:<11}{_COMMANDS[name].about}" for name in shown]
     if not words:
         lines.insert(
             0, "%%cascade [TARGET] [options]   run this cell's graph and show it; %%cascade -h lists the options\n"
         )
     return Said("\n".join(lines))
-
-
-def _about(name: str) -> str:
-    text = _COMMANDS[name].__doc__ or ""
-    words, gap, told = text.partition("  ")
-    return f"{words:<11}{told}" if gap else f"{'':<11}{text}"
 
 
 def _job(session: Session, words: Sequence[str]) -> Job:
@@ -152,15 +137,24 @@ def _job(session: Session, words: Sequence[str]) -> Job:
     return job
 
 
-_COMMANDS: dict[str, Callable[[Session, Sequence[str]], Any]] = {
-    "graph": _graph,
-    "status": _status,
-    "jobs": _jobs,
-    "attach": _attach,
-    "cancel": _cancel,
-    "pause": _pause,
-    "resume": _resume,
-    "nest": _nest,
-    "help": _help,
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: what may follow its name, what it does, and the function."""
+
+    words: str
+    about: str
+    function: Callable[[Session, Sequence[str]], Said | None]
+
+
+_COMMANDS = {
+    "graph": Command("[TARGET]", "draw the graph of TARGET, or of the latest run", _graph),
+    "status": Command("[N]", "tell how run N, or the latest one, is doing", _status),
+    "jobs": Command("", "list the runs of this notebook", _jobs),
+    "attach": Command("[N]", "show run N, or the latest one, in this cell", _attach),
+    "cancel": Command("[N]", "stop run N, or the latest one", _cancel),
+    "pause": Command("[N]", "start nothing more in run N for now; what runs goes on", _pause),
+    "resume": Command("[N]", "let run N go on", _resume),
+    "nest": Command("", "let your own code call asyncio.run(...) in cells; cascade itself needs no nesting", _nest),
+    "help": Command("[COMMAND]", "show this list, or what one command does", _help),
 }
 NAMES = tuple(_COMMANDS)

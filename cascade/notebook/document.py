@@ -1,7 +1,7 @@
 """A record → the run document, whole or in frames.
 
 In: a `RunRecord`. Out: JSON with plain text only: the document (`application/vnd.cascade.run+json`), and frames that
-turn one state of it into the next. Invariant: a document weighs at most 200 KB and a frame at most 20 KB, whatever runs.
+turn one state of it into the next. Invariant: whatever runs, a document weighs at most 200 KB, a frame at most 20 KB.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ def _take_rest(record: RunRecord, frame: dict[str, Any]) -> None:
     dirty.clear()
 
 
-# -- parts ------------------------------------------------------------------------------------------------------------
+# -- parts -----------------------------------------------------------------------------------------------------------
 
 
 def _run(record: RunRecord, elapsed: float | None) -> dict[str, Any]:

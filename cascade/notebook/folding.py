@@ -1,7 +1,7 @@
 """Graph → the boxes to draw: one for each node, or, for a graph too big for a page, one for each task name.
 
-In: nodes and edges. Out: a picture as JSON and, for each node id, the id of its box. Invariant: the picture of any graph
-is bounded, in boxes and in bytes; a folded picture has no circles.
+In: nodes and edges. Out: a picture as JSON and, for each node id, the id of its box. Invariant: the picture of any
+graph is bounded, in boxes and in bytes; a folded picture has no circles.
 """
 
 from __future__ import annotations

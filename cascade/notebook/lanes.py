@@ -94,7 +94,7 @@ class LaneBook:
         """How many bars are not shown, since there was no row or no room for them. Merged ones are shown."""
         return self.bars.lost + self._lost + self.waiting.lost
 
-    # -- capacities and resources ---------------------------------------------------------------------------------------
+    # -- capacities and resources ------------------------------------------------------------------------------------
 
     def open_capacities(self, capacities: Mapping[str, float], fractional: frozenset[str]) -> None:
         """Make the rows of the run's capacities; `fractional` ones are taken in parts and have no unit rows."""
@@ -166,7 +166,7 @@ class LaneBook:
         self.bars.settle(self.bars.add(bar))
         lane.until[row] = end
 
-    # -- attempts -------------------------------------------------------------------------------------------------------
+    # -- attempts ----------------------------------------------------------------------------------------------------
 
     def started(self, event: NodeStarted) -> None:
         """An attempt began: its pause ends; a task that holds nothing gets a row of its own."""
@@ -230,9 +230,9 @@ class LaneBook:
         )
         lane.until[row] = end
 
-    def waits(self, event: NodeWaiting) -> None:
-        """A node could start but for a resource."""
-        self.waiting.join(event)
+    def waits(self, event: NodeWaiting, count: int) -> None:
+        """A node, or `count` items of a map, could start but for a resource."""
+        self.waiting.join(event, count)
 
     def stops_waiting(self, event: NodeEvent) -> None:
         """A node that may have waited does not wait any more."""
@@ -255,7 +255,7 @@ class LaneBook:
         lanes = {lane.id: place for place, lane in enumerate(self._lanes.values())}
         return sorted(rows, key=lambda row: (_KINDS.index(row["kind"]), lanes.get(row["id"].rsplit("/", 1)[0], 0)))
 
-    # -- rows -----------------------------------------------------------------------------------------------------------
+    # -- rows --------------------------------------------------------------------------------------------------------
 
     def used_rows(self) -> list[dict[str, str]]:
         """The rows that have a bar, and those of capacities, in order."""
@@ -298,7 +298,7 @@ class LaneBook:
             lane.users[row] = None
             lane.until[row] = moment
 
-    # -- bars -----------------------------------------------------------------------------------------------------------
+    # -- bars --------------------------------------------------------------------------------------------------------
 
     def _open(self, lane: Lane, row: int, span: int, key: Key, name: str, moment: float) -> int:
         for taken in range(row, row + span):
@@ -337,7 +337,7 @@ class LaneBook:
         if not held:
             self.bars.settle(place)
 
-    # -- pauses before a retry ------------------------------------------------------------------------------------------
+    # -- pauses before a retry ---------------------------------------------------------------------------------------
 
     def _pause(self, key: Key, after: int, event: NodeRetrying) -> None:
         row_id = self.bars.items[after].row

@@ -1,7 +1,7 @@
 """A target and options → a run with a display.
 
-In: what a magic read. Out: a `Job`. Invariant: the display is open before this returns, and what tasks print is captured
-from before the run starts until it is over.
+In: what a magic read. Out: a `Job`. Invariant: the display is open before this returns, and what tasks print is
+captured from before the run starts until it is over.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
     Raises:
         CascadeError: everything that is wrong with the graph, the Params or the capacities, before anything runs.
     """
-    import cascade
+    from cascade.runtime.run import start
 
     capture.acquire()
     try:
-        run = cascade.start(
+        run = start(
             target,
             options.params,
             options.capacities or None,

@@ -160,7 +160,7 @@ def _is_chatter(event: Event) -> bool:
     )
 
 
-# -- what each event says: icon, level, text --------------------------------------------------------------------------
+# -- what each event says: icon, level, text -------------------------------------------------------------------------
 
 Telling = tuple[str, str, str]
 

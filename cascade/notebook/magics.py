@@ -6,7 +6,8 @@ In: lines and cells. Out: runs, displays, short texts. Invariant: a magic return
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand, output_can_be_silenced
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
@@ -30,32 +31,61 @@ _NO_TARGET = (
 )
 
 
+_CELL: tuple[Any, ...] = (
+    no_var_expand,
+    output_can_be_silenced,
+    magic_arguments("cascade"),
+    argument(
+        "target", nargs="*", help="what to run, an expression; by default the value of the cell's last expression"
+    ),
+    argument("-p", "--param", action="append", metavar="NAME=VALUE", help="the value of a Param"),
+    argument("-r", "--resource", action="append", metavar="NAME=AMOUNT", help="a capacity, such as gpu=1"),
+    argument("-o", "--output", metavar="NAME", help="bind the value to this name"),
+    argument("--plan", action="store_true", help="show what would run, run nothing"),
+    argument("--bg", action="store_true", help="return at once; the view goes on in this cell"),
+    argument("--timeout", metavar="S", help="cancel the run after so many seconds"),
+    argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it"),
+    argument("--view", default="auto", metavar="V", help="auto, live, static, text or none"),
+    argument("-h", "--help", action="store_true", help="show this text"),
+    kwds(usage="%%cascade [TARGET] [options]"),
+    cell_magic("cascade"),
+)
+_LINE: tuple[Any, ...] = (
+    no_var_expand,
+    magic_arguments("cascade"),
+    argument("command", nargs="?", default="help", help=", ".join(commands.NAMES)),
+    argument("words", nargs="*", help="what the command is about: the number of a run, a target"),
+    argument("-h", "--help", action="store_true", help="show this text"),
+    kwds(usage="cascade COMMAND [WORDS]"),
+    line_magic("cascade"),
+)
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def _as_magic(decorators: Sequence[Any]) -> Callable[[Method], Method]:
+    """Apply IPython's decorators, the last one first, as if they stood above the method."""
+
+    def apply(method: Method) -> Method:
+        made: Any = method
+        for decorate in reversed(decorators):
+            made = decorate(made)
+        return cast("Method", made)
+
+    return apply
+
+
 @magics_class
 class CascadeMagics(Magics):
     """The magics of one session."""
+
+    shell: Any
 
     def __init__(self, shell: Any, session: Session) -> None:
         """Take the shell and the session that owns the runs."""
         super().__init__(shell)
         self.session = session
 
-    @no_var_expand
-    @output_can_be_silenced
-    @magic_arguments("cascade")
-    @argument(
-        "target", nargs="*", help="what to run, an expression; by default the value of the cell's last expression"
-    )
-    @argument("-p", "--param", action="append", metavar="NAME=VALUE", help="the value of a Param")
-    @argument("-r", "--resource", action="append", metavar="NAME=AMOUNT", help="a capacity, such as gpu=1")
-    @argument("-o", "--output", metavar="NAME", help="also bind the value to this name")
-    @argument("--plan", action="store_true", help="show what would run, run nothing")
-    @argument("--bg", action="store_true", help="return at once; the view goes on in this cell")
-    @argument("--timeout", metavar="S", help="cancel the run after so many seconds")
-    @argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it")
-    @argument("--view", default="auto", metavar="V", help="auto, live, static, text or none")
-    @argument("-h", "--help", action="store_true", help="show this text")
-    @kwds(usage="%%cascade [TARGET] [options]")
-    @cell_magic("cascade")
+    @_as_magic(_CELL)
     def run_cell(self, line: str, text: str) -> Any:
         """Run this cell's graph and show it while it runs.
 
@@ -92,13 +122,7 @@ class CascadeMagics(Magics):
             job = self._launch(target, options, text)
             return None if options.background else self._give(options, text, await wait_async(job))
 
-    @no_var_expand
-    @magic_arguments("cascade")
-    @argument("command", nargs="?", default="help", help=", ".join(commands.NAMES))
-    @argument("words", nargs="*", help="what the command is about: the number of a run, a target")
-    @argument("-h", "--help", action="store_true", help="show this text")
-    @kwds(usage="cascade COMMAND [WORDS]")
-    @line_magic("cascade")
+    @_as_magic(_LINE)
     def run_line(self, line: str) -> Any:
         """Look at runs and steer them; ``%cascade help`` lists the commands.
 
@@ -110,13 +134,13 @@ class CascadeMagics(Magics):
         """
         return commands.obey(self.session, line)
 
-    # -- steps ----------------------------------------------------------------------------------------------------------
+    # -- steps -------------------------------------------------------------------------------------------------------
 
     def _read(self, line: str) -> Options:
-        return read_options(parse_line(self.run_cell.parser, line), VIEWS)
+        return read_options(parse_line(vars(type(self).run_cell)["parser"], line), VIEWS)
 
     def _explain(self) -> None:
-        print(self.run_cell.parser.format_help())  # noqa: T201 - help is printed, as that of every magic
+        print(vars(type(self).run_cell)["parser"].format_help())  # noqa: T201 - help is printed, as that of every magic
 
     def _compile(self, options: Options, line: str, text: str) -> cell.Body:
         if not text.strip() and not options.target:

@@ -11,7 +11,7 @@ import io
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, Self
 
 from IPython.core.error import UsageError
 
@@ -28,7 +28,7 @@ class TargetToken(str):
     __slots__ = ("raw",)
     raw: str
 
-    def __new__(cls, text: str, raw: str) -> TargetToken:
+    def __new__(cls, text: str, raw: str) -> Self:
         """Take the word and its source."""
         made = super().__new__(cls, text)
         made.raw = raw
@@ -117,7 +117,7 @@ def _is_number(text: str) -> bool:
 
 
 def _join_brackets(words: Sequence[TargetToken], valued: set[str]) -> list[TargetToken]:
-    """Join the words of an expression with spaces in brackets, as in ``join(a, b)``; leave the values of options alone."""
+    """Join the words of an expression with spaces in brackets, as in ``join(a, b)``, but not the values of options."""
     joined: list[TargetToken] = []
     place = 0
     while place < len(words):

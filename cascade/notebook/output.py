@@ -170,7 +170,7 @@ def _install_logging() -> Callable[[], None]:
             if record.levelno >= handler.level and not _writes_to_screen(handler):
                 handler.handle(record)
 
-    logging.Logger.callHandlers = call_handlers  # type: ignore[method-assign]
+    logging.Logger.callHandlers = call_handlers  # type: ignore[assignment, method-assign]
 
     def undo() -> None:
         if logging.Logger.callHandlers is call_handlers:

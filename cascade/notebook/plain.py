@@ -35,7 +35,7 @@ def _printable(char: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as people say it: ``3 ms``, ``0.18 s``, ``3.2 s``, ``42 s``, ``3 min 05 s``, ``1 h 02 min``."""
+    """Return a length of time as people say it: ``3 ms``, ``0.18 s``, ``3.2 s``, ``3 min 05 s``, ``1 h 02 min``."""
     seconds = max(0.0, seconds)
     if seconds < _CENTISECOND:
         return f"{seconds * 1000:.0f} ms" if seconds >= 0.0005 else "under 1 ms"  # noqa: PLR2004 - half a millisecond

@@ -45,8 +45,8 @@ class WaitingRows:
         self._of: dict[Key, Group] = {}
         self._used: list[bool] = []
 
-    def join(self, event: NodeWaiting) -> None:
-        """Someone waits, or waits for something else now."""
+    def join(self, event: NodeWaiting, count: int = 1) -> None:
+        """Someone waits, or waits for something else now; `count` is how many stand behind this one event."""
         key = (event.node, event.index)
         found = self._of.get(key)
         wanted = (event.name, event.resource)
@@ -61,7 +61,7 @@ class WaitingRows:
             self._groups[wanted] = group
         group.members.add(key)
         self._of[key] = group
-        group.peak = max(group.peak, len(group.members))
+        group.peak = max(group.peak, len(group.members), count)
         group.holders = event.holders or group.holders
         self._tell(group)
 

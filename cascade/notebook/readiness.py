@@ -83,5 +83,5 @@ class Readiness:
             if self._left[node] == 0:
                 ready.append(node)
                 continue
-            stack.extend(self._gates.get(node) or self._needs.get(node, ()))
+            stack.extend(self._gates.get(node) or self._needs.get(node) or ())
         return ready

@@ -109,7 +109,7 @@ class RunRecord:
         if node.kind not in VALUES:
             self._count(unit, "pending", 1)
 
-    # -- the outside ----------------------------------------------------------------------------------------------------
+    # -- the outside -------------------------------------------------------------------------------------------------
 
     def apply(self, events: Iterable[e.Event]) -> None:
         """Take the next events of the run, in order."""
@@ -141,7 +141,7 @@ class RunRecord:
         self.result = result
         self.dirty.add("result")
 
-    # -- counting -------------------------------------------------------------------------------------------------------
+    # -- counting ----------------------------------------------------------------------------------------------------
 
     def _count(self, unit: Unit, state: str, change: int) -> None:
         self.counts[state] += change
@@ -179,6 +179,9 @@ class RunRecord:
         unit.pending -= known
         if known:
             self._count(unit, "pending", -known)
+        if unit.waits is not None and unit.pending == 0:
+            unit.waits = None
+            self.lanes.waiting.leave((unit.id, None), self.elapsed)
 
     def _expand(self, unit: Unit, total: int | None) -> None:
         if not unit.expanded:
@@ -212,7 +215,7 @@ class RunRecord:
             self._count(unit, "pending", 1)
         return unit
 
-    # -- events of nodes --------------------------------------------------------------------------------------------------
+    # -- events of nodes ---------------------------------------------------------------------------------------------
 
     def _to(self, event: e.NodeEvent, state: str) -> Unit:
         """Move what `event` is about; remember the event, which tells why."""
@@ -275,7 +278,17 @@ class RunRecord:
         unit.max_attempts = event.max_attempts
 
     def _node_waiting(self, event: e.NodeWaiting) -> None:
-        self._to(event, "waiting").waits = event
+        unit = self._unit(event)
+        if event.index is None and unit.expanded:
+            is_news = unit.waits is None or unit.waits.resource != event.resource
+            unit.waits = event
+            self.changed[unit.box.id] = None
+            if is_news:
+                self.log.write(event)
+        else:
+            self._to(event, "waiting")
+            self.log.write(event)
+        self.lanes.waits(event, unit.pending if event.index is None else 1)
 
     def _node_skipped(self, event: e.NodeSkipped) -> None:
         unit = self._to(event, "skipped")
@@ -307,7 +320,7 @@ class RunRecord:
         spent[0] += seconds
         spent[1] += count
 
-    # -- events of the run ------------------------------------------------------------------------------------------------
+    # -- events of the run -------------------------------------------------------------------------------------------
 
     def _run_started(self, event: e.RunStarted) -> None:
         self.run_id, self.name, self.state = event.run_id, event.name or self.name, "running"
@@ -401,7 +414,7 @@ class RunRecord:
             e.ItemsCompleted: (self._items_completed, lanes.items, log),
             e.NodeFailed: (self._node_failed, stop, lanes.ended, log),
             e.NodeRetrying: (self._node_retrying, stop, lanes.ended, log),
-            e.NodeWaiting: (self._node_waiting, lanes.waits, log),
+            e.NodeWaiting: (self._node_waiting,),
             e.NodeSkipped: (self._node_skipped, stop, lanes.ended, log),
             e.NodeCancelled: (self._node_cancelled, stop, lanes.ended, log),
             e.NodeAbandoned: (log,),

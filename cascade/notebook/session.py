@@ -47,7 +47,8 @@ class Job:
     def describe(self) -> str:
         """Return ``3  penguin report  running  4.2 s``."""
         how = "  in the background" if self.background and not self.over else ""
-        return f"{self.number:>3}  {plain(str(self.run.name), 40):<24}  {self.run.state:<10}  {duration(self.run.elapsed)}{how}"
+        name = plain(str(self.run.name), 40)
+        return f"{self.number:>3}  {name:<24}  {self.run.state:<10}  {duration(self.run.elapsed)}{how}"
 
 
 class Session:
@@ -80,7 +81,7 @@ class Session:
                 view.close()
         self.jobs.clear()
 
-    # -- cells ----------------------------------------------------------------------------------------------------------
+    # -- cells -------------------------------------------------------------------------------------------------------
 
     def enter_cell(self, info: Any = None) -> None:
         """A cell begins: what it ran before is replaced."""
@@ -109,7 +110,7 @@ class Session:
             view.close(discard=True)
         job.cell = ""
 
-    # -- jobs -----------------------------------------------------------------------------------------------------------
+    # -- jobs --------------------------------------------------------------------------------------------------------
 
     def add(self, run: Any, *, background: bool = False) -> Job:
         """Give a run a number, or return the job that it has already."""
@@ -129,7 +130,8 @@ class Session:
     def latest(self) -> Job | None:
         """Return the newest job that still runs, else the newest."""
         going = [job for job in self.jobs.values() if not job.over]
-        return (going or list(self.jobs.values()) or [None])[-1]
+        known = going or list(self.jobs.values())
+        return known[-1] if known else None
 
     def show(
         self, job: Job, view: str = "auto", *, shows_value: bool = False, on_end: Callable[[], None] | None = None

@@ -48,7 +48,7 @@ def _refuse_late_magic(lines: list[str]) -> None:
     for number, line in enumerate(lines):
         if _FIRST.match(line) and not _is_in_string(lines[:number]):
             raise UsageError(
-                "%%cascade must be the first line of its cell. Move it up, or put what stands above it in a cell of its own."
+                "%%cascade must be the first line of its cell. Move it up, or put what stands above it in another cell."
             )
 
 

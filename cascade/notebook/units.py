@@ -50,8 +50,9 @@ class Unit:
     Args:
         state: its own state; for a map, that of the map as a whole.
         total: items of a map; None while unknown or for other nodes. expanded: whether it counts by items.
-        seen: items met so far. active: the state of each item that has begun or waits and has not ended.
-        last: the event that tells the present state; waits: the latest reason to wait.
+        pending: items that are known and have not begun. seen: items met so far. active: the state of each item that
+            has begun or waits and has not ended.
+        last: the event that tells the present state. waits: for what the pending items of a map wait.
     """
 
     id: str
@@ -115,8 +116,8 @@ def _map_entry(unit: Unit) -> dict[str, Any]:
     tally = unit.box.tally
     ended = unit.state in ENDED
     state = unit.state if ended else _state_of(tally)
-    if state in {"pending", "queued"} and unit.state == "running":
-        state = "running"
+    if state in {"pending", "queued"} and unit.waits is not None:
+        state = "waiting"
     detail = _progress(tally, unit.total)
     if ended and unit.t0 is not None and unit.t1 is not None and state == "done":
         detail = (
@@ -129,15 +130,15 @@ def _map_entry(unit: Unit) -> dict[str, Any]:
         unit.t0,
         unit.t1 if ended else None,
         detail,
-        _reason(unit) if ended or state not in {"waiting", "retry"} else _why(unit.waits or unit.last),
+        _reason(unit) if ended else _why(unit.waits),
         _value(unit.last),
-        _items(tally, unit.total),
+        _items(tally, unit.total, 0 if unit.waits is None else unit.pending),
     )
 
 
-def _items(tally: dict[str, int], total: int | None) -> dict[str, Any]:
+def _items(tally: dict[str, int], total: int | None, waiting: int = 0) -> dict[str, Any]:
     counts = {state: tally.get(state, 0) for state in ("done", "stored", "running", "failed")}
-    return {"total": total, **counts, "waiting": tally.get("waiting", 0) + tally.get("retry", 0)}
+    return {"total": total, **counts, "waiting": waiting + tally.get("waiting", 0) + tally.get("retry", 0)}
 
 
 def _progress(tally: dict[str, int], total: int | None) -> str:
@@ -156,7 +157,7 @@ def _state_of(tally: dict[str, int]) -> str:
     return next((state for state in _ENDED_FIRST if tally.get(state)), "done")
 
 
-# -- the words under a name -------------------------------------------------------------------------------------------
+# -- the words under a name ------------------------------------------------------------------------------------------
 
 
 def _detail(unit: Unit) -> str:

@@ -42,9 +42,7 @@ async def wait_async(job: Job) -> Any:
     try:
         while not job.run.done():
             await asyncio.wait({over}, timeout=WAKE)
-        until = time.monotonic() + LAST_PICTURE
-        while not all(view.wait(0) for view in job.views) and time.monotonic() < until:
-            await asyncio.sleep(0.005)
+        await _until_shown(job, time.monotonic() + LAST_PICTURE)
     except (asyncio.CancelledError, KeyboardInterrupt):
         job.run.cancel("the kernel was interrupted")
         await _land_async(job)
@@ -57,10 +55,14 @@ def _end_of(job: Job) -> asyncio.Future[None]:
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
 
+    def end() -> None:
+        if not over.done():
+            over.set_result(None)
+
     def tell() -> None:
         # The loop may be closed by the time a run in the background ends.
         with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(lambda: over.done() or over.set_result(None))
+            loop.call_soon_threadsafe(end)
 
     job.run.add_done_callback(tell)
     return over
@@ -84,12 +86,18 @@ def _land(job: Job) -> None:
 
 
 async def _land_async(job: Job) -> None:
-    until = time.monotonic() + LANDING
     try:
-        while time.monotonic() < until and not (job.run.done() and all(view.wait(0) for view in job.views)):
-            await asyncio.sleep(0.02)
+        await _until_shown(job, time.monotonic() + LANDING)
     except (asyncio.CancelledError, KeyboardInterrupt):
         return
+
+
+async def _until_shown(job: Job, until: float) -> None:
+    """Wait for the end of the run and its last picture, in short steps: events of threads do not wake a loop."""
+    pause = 0.002
+    while not (job.run.done() and all(view.wait(0) for view in job.views)) and time.monotonic() < until:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, POLL)
 
 
 def _interrupt(job: Job) -> RunInterrupt:

@@ -13,7 +13,8 @@ import pytest
 
 STATIC = Path(__file__).parents[2] / "cascade" / "notebook" / "static"
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-SHELL = '<!doctype html><html lang="en" data-theme="{theme}"><body style="margin:8px"><div id="one"></div><div id="two"></div></body></html>'
+SHELL = """<!doctype html><html lang="en" data-theme="{theme}">
+<body style="margin:8px"><div id="one"></div><div id="two"></div></body></html>"""
 MOUNT = """([place, shown, live, memory]) => {
   const send = (message) => (window.sent ??= []).push(message);
   (window.views ??= {})[place] = cascadeView.createView(document.getElementById(place), shown, {live, send, memory});

@@ -6,6 +6,7 @@ Invariant: the same call gives the same document, so that a picture can be compa
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 from cascade.graph.draw import picture
@@ -182,7 +183,7 @@ def _penguin_log() -> list[Document]:
 def small(state: str = "running") -> Document:
     """Five nodes in a row, with the second one running."""
     nodes = [Node(name, name) for name in ("read", "clean", "fit", "score", "report")]
-    edges = [Edge(a.id, b.id) for a, b in zip(nodes, nodes[1:], strict=False)]
+    edges = [Edge(a.id, b.id) for a, b in pairwise(nodes)]
     states = {node.id: entry("pending") for node in nodes}
     states["read"] = entry("done", 0, 0.4, "0.4 s")
     states["clean"] = entry("running", 0.4)
@@ -277,53 +278,54 @@ def failed() -> Document:
 def layered(count: int, *, done: float = 0.5, seed: int = 7) -> Document:
     """A large run: layers of tasks with edges to the layer before, computed on eight slots, a share of them done."""
     dice = random.Random(seed)
+    nodes, edges = _layers(count, dice)
+    over = int(count * done)
+    free = [0.0] * 8
+    bars, states, log = [], {}, []
+    for place, node in enumerate(nodes):
+        if place >= over + 8:
+            states[node.id] = entry(dice.choice(["pending", "queued", "waiting"]) if place < over + 30 else "pending")
+            continue
+        slot = free.index(min(free))
+        start = free[slot]
+        end = round(start + dice.uniform(0.05, 0.6), 3)
+        free[slot] = end if place < over else start + 9
+        state = "running" if place >= over else "stored" if place % 7 == 3 else "done"
+        counted = items(40, done=40 if place < over else 12) if node.kind == "map" else None
+        if place < over:
+            states[node.id] = entry(state, start, end, f"{end - start:.2f} s", items=counted)
+            log.append(line(end, state, node.id, node.name, f"{dice.randint(10, 9999):,} rows"))
+        else:
+            states[node.id] = entry(state, start, items=counted)
+        bars.append(bar(f"cpu/{slot}", node.id, node.name, start, end if place < over else None, state))
+    return document(
+        nodes,
+        edges,
+        states,
+        run={"name": f"{count} nodes", "elapsed": max(one["t0"] for one in bars) + 0.3, "eta": 12.0},
+        lanes={
+            "rows": [{"id": f"cpu/{i}", "label": f"cpu {i + 1}", "kind": "capacity"} for i in range(8)],
+            "bars": bars,
+        },
+        log=sorted(log, key=lambda one: one["t"]),
+        capacities=[{"name": "cpu", "used": 8, "total": 8, "kind": "capacity"}],
+    )
+
+
+def _layers(count: int, dice: random.Random) -> tuple[list[Node], list[Edge]]:
     width = max(2, round(count**0.5 * 0.8))
     names = ["load", "clean", "split", "features", "train", "score", "merge", "plot", "check", "export"]
     nodes = [Node(f"n{i}", f"{names[(i // width) % 10]}_{i}", "map" if i % 23 == 11 else "task") for i in range(count)]
     edges = []
     for place in range(width, count):
-        layer = place // width
-        for source in sorted(
-            dice.sample(range((layer - 1) * width, layer * width), min(width, dice.choice([1, 1, 2])))
-        ):
-            edges.append(Edge(f"n{source}", f"n{place}"))
-    free = [0.0] * 8
-    bars, states, log = [], {}, []
-    over = int(count * done)
-    for place, node in enumerate(nodes):
-        slot = min(range(8), key=free.__getitem__)
-        start, end = free[slot], round(free[slot] + dice.uniform(0.05, 0.6), 3)
-        if place < over:
-            free[slot] = end
-            state = "stored" if place % 7 == 3 else "done"
-            states[node.id] = entry(state, start, end, f"{end - start:.2f} s")
-            bars.append(bar(f"cpu/{slot}", node.id, node.name, start, end, state))
-            log.append(line(end, state, node.id, node.name, f"{dice.randint(10, 9999):,} rows"))
-        elif place < over + 8:
-            states[node.id] = entry(
-                "running", start, None, items=items(40, done=12, running=1) if node.kind == "map" else None
-            )
-            bars.append(bar(f"cpu/{slot}", node.id, node.name, start, None, "running"))
-            free[slot] = start + 9
-        else:
-            states[node.id] = entry(
-                ["pending", "queued", "waiting", "pending"][place % 4] if place < over + 30 else "pending"
-            )
-    rows = [{"id": f"cpu/{i}", "label": f"cpu {i + 1}", "kind": "capacity"} for i in range(8)]
-    elapsed = max([one["t0"] for one in bars if one["t1"] is None] or [max(free)]) + 0.3
-    capacities = [{"name": "cpu", "used": 8, "total": 8, "kind": "capacity"}]
-    return document(
-        nodes,
-        edges,
-        states,
-        run={"name": f"{count} nodes", "elapsed": elapsed, "eta": 12.0},
-        lanes={"rows": rows, "bars": bars},
-        log=sorted(log, key=lambda one: one["t"]),
-        capacities=capacities,
-    )
+        before = range((place // width - 1) * width, place // width * width)
+        edges += [Edge(f"n{source}", f"n{place}") for source in sorted(dice.sample(before, dice.choice([1, 1, 2])))]
+    return nodes, edges
 
 
-HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&amp;\' " ]]> \u202egnp.exe javascript:alert(1)'
+HOSTILE = (
+    '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&amp;\' ]]> \u202egnp.exe javascript:alert(1)'
+)
 
 
 def hostile() -> Document:

@@ -17,8 +17,8 @@ LIMIT = 50_000
 
 # Ways to make markup or code of a text, and ways out to the network.
 FORBIDDEN = re.compile(
-    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|\beval\(|new Function\(|"
-    r"\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|importScripts|localStorage|document\.cookie"
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|createContextualFragment|DOMParser|"
+    r"\beval\(|new Function\(|\bfetch\(|XMLHttpRequest|WebSocket|sendBeacon|importScripts|localStorage|document\.cookie"
 )
 
 

@@ -101,7 +101,10 @@ def test_log_follows_only_at_its_end(stage: Any, samples: Any) -> None:
     """New lines scroll into sight when the end is shown, and leave someone alone who reads further up."""
     one = stage()
     one.show(samples.small(), live=True)
-    where = "() => { const e = document.querySelector('.cascade-log-scroll'); return [e.scrollTop, e.scrollHeight - e.clientHeight - e.scrollTop]; }"
+    where = """() => {
+      const {scrollTop, scrollHeight, clientHeight} = document.querySelector('.cascade-log-scroll');
+      return [scrollTop, scrollHeight - clientHeight - scrollTop];
+    }"""
     many = [samples.line(1, "", "read", "read", f"line {number}", "stdout") for number in range(60)]
     one.apply({"seq": 1, "log": many})
     assert one.page.evaluate(where)[1] < 2

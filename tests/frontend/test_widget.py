@@ -21,7 +21,8 @@ HOST = """async ([code, snapshot]) => {
   };
   window.tell = (event, content) => (listeners.get(event) ?? []).forEach((listener) => listener(content));
   window.listening = () => [...listeners.values()].flat().length;
-  window.render = () => { window.leave = module.default.render({model: window.model, el: document.getElementById('one')}); };
+  const el = document.getElementById('one');
+  window.render = () => { window.leave = module.default.render({model: window.model, el}); };
   window.render();
 }"""
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-__all__ = ["Ask", "Boom", "Pair", "Program", "Step", "programs"]
+__all__ = ["CAPACITIES", "KEYS", "PARAMS", "Ask", "Boom", "Pair", "Program", "Step", "programs"]
 
 GIVES = ("number", "pair", "record", "none", "items")
 PARAMS = {"p": 7, "q": [1, 2], "z": 0}
 CAPACITIES = {"a": 2, "b": 1.5}
+LITERALS = [0, 1, 2, None, "", "word", True, 2.5, (1, 2), [3]]
+KEYS = (0, 1, None)  # of routes, in order
 
 
 class Boom(Exception):
@@ -179,7 +181,7 @@ def _ask(draw: st.DrawFn, steps: list[Step], depth: int, *, injected: bool) -> A
         kinds += ["resource"]
     kind = draw(st.sampled_from(kinds))
     if kind == "literal":
-        return Ask(kind, draw(st.sampled_from([0, 1, 2, None, "", "word", True, 2.5, (1, 2), [3]])))
+        return Ask(kind, draw(st.sampled_from(LITERALS)))
     if kind == "param":
         return Ask(kind, draw(st.sampled_from(sorted(PARAMS))))
     if kind == "node":

@@ -16,7 +16,9 @@ const looks = JSON.parse(readFileSync(join(here, "../../graph/looks.json"), "utf
 function variables(theme) {
   const { tones, ...plain } = theme;
   const own = new Set(["card", "fg"]);
-  const lines = Object.entries(plain).map(([name, colour]) => `--cascade-${own.has(name) ? "own-" : ""}${name}:${colour}`);
+  const lines = Object.entries(plain).map(
+    ([name, colour]) => `--cascade-${own.has(name) ? "own-" : ""}${name}:${colour}`,
+  );
   for (const [name, { ink, icon, tint }] of Object.entries(tones)) {
     lines.push(`--cascade-${name}:${ink}`, `--cascade-${name}-icon:${icon}`, `--cascade-${name}-tint:${tint}`);
   }
@@ -25,14 +27,34 @@ function variables(theme) {
 
 /** What a state looks like: its line, its icon and its ground. */
 function stateRules([name, look], aliases) {
-  const grounds = { card: "var(--cascade-card)", soft: "var(--cascade-soft)", none: "transparent", tint: `var(--cascade-${look.tone}-tint)` };
+  const grounds = {
+    card: "var(--cascade-card)",
+    soft: "var(--cascade-soft)",
+    none: "transparent",
+    tint: `var(--cascade-${look.tone}-tint)`,
+  };
   const selectors = [`.cascade-s-${name}`, ...aliases].join(",");
-  const dash = look.dash || "none";
-  return `${selectors}{--cascade-ink:var(--cascade-${look.tone});--cascade-mark:var(--cascade-${look.tone}-icon);--cascade-ground:${grounds[look.fill]};--cascade-dash:${dash}}`;
+  const rules = {
+    ink: `var(--cascade-${look.tone})`,
+    mark: `var(--cascade-${look.tone}-icon)`,
+    ground: grounds[look.fill],
+    dash: look.dash || "none",
+  };
+  const lines = Object.entries(rules).map(([part, value]) => `--cascade-${part}:${value}`);
+  return `${selectors}{${lines.join(";")}}`;
 }
 
 /** Which states the bars of the lanes look like. */
-const BARS = { running: "running", done: "done", stored: "stored", failed: "failed", cancelled: "cancelled", backoff: "retry", wait: "waiting", setup: "queued" };
+const BARS = {
+  running: "running",
+  done: "done",
+  stored: "stored",
+  failed: "failed",
+  cancelled: "cancelled",
+  backoff: "retry",
+  wait: "waiting",
+  setup: "queued",
+};
 
 function styleSource() {
   const rules = [
@@ -40,7 +62,9 @@ function styleSource() {
     `.cascade-view[data-cascade-theme="dark"]{${variables(looks.themes.dark)};color-scheme:dark}`,
   ];
   for (const entry of Object.entries(looks.states)) {
-    const bars = Object.keys(BARS).filter((bar) => BARS[bar] === entry[0]).map((bar) => `.cascade-bar-${bar}`);
+    const bars = Object.keys(BARS)
+      .filter((bar) => BARS[bar] === entry[0])
+      .map((bar) => `.cascade-bar-${bar}`);
     rules.push(stateRules(entry, bars));
     const { tone } = entry[1];
     rules.push(`.cascade-fill-${entry[0]}{fill:var(--cascade-${tone});background:var(--cascade-${tone})}`);
@@ -57,20 +81,40 @@ const stylePlugin = {
   },
 };
 
-const shared = { absWorkingDir: here, bundle: true, minify: true, target: "es2022", plugins: [stylePlugin], legalComments: "none", charset: "utf8" };
+const shared = {
+  absWorkingDir: here,
+  bundle: true,
+  minify: true,
+  target: "es2022",
+  plugins: [stylePlugin],
+  legalComments: "none",
+  charset: "utf8",
+};
 
 async function buildPages() {
   mkdirSync(shipped, { recursive: true });
   writeFileSync(join(shipped, "view.css"), styles);
   await build({ ...shared, entryPoints: ["widget.js"], format: "esm", outfile: join(shipped, "widget.js") });
-  await build({ ...shared, entryPoints: ["page.js"], format: "iife", globalName: "cascadeView", outfile: join(shipped, "page.js") });
+  await build({
+    ...shared,
+    entryPoints: ["page.js"],
+    format: "iife",
+    globalName: "cascadeView",
+    outfile: join(shipped, "page.js"),
+  });
 }
 
 /** The JupyterLab shell: bundled here first, because the federated build knows nothing of our styles. */
 async function buildExtension() {
   const folder = join(shipped, "labextension");
   rmSync(folder, { recursive: true, force: true });
-  await build({ ...shared, entryPoints: ["renderer/index.js"], format: "esm", external: ["@lumino/widgets"], outfile: "build/renderer.js" });
+  await build({
+    ...shared,
+    entryPoints: ["renderer/index.js"],
+    format: "esm",
+    external: ["@lumino/widgets"],
+    outfile: "build/renderer.js",
+  });
   const require = createRequire(import.meta.url);
   const builder = require.resolve("@jupyter/builder/lib/build-labextension.js");
   const core = findCore(require);
@@ -90,7 +134,10 @@ function tidyExtension(folder) {
   const file = join(folder, "package.json");
   const { name, version, description, license, jupyterlab } = JSON.parse(readFileSync(file, "utf8"));
   const { mimeExtension, _build } = jupyterlab;
-  writeFileSync(file, `${JSON.stringify({ name, version, description, license, jupyterlab: { mimeExtension, _build } }, null, 2)}\n`);
+  writeFileSync(
+    file,
+    `${JSON.stringify({ name, version, description, license, jupyterlab: { mimeExtension, _build } }, null, 2)}\n`,
+  );
   rmSync(join(folder, "static/third-party-licenses.json"), { force: true });
 }
 

@@ -86,8 +86,9 @@ class RunView:
     ) -> None:
         """Prepare the record; `open` shows it."""
         self.run = run
-        self._new_record = lambda: RunRecord(run.graph, usual=usual, locate=locate)
-        self.record = self._new_record()
+        self._usual = usual
+        self._locate = locate
+        self.record = RunRecord(run.graph, usual=usual, locate=locate)
         self.finished = threading.Event()
         self.fault = ""
         self._mark = mark
@@ -109,7 +110,7 @@ class RunView:
         """Whether there is a display that still changes."""
         return self._rung is not None and not self.finished.is_set()
 
-    # -- what the outside asks ------------------------------------------------------------------------------------------
+    # -- what the outside asks ---------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Show the first picture at once and go on in a thread of its own."""
@@ -124,12 +125,12 @@ class RunView:
         return self.finished.wait(timeout)
 
     def close(self, *, discard: bool = False) -> None:
-        """End the display with the picture of now; with `discard`, without a last picture, since its cell runs again."""
+        """End the display with the picture of now; with `discard` without any, since its cell runs again."""
         self._discard = self._discard or discard
         self._ending.set()
         self._wake.set()
 
-    # -- what a rung asks -------------------------------------------------------------------------------------------------
+    # -- what a rung asks --------------------------------------------------------------------------------------------
 
     def make_snapshot(self) -> dict[str, Any]:
         """Return the document with ``seq``."""
@@ -170,7 +171,7 @@ class RunView:
         else:
             self.run.resume()
 
-    # -- the view's thread ------------------------------------------------------------------------------------------------
+    # -- the view's thread -------------------------------------------------------------------------------------------
 
     def _receive(self, events: list[Event]) -> None:
         """Queue a batch; runs on the run's delivery thread."""
@@ -230,14 +231,14 @@ class RunView:
         events = list(self.run.events)
         if not events or events[0].seq != 0 or events[-1].elapsed < self.record.elapsed:
             return
-        fresh = self._new_record()
+        fresh = RunRecord(self.run.graph, usual=self._usual, locate=self._locate)
         fresh.apply(events)
         fresh.frames.seq = self.record.frames.seq
         document.catch_up(fresh)
         self.record = fresh
         self._resend = True
 
-    # -- the end ----------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------------------------
 
     def _finish(self) -> None:
         try:

@@ -208,7 +208,7 @@ def choose(wanted: str, shell: Any) -> Rung | None:
                 f"This picture is drawn anew from time to time. For the live view: {_EXTRA} ({error.name} is missing)."
             )
         except Exception as error:  # noqa: BLE001 - whatever a broken widget stack raises, there is another rung
-            note = f"This picture is drawn anew from time to time; the live view does not work here ({type(error).__name__})."
+            note = f"This picture is drawn anew from time to time: the live view failed ({type(error).__name__})."
     if wanted == "text" or not in_kernel:
         return TextRung(replaces=in_kernel)
     return StaticRung(note)

@@ -37,8 +37,8 @@ def _to_snapshot(_: object, widget: RunWidget) -> dict[str, Any]:
 class RunWidget(anywidget.AnyWidget):
     """One live display of one run.
 
-    The trait `snapshot` never changes, its serializer computes: whoever asks for the state, after a reload or in a second
-    view, gets what is true at that moment.
+    The trait `snapshot` never changes, its serializer computes: whoever asks for the state, after a reload or in a
+    second view, gets what is true at that moment.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)

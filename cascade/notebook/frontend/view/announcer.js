@@ -36,7 +36,10 @@ export function createAnnouncer({ model }) {
   };
 }
 
-/** Progress is told in tenths, so that a long run does not talk all the time. @param {import("./model.js").RunModel} model */
+/**
+ * Progress is told in tenths, so that a long run does not talk all the time.
+ * @param {import("./model.js").RunModel} model
+ */
 function describe(model) {
   const { name, counts } = model.document.run;
   const { finished, total } = model.progress;

@@ -1,6 +1,8 @@
 /** Times → places. The end of the axis moves in steps, so that bars keep their places between two steps. Pure. */
 
-const STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400];
+const STEPS = [
+  0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400,
+];
 
 /**
  * The end of an axis that has room for `seconds` and then some, from a short list of ends.

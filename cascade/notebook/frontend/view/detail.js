@@ -7,7 +7,11 @@ import { icon, wordFor } from "./icons.js";
 /** @import {Context, Panel, NodeEntry} from "./types.js" */
 
 const KINDS = /** @type {Record<string, string>} */ ({
-  task: "task", map: "map", route: "route", param: "param", env: "environment value",
+  task: "task",
+  map: "map",
+  route: "route",
+  param: "param",
+  env: "environment value",
 });
 
 /** @param {Context} context @returns {Panel} */
@@ -27,11 +31,22 @@ export function createDetail(context) {
     taking = html("dd", "", {}, took(context, entry));
     fill(
       element,
-      html("div", "detail-head", {},
-        icon(entry.s, 14), html("b", "", {}, box.name), html("span", "kind", {}, KINDS[box.kind] ?? box.kind),
+      html(
+        "div",
+        "detail-head",
+        {},
+        icon(entry.s, 14),
+        html("b", "", {}, box.name),
+        html("span", "kind", {}, KINDS[box.kind] ?? box.kind),
         html("span", "status", {}, [wordFor(entry.s), entry.d].filter(Boolean).join(" · ")),
         html("span", "gap"),
-        html("button", "quiet-button", { type: "button", "aria-label": "close", title: "close (Esc)", onclick: () => selection.select(null) }, "×")),
+        html(
+          "button",
+          "quiet-button",
+          { type: "button", "aria-label": "close", title: "close (Esc)", onclick: () => selection.select(null) },
+          "×",
+        ),
+      ),
       html("dl", "facts", {}, ...facts(context, id, entry, taking)),
     );
   };
@@ -65,11 +80,26 @@ function facts(context, id, entry, taking) {
     ["Started", entry.t0 === null ? null : `at ${duration(entry.t0)}`],
     ["Took", entry.t0 === null ? null : taking],
     ["Note", box?.note ?? null],
-    ["Reads", links(context, (model.into.get(id) ?? []).map((arrow) => arrow.source))],
-    ["Read by", links(context, (model.from.get(id) ?? []).map((arrow) => arrow.target))],
+    [
+      "Reads",
+      links(
+        context,
+        (model.into.get(id) ?? []).map((arrow) => arrow.source),
+      ),
+    ],
+    [
+      "Read by",
+      links(
+        context,
+        (model.from.get(id) ?? []).map((arrow) => arrow.target),
+      ),
+    ],
   ].map((row) => /** @type {[string, string|Node|null]} */ (row));
-  return rows.filter(([, value]) => value).map(([name, value]) =>
-    html("div", "fact", {}, html("dt", "", {}, name), value === taking ? taking : html("dd", "", {}, value)));
+  return rows
+    .filter(([, value]) => value)
+    .map(([name, value]) =>
+      html("div", "fact", {}, html("dt", "", {}, name), value === taking ? taking : html("dd", "", {}, value)),
+    );
 }
 
 /** @param {Context} context @param {NodeEntry} entry */
@@ -99,7 +129,9 @@ function links({ model, selection }, ids) {
   const list = html("span", "links");
   for (const id of known.slice(0, LINKS)) {
     const name = model.boxes.get(id)?.name ?? id;
-    list.append(html("button", "link", { type: "button", onclick: () => selection.centre(id) }, icon(model.node(id).s, 10), name));
+    list.append(
+      html("button", "link", { type: "button", onclick: () => selection.centre(id) }, icon(model.node(id).s, 10), name),
+    );
   }
   if (known.length > LINKS) list.append(`and ${known.length - LINKS} more`);
   return list;

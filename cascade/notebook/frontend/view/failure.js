@@ -19,10 +19,14 @@ export function createFailure({ model, selection }) {
       fill(
         element,
         heading(failure, () => model.boxes.has(failure.node) && selection.centre(failure.node)),
-        html("div", "failure-body", {},
+        html(
+          "div",
+          "failure-body",
+          {},
           failure.frames.length > 0 && frames(failure),
           failure.inputs.length > 0 && inputs(failure),
-          failure.good && html("div", "good", {}, icon("done", 12), html("span", "", {}, failure.good))),
+          failure.good && html("div", "good", {}, icon("done", 12), html("span", "", {}, failure.good)),
+        ),
       );
     },
   };
@@ -30,24 +34,51 @@ export function createFailure({ model, selection }) {
 
 /** @param {Failure} failure @param {() => void} onShow */
 function heading(failure, onShow) {
-  const node = html("button", "link", { type: "button", title: "show it in the graph", onclick: onShow }, failure.label);
-  return html("div", "failure-head", {},
+  const node = html(
+    "button",
+    "link",
+    { type: "button", title: "show it in the graph", onclick: onShow },
+    failure.label,
+  );
+  return html(
+    "div",
+    "failure-head",
+    {},
     html("div", "failure-title", {}, icon("failed", 14), node, html("span", "", {}, " failed")),
-    html("div", "failure-error", {}, html("b", "", {}, failure.error_type), failure.error && html("span", "", {}, `: ${failure.error}`)));
+    html(
+      "div",
+      "failure-error",
+      {},
+      html("b", "", {}, failure.error_type),
+      failure.error && html("span", "", {}, `: ${failure.error}`),
+    ),
+  );
 }
 
 /** @param {Failure} failure */
 function frames(failure) {
   const rows = failure.frames.map((frame) =>
-    html("li", "frame", {},
-      html("div", "frame-place", {}, html("span", "", {}, frame.file), `, line ${frame.line}`, frame.function && ", in ", html("span", "", {}, frame.function)),
-      frame.code && html("code", "frame-code", {}, frame.code.trim())));
+    html(
+      "li",
+      "frame",
+      {},
+      html(
+        "div",
+        "frame-place",
+        {},
+        html("span", "", {}, frame.file),
+        `, line ${frame.line}`,
+        frame.function && ", in ",
+        html("span", "", {}, frame.function),
+      ),
+      frame.code && html("code", "frame-code", {}, frame.code.trim()),
+    ),
+  );
   return html("ol", "frames", { "aria-label": "your code, outermost call first" }, ...rows);
 }
 
 /** @param {Failure} failure */
 function inputs(failure) {
-  const rows = failure.inputs.flatMap(({ name, preview }) =>
-    [html("dt", "", {}, name), html("dd", "", {}, preview)]);
+  const rows = failure.inputs.flatMap(({ name, preview }) => [html("dt", "", {}, name), html("dd", "", {}, preview)]);
   return html("div", "failure-inputs", {}, html("div", "caption", {}, "Inputs"), html("dl", "pairs", {}, ...rows));
 }

@@ -7,7 +7,12 @@ import { html, setText } from "./dom.js";
 /** Typing marks the nodes whose name holds the text; Enter goes from one to the next. @param {Context} context */
 export function createFind({ model, selection }) {
   const count = html("span", "find-count", { "aria-live": "polite" });
-  const input = html("input", "find", { type: "search", placeholder: "Find a node", "aria-label": "Find a node", spellcheck: "false" });
+  const input = html("input", "find", {
+    type: "search",
+    placeholder: "Find a node",
+    "aria-label": "Find a node",
+    spellcheck: "false",
+  });
   let turn = -1;
   const matches = () => findNodes(model, selection.find);
   const tell = () => {
@@ -37,7 +42,13 @@ export function createFind({ model, selection }) {
     event.preventDefault();
     tell();
   });
-  return html("span", "finder", { "data-jp-suppress-context-menu": "", "data-lm-suppress-shortcuts": "true" }, count, input);
+  return html(
+    "span",
+    "finder",
+    { "data-jp-suppress-context-menu": "", "data-lm-suppress-shortcuts": "true" },
+    count,
+    input,
+  );
 }
 
 /** Ids in reading order. @param {import("./model.js").RunModel} model @param {string} text lower case */

@@ -38,7 +38,11 @@ export function createHead(context) {
     toggle(element, "is-going", live && run.state === "running");
     drawStatus();
     drawBar(context, bar, segments);
-    fill(counts, html("div", "tallies", {}, ...countWords(run.counts)), html("div", "tallies", {}, ...capacityWords(model.document.capacities)));
+    fill(
+      counts,
+      html("div", "tallies", {}, ...countWords(run.counts)),
+      html("div", "tallies", {}, ...capacityWords(model.document.capacities)),
+    );
     buttons?.draw();
   };
   return { element, draw, tick: drawStatus };
@@ -79,16 +83,32 @@ function drawBar({ model }, bar, segments) {
 /** @param {Record<string, number>} counts */
 function countWords(counts) {
   const told = TOLD.filter((state) => counts[state] > 0);
-  return (told.length ? told : ["pending"]).filter((state) => counts[state] > 0).map((state) =>
-    html("span", "count", {}, icon(state, 11), html("b", "", {}, counts[state].toLocaleString("en")), ` ${wordFor(state)}`),
-  );
+  return (told.length ? told : ["pending"])
+    .filter((state) => counts[state] > 0)
+    .map((state) =>
+      html(
+        "span",
+        "count",
+        {},
+        icon(state, 11),
+        html("b", "", {}, counts[state].toLocaleString("en")),
+        ` ${wordFor(state)}`,
+      ),
+    );
 }
 
 /** @param {import("./types.js").Capacity[]} capacities */
 function capacityWords(capacities) {
   return capacities.map(({ name, used, total, kind }) =>
-    html("span", "count", { title: `${kind || "capacity"} ${name}: ${amount(used)} of ${amount(total)} in use` },
-      html("span", "", {}, name), " ", html("b", "", {}, amount(used)), `/${amount(total)}`),
+    html(
+      "span",
+      "count",
+      { title: `${kind || "capacity"} ${name}: ${amount(used)} of ${amount(total)} in use` },
+      html("span", "", {}, name),
+      " ",
+      html("b", "", {}, amount(used)),
+      `/${amount(total)}`,
+    ),
   );
 }
 
@@ -99,7 +119,10 @@ function createButtons({ model, live, send }) {
   let asked = "";
   /** @type {ReturnType<typeof setTimeout>|undefined} */
   let patience;
-  const pause = html("button", "button", { type: "button", onclick: () => ask(model.state === "paused" ? "resume" : "pause") });
+  const pause = html("button", "button", {
+    type: "button",
+    onclick: () => ask(model.state === "paused" ? "resume" : "pause"),
+  });
   const cancel = html("button", "button", { type: "button", onclick: () => ask("cancel") }, "Cancel");
   const element = html("span", "buttons", {}, pause, cancel);
   const draw = () => {
@@ -109,7 +132,10 @@ function createButtons({ model, live, send }) {
     if (asked === "cancel" && state === "cancelling") asked = "";
     const cancelling = asked === "cancel" || state === "cancelling";
     element.hidden = model.ended;
-    setText(pause, asked === "pause" ? "Pausing…" : asked === "resume" ? "Resuming…" : state === "paused" ? "Resume" : "Pause");
+    setText(
+      pause,
+      asked === "pause" ? "Pausing…" : asked === "resume" ? "Resuming…" : state === "paused" ? "Resume" : "Pause",
+    );
     setText(cancel, cancelling ? "Cancelling…" : "Cancel");
     set(pause, { disabled: asked !== "" || cancelling });
     set(cancel, { disabled: cancelling });

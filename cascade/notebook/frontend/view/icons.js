@@ -5,10 +5,21 @@ import { iconShapes, states } from "./looks.js";
 
 /** What stands for the states of runs, the states of bars and the levels of log lines. */
 const ALIASES = /** @type {Record<string, string>} */ ({
-  completed: "done", paused: "queued", cancelling: "waiting", error: "failed", warning: "retry", wait: "waiting",
-  backoff: "retry", setup: "queued", env: "param",
+  completed: "done",
+  paused: "queued",
+  cancelling: "waiting",
+  error: "failed",
+  warning: "retry",
+  wait: "waiting",
+  backoff: "retry",
+  setup: "queued",
+  env: "param",
 });
-const RUN_WORDS = /** @type {Record<string, string>} */ ({ completed: "done", paused: "paused", cancelling: "cancelling" });
+const RUN_WORDS = /** @type {Record<string, string>} */ ({
+  completed: "done",
+  paused: "paused",
+  cancelling: "cancelling",
+});
 
 /** The state of looks.json that stands for `name`, "" when none does. @param {string} name */
 export function stateFor(name) {
@@ -29,7 +40,8 @@ export function wordFor(name) {
 export function glyph(name) {
   const state = stateFor(name);
   const group = svg("g", "glyph");
-  for (const shape of state ? iconShapes[states[state].icon] : []) group.append(svg("path", `ink-${shape.paint}`, { d: shape.d }));
+  for (const shape of state ? iconShapes[states[state].icon] : [])
+    group.append(svg("path", `ink-${shape.paint}`, { d: shape.d }));
   return group;
 }
 

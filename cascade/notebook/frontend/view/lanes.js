@@ -119,10 +119,17 @@ class Lanes {
     this.rowOf = new Map(rows.map((row, index) => [row.id, index]));
     this.family = familyOf(root);
     this.end = this.wantedEnd();
-    const widest = rows.reduce((most, row) => Math.max(most, textWidth(row.label, `${LABEL_FONT}px ${this.family}`)), 0);
+    const widest = rows.reduce(
+      (most, row) => Math.max(most, textWidth(row.label, `${LABEL_FONT}px ${this.family}`)),
+      0,
+    );
     this.margin = Math.min(Math.max(64, Math.ceil(widest) + INSET + 18), 170, Math.max(64, this.width * 0.3));
     const height = TOP + rows.length * ROW;
-    set(this.body, { width: this.width, height, "aria-label": `${plural(rows.length, "lane")}, ${plural(bars.length, "bar")}; the table tells the same` });
+    set(this.body, {
+      width: this.width,
+      height,
+      "aria-label": `${plural(rows.length, "lane")}, ${plural(bars.length, "bar")}; the table tells the same`,
+    });
     set(this.axis, { width: this.width });
     this.drawRows(height);
     this.drawAxis();
@@ -138,24 +145,49 @@ class Lanes {
   drawRows(height) {
     const { rows } = this.context.model.document.lanes;
     const font = `${LABEL_FONT}px ${this.family}`;
-    fill(this.names, ...rows.map((row, index) =>
-      svg("text", row.kind === "waiting" ? "lane-name is-waiting" : "lane-name", { x: INSET, y: TOP + index * ROW + ROW / 2 - 1 },
-        fitText(row.label, this.margin - INSET - 12, font), svg("title", "", {}, row.label))));
+    fill(
+      this.names,
+      ...rows.map((row, index) =>
+        svg(
+          "text",
+          row.kind === "waiting" ? "lane-name is-waiting" : "lane-name",
+          { x: INSET, y: TOP + index * ROW + ROW / 2 - 1 },
+          fitText(row.label, this.margin - INSET - 12, font),
+          svg("title", "", {}, row.label),
+        ),
+      ),
+    );
     const { step, ticks } = axisTicks(this.end, this.width - this.margin);
     this.step = step;
     this.tickTimes = ticks;
-    const lines = rows.slice(1).map((_, index) =>
-      svg("line", "lane-line", { x1: this.margin, x2: this.width - RIGHT, y1: TOP + (index + 1) * ROW - 1.5, y2: TOP + (index + 1) * ROW - 1.5 }));
-    fill(this.grid, ...lines, ...ticks.map((time) =>
-      svg("line", "tick", { x1: round(this.x(time)), x2: round(this.x(time)), y1: 2, y2: height })));
+    const lines = rows
+      .slice(1)
+      .map((_, index) =>
+        svg("line", "lane-line", {
+          x1: this.margin,
+          x2: this.width - RIGHT,
+          y1: TOP + (index + 1) * ROW - 1.5,
+          y2: TOP + (index + 1) * ROW - 1.5,
+        }),
+      );
+    fill(
+      this.grid,
+      ...lines,
+      ...ticks.map((time) =>
+        svg("line", "tick", { x1: round(this.x(time)), x2: round(this.x(time)), y1: 2, y2: height }),
+      ),
+    );
     set(this.now, { y2: height });
   }
 
   drawAxis() {
-    fill(this.ticks, ...(this.tickTimes ?? []).flatMap((time) => [
-      svg("line", "tick", { x1: round(this.x(time)), x2: round(this.x(time)), y1: 0, y2: 4 }),
-      this.tickLabel(time),
-    ]));
+    fill(
+      this.ticks,
+      ...(this.tickTimes ?? []).flatMap((time) => [
+        svg("line", "tick", { x1: round(this.x(time)), x2: round(this.x(time)), y1: 0, y2: 4 }),
+        this.tickLabel(time),
+      ]),
+    );
   }
 
   /** @param {number} time */
@@ -198,7 +230,10 @@ class Lanes {
     const text = width < 18 ? "" : fitText(bar.label, width - 10, `${FONT}px ${this.family}`);
     set(drawn.label, { x: round(x + 6), y: y + height / 2 });
     setText(drawn.label, text.length > 3 || text === bar.label ? text : "");
-    setText(drawn.title, `${bar.text || bar.label}\n${amount(bar.t0)} s to ${bar.t1 === null ? "now" : `${amount(bar.t1)} s`}`);
+    setText(
+      drawn.title,
+      `${bar.text || bar.label}\n${amount(bar.t0)} s to ${bar.t1 === null ? "now" : `${amount(bar.t1)} s`}`,
+    );
   }
 
   /** @param {number} index @returns {DrawnBar} */
@@ -214,9 +249,18 @@ class Lanes {
 
 /** The pattern of waiting. @param {string} uid */
 function hatch(uid) {
-  return svg("defs", "", {},
-    svg("pattern", "", { id: `${uid}-hatch`, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
-      svg("rect", "hatch-ground", { width: 6, height: 6 }), svg("rect", "hatch-line", { width: 2, height: 6 })));
+  return svg(
+    "defs",
+    "",
+    {},
+    svg(
+      "pattern",
+      "",
+      { id: `${uid}-hatch`, width: 6, height: 6, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" },
+      svg("rect", "hatch-ground", { width: 6, height: 6 }),
+      svg("rect", "hatch-line", { width: 2, height: 6 }),
+    ),
+  );
 }
 
 /** @param {number} value */

@@ -11,9 +11,20 @@ import { stateFor, icon } from "./icons.js";
 
 const SHOWN = 500;
 const STREAMS = /** @type {const} */ ([
-  ["", "all lines"], ["event", "events"], ["output", "output"], ["stdout", "stdout"], ["stderr", "stderr"], ["log", "logging"], ["warning", "warnings"],
+  ["", "all lines"],
+  ["event", "events"],
+  ["output", "output"],
+  ["stdout", "stdout"],
+  ["stderr", "stderr"],
+  ["log", "logging"],
+  ["warning", "warnings"],
 ]);
-const LEVELS = /** @type {const} */ ([["", "all levels"], ["info", "info and above"], ["warning", "warnings and errors"], ["error", "errors only"]]);
+const LEVELS = /** @type {const} */ ([
+  ["", "all levels"],
+  ["info", "info and above"],
+  ["warning", "warnings and errors"],
+  ["error", "errors only"],
+]);
 const WEIGHT = /** @type {Record<string, number>} */ ({ debug: 0, info: 1, warning: 2, error: 3 });
 
 /** @param {Context} context @returns {Panel} */
@@ -24,11 +35,30 @@ export function createLog(context) {
   const tally = html("span", "tally");
   const left = html("div", "more");
   const lines = html("div", "lines");
-  const scroller = html("div", "scroll log-scroll", { role: "log", "aria-live": "off", "aria-label": "log", tabindex: 0 }, left, lines);
+  const scroller = html(
+    "div",
+    "scroll log-scroll",
+    { role: "log", "aria-live": "off", "aria-label": "log", tabindex: 0 },
+    left,
+    lines,
+  );
   const redraw = () => drawAll(context, filter, { chip, tally, left, lines, scroller });
-  const bar = html("div", "log-bar", {}, chip, tally, html("span", "gap"),
-    choice("which lines", STREAMS, filter.stream, (value) => { filter.stream = value; redraw(); }),
-    choice("which levels", LEVELS, filter.level, (value) => { filter.level = value; redraw(); }));
+  const bar = html(
+    "div",
+    "log-bar",
+    {},
+    chip,
+    tally,
+    html("span", "gap"),
+    choice("which lines", STREAMS, filter.stream, (value) => {
+      filter.stream = value;
+      redraw();
+    }),
+    choice("which levels", LEVELS, filter.level, (value) => {
+      filter.level = value;
+      redraw();
+    }),
+  );
   selection.listen((reason) => reason === "node" && redraw());
   return {
     element: html("section", "panel log", {}, bar, scroller),
@@ -36,7 +66,9 @@ export function createLog(context) {
       if (changes.all || changes.log >= SHOWN) redraw();
       else if (changes.log > 0) add(context, filter, { tally, left, lines, scroller }, changes.log);
     },
-    shown: () => { scroller.scrollTop = scroller.scrollHeight; },
+    shown: () => {
+      scroller.scrollTop = scroller.scrollHeight;
+    },
   };
 }
 
@@ -59,7 +91,12 @@ function passes({ selection, model }, filter) {
   const least = filter.level ? WEIGHT[filter.level] : -1;
   return (line) => {
     if (node !== null && line.node !== node) return false;
-    if (filter.stream === "output" ? line.stream !== "stdout" && line.stream !== "stderr" : filter.stream && line.stream !== filter.stream) return false;
+    if (
+      filter.stream === "output"
+        ? line.stream !== "stdout" && line.stream !== "stderr"
+        : filter.stream && line.stream !== filter.stream
+    )
+      return false;
     return (WEIGHT[line.level] ?? 1) >= least;
   };
 }
@@ -73,8 +110,22 @@ function drawAll(context, filter, { chip, tally, left, lines, scroller }) {
   const { model, selection } = context;
   const place = isAtEnd(scroller) ? null : scroller.scrollTop;
   const box = selection.node === null ? undefined : model.boxes.get(selection.node);
-  fill(chip, box && html("span", "chip", {}, `only ${box.name}`,
-    html("button", "chip-close", { type: "button", "aria-label": `show the lines of all nodes`, onclick: () => selection.select(null) }, "×")));
+  fill(
+    chip,
+    box &&
+      html(
+        "span",
+        "chip",
+        {},
+        `only ${box.name}`,
+        html(
+          "button",
+          "chip-close",
+          { type: "button", "aria-label": `show the lines of all nodes`, onclick: () => selection.select(null) },
+          "×",
+        ),
+      ),
+  );
   const passing = model.document.log.filter(passes(context, filter));
   fill(lines, ...passing.slice(-SHOWN).map(row));
   if (passing.length === 0) lines.append(html("div", "empty", {}, emptyWords(context, model.document.log.length > 0)));
@@ -132,9 +183,13 @@ function row(line) {
   const own = line.stream === "stdout" || line.stream === "stderr";
   const mark = own ? "" : stateFor(line.s) ? line.s : stateFor(line.level) ? line.level : "";
   const tag = line.stream === "stderr" || line.stream === "warning" || line.stream === "log" ? line.stream : "";
-  return html("div", `line${own ? " own" : ""}${line.level === "error" ? " is-error" : ""}`, {},
+  return html(
+    "div",
+    `line${own ? " own" : ""}${line.level === "error" ? " is-error" : ""}`,
+    {},
     html("span", "time", {}, clock(line.t)),
     mark ? icon(mark, 12) : html("span", "no-icon", {}, own ? "›" : ""),
     html("span", "who", { title: line.label }, line.label),
-    html("span", "said", {}, tag && html("span", "tag", {}, tag), line.text));
+    html("span", "said", {}, tag && html("span", "tag", {}, tag), line.text),
+  );
 }

@@ -3,7 +3,10 @@
 import looks from "../../../graph/looks.json";
 
 /** @typedef {{d: string, paint: "line"|"fill"|"cut"}} Shape `cut` is drawn in the colour of the ground */
-/** @typedef {{icon: string, word: string, tone: string, fill: string, dash: string, strong?: boolean, strike?: boolean}} StateLook */
+/**
+ * @typedef {{icon: string, word: string, tone: string, fill: string, dash: string, strong?: boolean,
+ *   strike?: boolean}} StateLook
+ */
 
 export const { metrics } = looks;
 
@@ -18,7 +21,6 @@ export const edges = looks.edges;
 
 /** The parts of a map's bar from left to right: which count, in which tone. */
 export const segments = /** @type {[string, string][]} */ (looks.segments);
-
 
 /** @type {Record<string, Shape[]>} */
 export const iconShapes = Object.fromEntries(

@@ -15,8 +15,17 @@ const UNKNOWN = { s: "pending", t0: null, t1: null, d: "", why: "", v: "", items
 /** @returns {Changes} */
 export function noChanges() {
   return {
-    all: false, run: false, picture: false, nodes: new Set(), rows: false, bars: new Set(),
-    capacities: false, log: 0, params: false, result: false, failure: false,
+    all: false,
+    run: false,
+    picture: false,
+    nodes: new Set(),
+    rows: false,
+    bars: new Set(),
+    capacities: false,
+    log: 0,
+    params: false,
+    result: false,
+    failure: false,
   };
 }
 
@@ -41,7 +50,12 @@ export class RunModel {
 
   /** Whether `given` tells of the same run, at an earlier moment than this. @param {RunDocument} given */
   isOlder(given) {
-    return given.run?.id === this.document.run.id && typeof given.seq === "number" && this.seq !== null && given.seq < this.seq;
+    return (
+      given.run?.id === this.document.run.id &&
+      typeof given.seq === "number" &&
+      this.seq !== null &&
+      given.seq < this.seq
+    );
   }
 
   /** @param {RunDocument} given */
@@ -192,7 +206,14 @@ function listAt(map, key) {
 function copy(given) {
   /** @type {import("./types.js").Run} */
   const run = {
-    id: "", name: "run", state: "pending", started: 0, elapsed: 0, live: false, message: "", eta: null,
+    id: "",
+    name: "run",
+    state: "pending",
+    started: 0,
+    elapsed: 0,
+    live: false,
+    message: "",
+    eta: null,
     ...given.run,
     counts: { ...given.run?.counts },
   };
@@ -214,6 +235,9 @@ function copy(given) {
 /** @param {Partial<import("./types.js").Picture>|undefined} given */
 function picture(given) {
   return {
-    width: given?.width ?? 0, height: given?.height ?? 0, boxes: given?.boxes ?? [], arrows: given?.arrows ?? [],
+    width: given?.width ?? 0,
+    height: given?.height ?? 0,
+    boxes: given?.boxes ?? [],
+    arrows: given?.arrows ?? [],
   };
 }

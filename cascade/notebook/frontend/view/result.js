@@ -32,9 +32,13 @@ function smallTable({ columns, rows, more }) {
     html(tag, numeric[column] ? "number" : "", tag === "th" ? { scope: "col" } : {}, text ?? "");
   const head = html("tr", "", {}, ...columns.map((text, column) => cell("th", text, column)));
   const body = rows.map((row) => html("tr", "", {}, ...columns.map((_, column) => cell("td", row[column], column))));
-  return html("div", "scroll", { tabindex: 0, role: "group", "aria-label": "result table" },
+  return html(
+    "div",
+    "scroll",
+    { tabindex: 0, role: "group", "aria-label": "result table" },
     html("table", "table", {}, html("thead", "", {}, head), html("tbody", "", {}, ...body)),
-    more > 0 && html("div", "more", {}, `${plural(more, "more row")}`));
+    more > 0 && html("div", "more", {}, `${plural(more, "more row")}`),
+  );
 }
 
 /** @param {string|undefined} text */

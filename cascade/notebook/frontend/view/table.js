@@ -9,7 +9,12 @@ import { itemWords } from "./detail.js";
 /** @typedef {{key: string|number, id: string}} Keyed */
 
 const COLUMNS = /** @type {const} */ ([
-  ["node", "Node"], ["state", "State"], ["started", "Started"], ["took", "Took"], ["attempts", "Attempts"], ["detail", "Detail"],
+  ["node", "Node"],
+  ["state", "State"],
+  ["started", "Started"],
+  ["took", "Took"],
+  ["attempts", "Attempts"],
+  ["detail", "Detail"],
 ]);
 const NUMBERS = new Set(["started", "took", "attempts"]);
 
@@ -24,7 +29,13 @@ export function createNodeTable(context) {
     const button = html("button", "sorter", { type: "button", onclick: () => sortBy(key) }, title);
     return html("th", NUMBERS.has(key) ? "number" : "", { scope: "col" }, button);
   });
-  const table = html("table", "table", { "aria-label": "nodes" }, html("thead", "", {}, html("tr", "", {}, ...heads)), body);
+  const table = html(
+    "table",
+    "table",
+    { "aria-label": "nodes" },
+    html("thead", "", {}, html("tr", "", {}, ...heads)),
+    body,
+  );
 
   const rebuild = () => {
     rows.clear();
@@ -33,7 +44,8 @@ export function createNodeTable(context) {
     for (const box of boxes) rows.set(box.id, makeRow(context, box, counts));
     fill(body, ...rows.values());
     COLUMNS.forEach(([key], index) =>
-      set(heads[index], { "aria-sort": key === order.column ? (order.down ? "descending" : "ascending") : null }));
+      set(heads[index], { "aria-sort": key === order.column ? (order.down ? "descending" : "ascending") : null }),
+    );
     mark();
   };
   const sortBy = (/** @type {string} */ column) => {
@@ -45,7 +57,12 @@ export function createNodeTable(context) {
   };
   selection.listen((reason) => reason === "node" && mark());
   return {
-    element: html("section", "panel nodes", {}, html("div", "scroll tall", { tabindex: 0, role: "group", "aria-label": "table of nodes" }, table)),
+    element: html(
+      "section",
+      "panel nodes",
+      {},
+      html("div", "scroll tall", { tabindex: 0, role: "group", "aria-label": "table of nodes" }, table),
+    ),
     draw(changes) {
       if (changes.all || changes.picture) return rebuild();
       if (changes.nodes.size === 0) return;
@@ -115,19 +132,30 @@ function attemptsOf(box, entry, counts) {
   return Math.max(1, counts.get(box.id) ?? 1);
 }
 
-/** @param {Context} context @param {{column: string, down: boolean}} order @param {Map<string, number>} counts @returns {Box[]} */
+/**
+ * @param {Context} context
+ * @param {{column: string, down: boolean}} order
+ * @param {Map<string, number>} counts
+ * @returns {Box[]}
+ */
 function sorted({ model, live }, { column, down }, counts) {
   const boxes = model.document.picture.boxes;
   if (!column) return boxes;
   const keyOf = (/** @type {Box} */ box) => {
     const entry = model.node(box.id);
     switch (column) {
-      case "node": return box.name.toLowerCase();
-      case "state": return entry.s;
-      case "started": return entry.t0 ?? Infinity;
-      case "took": return entry.t0 === null ? -1 : (entry.t1 ?? model.elapsed(live)) - entry.t0;
-      case "attempts": return attemptsOf(box, entry, counts);
-      default: return entry.d.toLowerCase();
+      case "node":
+        return box.name.toLowerCase();
+      case "state":
+        return entry.s;
+      case "started":
+        return entry.t0 ?? Infinity;
+      case "took":
+        return entry.t0 === null ? -1 : (entry.t1 ?? model.elapsed(live)) - entry.t0;
+      case "attempts":
+        return attemptsOf(box, entry, counts);
+      default:
+        return entry.d.toLowerCase();
     }
   };
   const keyed = boxes.map((box) => ({ box, key: keyOf(box) }));

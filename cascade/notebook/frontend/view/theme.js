@@ -40,7 +40,15 @@ export function followTheme(element, onChange) {
     onChange();
   };
   const watcher = new MutationObserver(refresh);
-  const names = ["class", "style", "theme", "data-theme", "data-jp-theme-light", "data-jp-theme-name", "data-vscode-theme-kind"];
+  const names = [
+    "class",
+    "style",
+    "theme",
+    "data-theme",
+    "data-jp-theme-light",
+    "data-jp-theme-name",
+    "data-vscode-theme-kind",
+  ];
   for (const host of [document.documentElement, document.body]) {
     watcher.observe(host, { attributes: true, attributeFilter: names });
   }
@@ -75,10 +83,16 @@ function hostSays() {
   return page.classList.contains("dark") ? true : null;
 }
 
-/** How light the first opaque ground behind `element` is, 0 to 1. @param {HTMLElement} element @returns {number|null} */
+/**
+ * How light the first opaque ground behind `element` is, 0 to 1.
+ * @param {HTMLElement} element
+ * @returns {number|null}
+ */
 function groundBehind(element) {
   for (let node = element.parentElement; node; node = node.parentElement) {
-    const parts = getComputedStyle(node).backgroundColor.match(/[\d.]+/g)?.map(Number);
+    const parts = getComputedStyle(node)
+      .backgroundColor.match(/[\d.]+/g)
+      ?.map(Number);
     if (parts && parts.length >= 3 && (parts[3] ?? 1) > 0.5) {
       return (0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]) / 255;
     }

@@ -28,9 +28,12 @@ export class Ticker {
 
   #wait() {
     const slow = this.#calm || this.elapsed() > 60;
-    this.#timer = setTimeout(() => {
-      this.#wait();
-      if (this.isVisible()) this.onTick();
-    }, slow ? 1000 : 100);
+    this.#timer = setTimeout(
+      () => {
+        this.#wait();
+        if (this.isVisible()) this.onTick();
+      },
+      slow ? 1000 : 100,
+    );
   }
 }

@@ -12,7 +12,8 @@
  * @typedef {{total: number|null, done: number, stored: number, running: number, failed: number, waiting: number}} Items
  * @typedef {{s: State, t0: number|null, t1: number|null, d: string, why: string, v: string, items: Items|null}} NodeEntry
  * @typedef {{id: string, label: string, kind: string}} LaneRow
- * @typedef {{row: string, span: number, node: string, label: string, t0: number, t1: number|null, s: string, text: string}} Bar
+ * @typedef {{row: string, span: number, node: string, label: string, t0: number, t1: number|null, s: string,
+ *   text: string}} Bar
  * @typedef {{name: string, used: number, total: number, kind: string}} Capacity
  * @typedef {{t: number, s: string, node: string, label: string, text: string, stream: string, level: string}} LogLine
  * @typedef {{name: string, value: string, type: string, description: string}} Param

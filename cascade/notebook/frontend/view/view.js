@@ -41,7 +41,12 @@ export function createView(root, document, { send = () => {}, live = false, memo
   const element = html("div", live && !model.ended ? "view is-live" : "view", { role: "region" });
   /** @type {Context} */
   const context = {
-    uid: uniqueId(), model, selection: new Selection(), live, memory, root: element,
+    uid: uniqueId(),
+    model,
+    selection: new Selection(),
+    live,
+    memory,
+    root: element,
     send: (command) => send({ type: "command", command }),
   };
   root.replaceChildren(element);

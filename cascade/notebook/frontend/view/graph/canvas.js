@@ -12,6 +12,7 @@ import { barParts, describe, smallLine } from "./words.js";
 /** @import {Context, Box, Arrow} from "../types.js" */
 /** @typedef {{arrow: Arrow, path: Path2D, left: number, top: number, right: number, bottom: number}} DrawnEdge */
 /** @typedef {{k: number, x: number, y: number, width: number, height: number}} View */
+/** @typedef {{stroke: string, width: number, dash: string, cap: string, alpha: number}} EdgeLook */
 
 const INERT = new Set(["skipped", "cancelled"]);
 /** Below these scales text, icons and arrow heads are left out. */
@@ -67,7 +68,10 @@ export class CanvasScene {
   tell() {
     const { model } = this.context;
     const box = this.stop === null ? undefined : model.boxes.get(this.stop);
-    const place = box && this.element.matches(":focus") ? describe(box, model.node(box.id)) : `graph of ${model.boxes.size} nodes; the table tells the same`;
+    const place =
+      box && this.element.matches(":focus")
+        ? describe(box, model.node(box.id))
+        : `graph of ${model.boxes.size} nodes; the table tells the same`;
     set(this.element, { "aria-label": place });
   }
 
@@ -79,7 +83,14 @@ export class CanvasScene {
   light(id) {
     this.lit = id;
     const { model } = this.context;
-    this.hot = id === null ? null : new Set([id, ...(model.from.get(id) ?? []).map((arrow) => arrow.target), ...(model.into.get(id) ?? []).map((arrow) => arrow.source)]);
+    this.hot =
+      id === null
+        ? null
+        : new Set([
+            id,
+            ...(model.from.get(id) ?? []).map((arrow) => arrow.target),
+            ...(model.into.get(id) ?? []).map((arrow) => arrow.source),
+          ]);
     const box = id === null ? undefined : model.boxes.get(id);
     set(this.element, { title: box ? describe(box, model.node(box.id)) : null });
     this.tell();
@@ -166,14 +177,19 @@ export class CanvasScene {
       one.right >= sight.left && one.left <= sight.right && one.bottom >= sight.top && one.top <= sight.bottom;
     this.drawEdges(pen, this.edges.filter(seen));
     for (const box of this.context.model.document.picture.boxes) {
-      if (seen({ left: box.x, top: box.y - 6, right: box.x + box.w + 6, bottom: box.y + box.h })) this.drawBox(pen, box);
+      if (seen({ left: box.x, top: box.y - 6, right: box.x + box.w + 6, bottom: box.y + box.h }))
+        this.drawBox(pen, box);
     }
     pen.globalAlpha = 1;
   }
 
-  /** Edges of one look are one path, so that thousands cost few strokes. @param {CanvasRenderingContext2D} pen @param {DrawnEdge[]} seen */
+  /**
+   * Edges of one look are one path, so that thousands cost few strokes.
+   * @param {CanvasRenderingContext2D} pen
+   * @param {DrawnEdge[]} seen
+   */
   drawEdges(pen, seen) {
-    /** @type {Map<string, {path: Path2D, heads: DrawnEdge[], look: {stroke: string, width: number, dash: string, cap: string, alpha: number}}>} */
+    /** @type {Map<string, {path: Path2D, heads: DrawnEdge[], look: EdgeLook}>} */
     const groups = new Map();
     for (const edge of seen) {
       const look = this.edgeLook(edge.arrow);
@@ -207,7 +223,13 @@ export class CanvasScene {
     const far = this.view.k < ICON_FROM ? 0.4 : 1;
     const alpha = isHot ? 1 : far * (this.found ? 0.3 : this.hot ? 0.35 : isOff ? 0.5 : 1);
     const stroke = this.colour(isHot ? "fg" : isFlowing ? "blue" : "edge");
-    return { stroke, width: isHot ? 1.8 : isFlowing ? 1.5 : look.width, dash: look.dash, cap: look.cap ?? "butt", alpha };
+    return {
+      stroke,
+      width: isHot ? 1.8 : isFlowing ? 1.5 : look.width,
+      dash: look.dash,
+      cap: look.cap ?? "butt",
+      alpha,
+    };
   }
 
   /** The arrow head, along the end of the path. @param {CanvasRenderingContext2D} pen @param {DrawnEdge} edge */
@@ -219,7 +241,8 @@ export class CanvasScene {
     const size = metrics.arrow_size * 0.8;
     pen.beginPath();
     pen.moveTo(x, y);
-    for (const side of [-1, 1]) pen.lineTo(x - size * Math.cos(angle + side * 0.46), y - size * Math.sin(angle + side * 0.46));
+    for (const side of [-1, 1])
+      pen.lineTo(x - size * Math.cos(angle + side * 0.46), y - size * Math.sin(angle + side * 0.46));
     pen.fill();
   }
 
@@ -240,11 +263,17 @@ export class CanvasScene {
     pen.restore();
   }
 
-  /** From far away a box is a spot in the colour of its state. @param {CanvasRenderingContext2D} pen @param {Box} box */
+  /**
+   * From far away a box is a spot in the colour of its state.
+   * @param {CanvasRenderingContext2D} pen
+   * @param {Box} box
+   */
   drawSpot(pen, box) {
     const hidden = (this.found && !this.found.has(box.id)) || (this.hot && !this.hot.has(box.id));
     pen.globalAlpha = hidden ? 0.25 : 1;
-    pen.fillStyle = this.colour(box.id === this.selected || this.found?.has(box.id) ? "fg" : states[this.context.model.node(box.id).s].tone);
+    pen.fillStyle = this.colour(
+      box.id === this.selected || this.found?.has(box.id) ? "fg" : states[this.context.model.node(box.id).s].tone,
+    );
     pen.fillRect(box.x, box.y, box.w, Math.max(box.h, 2 / this.view.k));
   }
 
@@ -277,7 +306,14 @@ export class CanvasScene {
     const point = metrics.route_point;
     pen.beginPath();
     if (box.kind === "route") {
-      const corners = [[x + point, y], [x + box.w - point, y], [x + box.w, y + box.h / 2], [x + box.w - point, y + box.h], [x + point, y + box.h], [x, y + box.h / 2]];
+      const corners = [
+        [x + point, y],
+        [x + box.w - point, y],
+        [x + box.w, y + box.h / 2],
+        [x + box.w - point, y + box.h],
+        [x + point, y + box.h],
+        [x, y + box.h / 2],
+      ];
       for (const [cx, cy] of corners) pen.lineTo(cx, cy);
       pen.closePath();
     } else {
@@ -293,7 +329,10 @@ export class CanvasScene {
   /** @param {CanvasRenderingContext2D} pen @param {Box} box @param {string} state */
   drawIcon(pen, box, state) {
     const shift = box.kind === "route" ? metrics.route_shift : 0;
-    const [x, y] = [box.x + metrics.icon_x + shift, box.y + (box.kind === "map" ? metrics.map_name_y - 4.5 : box.h / 2)];
+    const [x, y] = [
+      box.x + metrics.icon_x + shift,
+      box.y + (box.kind === "map" ? metrics.map_name_y - 4.5 : box.h / 2),
+    ];
     pen.translate(x, y);
     pen.lineCap = pen.lineJoin = "round";
     for (const { paint, path } of iconPaths(state)) {
@@ -326,14 +365,21 @@ export class CanvasScene {
     const isMap = box.kind === "map";
     const shift = box.kind === "route" ? metrics.route_shift : 0;
     const room = box.w - metrics.text_x - metrics.text_right + 6 - 2 * shift;
-    const [nameFont, lineFont] = [`${metrics.name_weight} ${metrics.name_size}px ${this.family}`, `${metrics.detail_size}px ${this.family}`];
+    const [nameFont, lineFont] = [
+      `${metrics.name_weight} ${metrics.name_size}px ${this.family}`,
+      `${metrics.detail_size}px ${this.family}`,
+    ];
     const line = fitText(smallLine(box, entry), isMap ? box.w * 0.55 : room, lineFont);
     const taken = isMap && line ? textWidth(line, lineFont) + 8 : 0;
     pen.textBaseline = "alphabetic";
     pen.textAlign = isMap ? "right" : "left";
     pen.font = lineFont;
     pen.fillStyle = this.colour("dim");
-    pen.fillText(line, isMap ? box.x + box.w - metrics.text_right : box.x + metrics.text_x + shift, box.y + (isMap ? metrics.map_name_y : metrics.detail_y));
+    pen.fillText(
+      line,
+      isMap ? box.x + box.w - metrics.text_right : box.x + metrics.text_x + shift,
+      box.y + (isMap ? metrics.map_name_y : metrics.detail_y),
+    );
     pen.textAlign = "left";
     pen.font = nameFont;
     pen.fillStyle = this.colour(INERT.has(entry.s) ? "dim" : "fg");
@@ -349,7 +395,11 @@ function makeEdge(arrow, from, to) {
   const numbers = arrow.d.match(/-?[\d.]+(?:e-?\d+)?/gi)?.map(Number) ?? [];
   const ys = numbers.filter((_, index) => index % 2 === 1);
   return {
-    arrow, path: new Path2D(arrow.d), left: Math.min(from.x, to.x), right: Math.max(from.x + from.w, to.x + to.w),
-    top: Math.min(from.y, to.y, ...ys), bottom: Math.max(from.y + from.h, to.y + to.h, ...ys),
+    arrow,
+    path: new Path2D(arrow.d),
+    left: Math.min(from.x, to.x),
+    right: Math.max(from.x + from.w, to.x + to.w),
+    top: Math.min(from.y, to.y, ...ys),
+    bottom: Math.max(from.y + from.h, to.y + to.h, ...ys),
   };
 }

@@ -33,9 +33,15 @@ export class Graph {
     this.level = html("button", "zoom level", { type: "button", title: "natural size", onclick: () => this.natural() });
     const button = (/** @type {string} */ sign, /** @type {string} */ title, /** @type {() => void} */ act) =>
       html("button", "zoom", { type: "button", "aria-label": title, title, onclick: act }, sign);
-    this.controls = html("div", "zooms", { role: "group", "aria-label": "zoom" },
-      button("−", "smaller", () => this.viewport.zoom(1 / 1.25)), this.level,
-      button("+", "larger", () => this.viewport.zoom(1.25)), button("Fit", "all of it", () => this.viewport.fit()));
+    this.controls = html(
+      "div",
+      "zooms",
+      { role: "group", "aria-label": "zoom" },
+      button("−", "smaller", () => this.viewport.zoom(1 / 1.25)),
+      this.level,
+      button("+", "larger", () => this.viewport.zoom(1.25)),
+      button("Fit", "all of it", () => this.viewport.fit()),
+    );
     this.room = html("div", "graph-room", {}, this.scene.element);
     this.element = html("section", "panel graph", { "aria-label": "graph" }, this.room, this.controls);
     this.viewport = new Viewport((view) => this.moved(view));

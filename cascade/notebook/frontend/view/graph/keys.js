@@ -32,5 +32,6 @@ export function listenToKeys(graph) {
 /** First the detail closes, then the graph lets the focus go. @param {import("./graph.js").Graph} graph */
 function leave(graph) {
   if (graph.context.selection.node !== null) graph.context.selection.select(null);
-  else if (document.activeElement instanceof HTMLElement || document.activeElement instanceof SVGElement) document.activeElement.blur();
+  else if (document.activeElement instanceof HTMLElement || document.activeElement instanceof SVGElement)
+    document.activeElement.blur();
 }

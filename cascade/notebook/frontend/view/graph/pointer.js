@@ -11,19 +11,31 @@ export function listenToPointer(graph) {
     if (event.pointerType !== "touch" && event.buttons === 0) graph.light(graph.scene.hit(event));
   });
   room.addEventListener("pointerleave", () => graph.light(null));
-  room.addEventListener("wheel", (event) => {
-    if (!event.ctrlKey && !event.metaKey) return;
-    event.preventDefault();
-    const ground = room.getBoundingClientRect();
-    const pixels = event.deltaMode === 1 ? event.deltaY * 16 : event.deltaY;
-    graph.viewport.zoom(Math.exp(-Math.max(-120, Math.min(120, pixels)) / 240), event.clientX - ground.left, event.clientY - ground.top);
-  }, { passive: false });
+  room.addEventListener(
+    "wheel",
+    (event) => {
+      if (!event.ctrlKey && !event.metaKey) return;
+      event.preventDefault();
+      const ground = room.getBoundingClientRect();
+      const pixels = event.deltaMode === 1 ? event.deltaY * 16 : event.deltaY;
+      graph.viewport.zoom(
+        Math.exp(-Math.max(-120, Math.min(120, pixels)) / 240),
+        event.clientX - ground.left,
+        event.clientY - ground.top,
+      );
+    },
+    { passive: false },
+  );
   room.addEventListener("pointerdown", (event) => {
     if (event.button === 0) follow(graph, event);
   });
 }
 
-/** From press to release: a drag when it goes far, else a click. @param {import("./graph.js").Graph} graph @param {PointerEvent} down */
+/**
+ * From press to release: a drag when it goes far, else a click.
+ * @param {import("./graph.js").Graph} graph
+ * @param {PointerEvent} down
+ */
 function follow(graph, down) {
   const { room, viewport, context } = graph;
   const pressed = graph.scene.hit(down);

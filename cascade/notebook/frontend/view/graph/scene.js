@@ -29,9 +29,17 @@ export class Scene {
   constructor(context) {
     this.context = context;
     this.world = svg("g", "world", { role: "presentation" });
-    this.element = svg("svg", "canvas", {
-      role: "tree", "aria-label": "graph: arrow keys follow the edges, Enter tells more", "data-lm-suppress-shortcuts": "true",
-    }, this.markers(), this.world);
+    this.element = svg(
+      "svg",
+      "canvas",
+      {
+        role: "tree",
+        "aria-label": "graph: arrow keys follow the edges, Enter tells more",
+        "data-lm-suppress-shortcuts": "true",
+      },
+      this.markers(),
+      this.world,
+    );
     /** @type {Map<string, DrawnNode>} */
     this.nodes = new Map();
     /** @type {DrawnEdge[]} */
@@ -43,8 +51,21 @@ export class Scene {
   markers() {
     const size = metrics.arrow_size;
     const marker = (/** @type {string} */ name) =>
-      svg("marker", "", { id: `${this.context.uid}-${name}`, viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: size, markerHeight: size, markerUnits: "userSpaceOnUse", orient: "auto" },
-        svg("path", `head-${name}`, { d: "M1,1L7,4L1,7Z" }));
+      svg(
+        "marker",
+        "",
+        {
+          id: `${this.context.uid}-${name}`,
+          viewBox: "0 0 8 8",
+          refX: 7,
+          refY: 4,
+          markerWidth: size,
+          markerHeight: size,
+          markerUnits: "userSpaceOnUse",
+          orient: "auto",
+        },
+        svg("path", `head-${name}`, { d: "M1,1L7,4L1,7Z" }),
+      );
     return svg("defs", "", {}, marker("still"), marker("flow"), marker("hot"));
   }
 
@@ -83,10 +104,19 @@ export class Scene {
   makeEdge(arrow) {
     const look = Object.hasOwn(edgeLooks, arrow.kind) ? edgeLooks[arrow.kind] : edgeLooks.data;
     const path = svg("path", "edge-line", {
-      d: arrow.d, "stroke-width": look.width, "stroke-dasharray": look.dash || null, "stroke-linecap": look.cap ?? null,
+      d: arrow.d,
+      "stroke-width": look.width,
+      "stroke-dasharray": look.dash || null,
+      "stroke-linecap": look.cap ?? null,
     });
-    const label = arrow.label && svg("text", "edge-label", { x: arrow.lx, y: arrow.ly, "text-anchor": "middle", "dominant-baseline": "central" },
-      fitText(arrow.label, 90, `${metrics.label_size}px ${this.family}`));
+    const label =
+      arrow.label &&
+      svg(
+        "text",
+        "edge-label",
+        { x: arrow.lx, y: arrow.ly, "text-anchor": "middle", "dominant-baseline": "central" },
+        fitText(arrow.label, 90, `${metrics.label_size}px ${this.family}`),
+      );
     return { arrow, path, group: svg("g", "edge", { "aria-hidden": "true" }, path, label) };
   }
 
@@ -105,13 +135,34 @@ export class Scene {
   makeNode(box, index) {
     const isMap = box.kind === "map";
     const shift = box.kind === "route" ? metrics.route_shift : 0;
-    const mark = svg("g", "", { transform: `translate(${metrics.icon_x + shift},${isMap ? metrics.map_name_y - 4.5 : box.h / 2})` });
+    const mark = svg("g", "", {
+      transform: `translate(${metrics.icon_x + shift},${isMap ? metrics.map_name_y - 4.5 : box.h / 2})`,
+    });
     const name = svg("text", "node-name", { x: metrics.text_x + shift });
-    const line = svg("text", "node-line", isMap ? { x: box.w - metrics.text_right, "text-anchor": "end", y: metrics.map_name_y } : { x: metrics.text_x + shift, y: metrics.detail_y });
+    const line = svg(
+      "text",
+      "node-line",
+      isMap
+        ? { x: box.w - metrics.text_right, "text-anchor": "end", y: metrics.map_name_y }
+        : { x: metrics.text_x + shift, y: metrics.detail_y },
+    );
     const bar = isMap ? makeBar(box) : null;
-    const group = svg("g", `node kind-${box.kind in kinds ? box.kind : "task"}`, {
-      transform: `translate(${box.x},${box.y})`, role: "treeitem", tabindex: -1, "data-index": index,
-    }, ...outlines(box), mark, name, line, bar?.group, svg("title"));
+    const group = svg(
+      "g",
+      `node kind-${box.kind in kinds ? box.kind : "task"}`,
+      {
+        transform: `translate(${box.x},${box.y})`,
+        role: "treeitem",
+        tabindex: -1,
+        "data-index": index,
+      },
+      ...outlines(box),
+      mark,
+      name,
+      line,
+      bar?.group,
+      svg("title"),
+    );
     return { box, group, mark, name, line, parts: bar?.parts ?? null, state: "" };
   }
 
@@ -209,8 +260,10 @@ export class Scene {
 /** The shape tells the kind: tasks are boxes, params pills, routes hexagons, maps a stack. @param {Box} box */
 function outlines({ kind, w, h }) {
   const { radius, route_point: point, stack_offset: offset } = metrics;
-  const rect = (/** @type {string} */ name, /** @type {number} */ rx, x = 0, y = 0) => svg("rect", name, { x, y, width: w, height: h, rx });
-  if (kind === "route") return [svg("path", "box", { d: `M${point},0H${w - point}L${w},${h / 2}L${w - point},${h}H${point}L0,${h / 2}Z` })];
+  const rect = (/** @type {string} */ name, /** @type {number} */ rx, x = 0, y = 0) =>
+    svg("rect", name, { x, y, width: w, height: h, rx });
+  if (kind === "route")
+    return [svg("path", "box", { d: `M${point},0H${w - point}L${w},${h / 2}L${w - point},${h}H${point}L0,${h / 2}Z` })];
   if (kind === "param" || kind === "env") return [rect("box", h / 2)];
   if (kind === "map") return [rect("box box-behind", radius, offset, -offset), rect("box", radius)];
   return [rect("box", radius)];
@@ -221,7 +274,13 @@ function makeBar(box) {
   const { map_bar_x: left, map_bar_y: top, map_bar_height: height } = metrics;
   const width = box.w - 2 * left;
   const parts = new Map(segments.map(([count]) => [count, svg("rect", `part fill-${count}`, { height })]));
-  const group = svg("svg", "map-bar", { x: left, y: top, width, height }, svg("rect", "track", { width, height }), ...parts.values());
+  const group = svg(
+    "svg",
+    "map-bar",
+    { x: left, y: top, width, height },
+    svg("rect", "track", { width, height }),
+    ...parts.values(),
+  );
   return { group, parts };
 }
 

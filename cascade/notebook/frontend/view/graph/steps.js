@@ -14,13 +14,26 @@ export function step(model, id, key) {
   const { boxes } = model.document.picture;
   if (!box) return null;
   switch (key) {
-    case "ArrowRight": return nearest(box, (model.from.get(id) ?? []).map((arrow) => model.boxes.get(arrow.target)));
-    case "ArrowLeft": return nearest(box, (model.into.get(id) ?? []).map((arrow) => model.boxes.get(arrow.source)));
-    case "ArrowDown": return beside(box, boxes, 1);
-    case "ArrowUp": return beside(box, boxes, -1);
-    case "Home": return boxes[0]?.id ?? null;
-    case "End": return boxes.at(-1)?.id ?? null;
-    default: return null;
+    case "ArrowRight":
+      return nearest(
+        box,
+        (model.from.get(id) ?? []).map((arrow) => model.boxes.get(arrow.target)),
+      );
+    case "ArrowLeft":
+      return nearest(
+        box,
+        (model.into.get(id) ?? []).map((arrow) => model.boxes.get(arrow.source)),
+      );
+    case "ArrowDown":
+      return beside(box, boxes, 1);
+    case "ArrowUp":
+      return beside(box, boxes, -1);
+    case "Home":
+      return boxes[0]?.id ?? null;
+    case "End":
+      return boxes.at(-1)?.id ?? null;
+    default:
+      return null;
   }
 }
 
@@ -32,11 +45,20 @@ function nearest(from, candidates) {
   return closest(from, candidates, (dx, dy) => Math.abs(dy) + Math.abs(dx) / 4);
 }
 
-/** The next box of the same column, else the closest one that way. @param {Box} from @param {Box[]} boxes @param {1|-1} way */
+/**
+ * The next box of the same column, else the closest one that way.
+ * @param {Box} from
+ * @param {Box[]} boxes
+ * @param {1|-1} way
+ */
 function beside(from, boxes, way) {
   const that = boxes.filter((box) => box !== from && (middle(box).y - middle(from).y) * way > 1);
   const column = that.filter((box) => box.x < from.x + from.w && from.x < box.x + box.w);
-  return closest(from, column.length ? column : that, (dx, dy) => Math.abs(dy) + Math.abs(dx) * (column.length ? 0.1 : 2));
+  return closest(
+    from,
+    column.length ? column : that,
+    (dx, dy) => Math.abs(dy) + Math.abs(dx) * (column.length ? 0.1 : 2),
+  );
 }
 
 /** @param {Box} from @param {(Box|undefined)[]} candidates @param {(dx: number, dy: number) => number} cost */

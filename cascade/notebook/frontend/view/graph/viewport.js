@@ -30,7 +30,10 @@ export class Viewport {
   /** @param {{width: number, height: number, boxes: {x: number, y: number, h: number}[]}} picture */
   setWorld({ width, height, boxes }) {
     this.world = { width: Math.max(1, width), height: Math.max(1, height) };
-    const first = boxes.filter((box) => box.x < 600).map((box) => box.y + box.h / 2).sort((a, b) => a - b);
+    const first = boxes
+      .filter((box) => box.x < 600)
+      .map((box) => box.y + box.h / 2)
+      .sort((a, b) => a - b);
     this.heart = first[first.length >> 1] ?? height / 2;
   }
 
@@ -82,7 +85,10 @@ export class Viewport {
     const width = this.world.width * this.k;
     const height = this.world.height * this.k;
     this.x = width <= this.width ? (this.width - width) / 2 : 0;
-    this.y = height <= this.height ? (this.height - height) / 2 : Math.min(0, Math.max(this.height - height, this.height / 2 - this.heart * this.k));
+    this.y =
+      height <= this.height
+        ? (this.height - height) / 2
+        : Math.min(0, Math.max(this.height - height, this.height / 2 - this.heart * this.k));
     this.onMove(this);
   }
 
@@ -112,7 +118,10 @@ export class Viewport {
     this.onMove(this);
   }
 
-  /** @param {{x: number, y: number, w: number, h: number}} box @param {boolean} middle into the middle, or just into sight */
+  /**
+   * @param {{x: number, y: number, w: number, h: number}} box
+   * @param {boolean} middle into the middle, or just into sight
+   */
   show(box, middle) {
     const left = this.x + box.x * this.k;
     const top = this.y + box.y * this.k;

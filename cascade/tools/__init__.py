@@ -1,0 +1,1 @@
+"""Without a notebook: preview, pictures and files."""
