@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["find_equal_calls"]
 
+MOST_PARTS = 10_000
+MOST_DEPTH = 50
+
 
 def find_equal_calls(graph: Graph) -> dict[int, LazyResult[Any]]:
     """Return ``id(call) → equal earlier call`` for the pure calls of `graph` that repeat."""
@@ -37,33 +40,64 @@ def find_equal_calls(graph: Graph) -> dict[int, LazyResult[Any]]:
 def _call_key(graph: Graph, i: int, same: list[int]) -> object:
     call = graph.calls[i]
     args = graph.args[i]
+    values = _Values(same)
     if graph.shapes[i] == REFS:
         shown: object = tuple([("ref", same[j]) for j in args])
     else:
-        shown = tuple([_value_key(a, same) for a in args])
-    kwargs = tuple(sorted((k, _value_key(v, same)) for k, v in graph.kwargs.get(i, {}).items())) if i in graph.kwargs else ()
+        shown = tuple([values.key(a) for a in args])
+    kwargs = tuple([(k, values.key(v)) for k, v in sorted(graph.kwargs.get(i, {}).items())])
     map_rules = (call._max_concurrency, call._on_error) if isinstance(call, LazyMap) else None  # noqa: SLF001
-    return (id(call._task), id(call._options) if call._options else 0, map_rules, shown, kwargs)  # noqa: SLF001
+    return (id(call._task), _options_key(graph, i, values), map_rules, shown, kwargs)  # noqa: SLF001
 
 
-def _value_key(value: Any, same: list[int]) -> object:  # noqa: ANN401, PLR0911 - one return per kind of value
-    kind = type(value)
-    if kind in (int, bool, str, bytes, type(None)):
-        return (kind.__name__, value)
-    if kind in (float, complex):
-        return (kind.__name__, repr(value))
-    if kind is Ref:
-        return ("ref", same[value.index], tuple([_value_key(k, same) for k in value.path]))
-    if kind is InputRef:
-        return ("input", id(value.input))
-    if kind is ResourceRef:
-        return ("resource", value.inject.name)
-    if kind is UnmappedSlot:
-        return ("unmapped", _value_key(value.value, same))
-    if kind is ContainerSlot:
-        return ("container", id(type(value.like)), tuple([_value_key(v, same) for v in value.items]))
-    if kind in (list, tuple) and len(value) <= 1000:  # noqa: PLR2004 - longer ones are compared by identity
-        return (kind.__name__, tuple([_value_key(v, same) for v in value]))
-    if kind is dict and len(value) <= 1000:  # noqa: PLR2004
-        return ("dict", tuple([(_value_key(k, same), _value_key(v, same)) for k, v in value.items()]))
-    return ("object", id(value))
+def _options_key(graph: Graph, i: int, values: _Values) -> object:
+    """Calls are one node only if the same was said about them."""
+    options = graph.options(i)
+    if options is None:
+        return None
+    amounts = tuple([(k, values.key(v)) for k, v in sorted(graph.amounts.get(i, {}).items())])
+    slots = tuple([values.key(table[i]) if i in table else None for table in (graph.gates, graph.fallbacks)])
+    orders = tuple([values.same[j] for j in graph.orders.get(i, ())])
+    policies = (options.name, options.retry, options.timeout, id(options.cache) if options.cache is not None else 0)
+    return (policies, amounts, slots, orders)
+
+
+class _Values:
+    """Keys of the values of one call: equal for values that are equal in type and content.
+
+    Values with more than `MOST_PARTS` parts, or that hold themselves, are equal only to themselves.
+    """
+
+    def __init__(self, same: list[int]) -> None:
+        self.same = same
+        self.parts = 0
+        self.inside: set[int] = set()
+
+    def key(self, value: Any) -> object:
+        kind = type(value)
+        if kind in (int, bool, str, bytes, type(None)):
+            return (kind.__name__, value)
+        if kind in (float, complex):
+            return (kind.__name__, repr(value))
+        if kind is Ref:
+            return ("ref", self.same[value.index], tuple([self.key(k) for k in value.path]))
+        if kind is ResourceRef:
+            return ("resource", value.inject.name)
+        if kind is UnmappedSlot:
+            return ("unmapped", self.key(value.value))
+        if kind is ContainerSlot:
+            return ("container", id(type(value.like)), tuple([self.key(v) for v in value.items]))
+        if kind in (list, tuple, dict) and self.is_small(value):
+            return self.container_key(kind, value)
+        return ("object", id(value.input if kind is InputRef else value))
+
+    def is_small(self, value: Any) -> bool:
+        self.parts += len(value)
+        return self.parts <= MOST_PARTS and len(self.inside) < MOST_DEPTH and id(value) not in self.inside
+
+    def container_key(self, kind: type, value: Any) -> object:
+        self.inside.add(id(value))
+        parts = value.items() if kind is dict else value
+        key = (kind.__name__, tuple([self.key(part) for part in parts]))
+        self.inside.discard(id(value))
+        return key

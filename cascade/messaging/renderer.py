@@ -147,8 +147,8 @@ class ConsoleRenderer(_StreamRenderer):
             forced = True if self.color else None
             self._console = Console(file=stream, force_terminal=forced, force_jupyter=False, highlight=False)
         whole = style if not icon or level in ("ERROR", "CRITICAL") else ("dim" if level == "DEBUG" else "")
-        start = [(clock, "dim"), (icon, style), " "] if icon else []
-        line = Text.assemble(*start, (text, whole))
+        line: Text = Text.assemble((clock, "dim"), (icon, style), " ") if icon else Text()
+        line.append(text, whole)
         with self._lock, suppress(OSError, ValueError):
             self._console.print(line, soft_wrap=True)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from cascade.notebook.plain import duration, plain
 
-BAR_LIMIT = 600
+BAR_LIMIT = 400
 LABEL, TEXT = 60, 200
 _WORDS = {
     "running": "running",

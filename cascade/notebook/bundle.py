@@ -40,16 +40,14 @@ def static_bundle(document: Mapping[str, Any], shape: Picture, note: str = "") -
     return {"text/html": html, "text/plain": f"{text}\n{note}" if note else text}
 
 
-def graph_bundle(drawing: Drawing, name: str, caption: str = "") -> dict[str, Any]:
-    """Return the picture of a graph before any run, with a `caption` under it."""
+def graph_bundle(drawing: Drawing, name: str) -> dict[str, Any]:
+    """Return the picture of a graph before any run."""
     nodes = len(drawing.boxes)
     told = f"graph of {plain(name, 80)}: {plural(nodes, 'node')}"
     card = draw_graph(drawing.shape, None, name, _new_prefix())
     names = ", ".join(plain(box.name, 40) for box in drawing.shape.boxes)
-    parts = [_image(card, plain(f"{told}: {names}", _ALT))]
-    if caption:
-        parts.append(element("pre", {"style": "margin:4px 0;line-height:1.4"}, caption))
-    return {"text/html": str(element("div", None, *parts)), "text/plain": f"{told}\n{caption}" if caption else told}
+    picture = _image(card, plain(f"{told}: {names}", _ALT))
+    return {"text/html": str(element("div", None, picture)), "text/plain": told}
 
 
 def _image(card: Card, alt: str) -> Markup:

@@ -20,6 +20,7 @@ from cascade.notebook.plain import duration, plural
 NARROWEST, WIDEST, TALLEST = 720.0, 1040.0, 1400.0
 _PAD, _HEAD, _ROW, _BAR = 20.0, 74.0, 27.0, 17.0
 _MOST_LANES = 28
+_NARROW = 8.0
 _TOLD = ("done", "stored", "running", "waiting", "retry", "queued", "failed", "skipped", "cancelled", "pending")
 _FILLED = (
     ("stored", "violet"), ("done", "green"), ("failed", "red"), ("skipped", "quiet"), ("cancelled", "quiet"),
@@ -288,6 +289,8 @@ def _bar(bar: Mapping[str, Any], place: _Place, prefix: str) -> Markup | None:
     long = max(2.0, place.x(end) - x - 1)
     high = _BAR + _ROW * (max(1, bar["span"]) - 1)
     look = "wait" if bar["s"] == "wait" else "pause" if bar["s"] == "backoff" else f"bar-{tone}"
+    if long < _NARROW:
+        return element("rect", {"class": f"{prefix}-{look}", "x": x, "y": y, "width": long, "height": high})
     parts = [
         element("title", None, bar["text"]),
         element("rect", _box(f"{prefix}-{look}", x, y, long, high, min(3.5, long / 2))),

@@ -91,11 +91,12 @@ def show_plan(target: Any, params: Mapping[str, Any], capacities: Mapping[str, f
     from IPython.display import display
 
     from cascade.graph.build import build
-    from cascade.notebook.plan import describe_plan
+    from cascade.tools.preview import preview
 
-    graph = build(target)
-    caption = describe_plan(graph, params, capacities)
-    display(bundle_of_drawing(draw(graph.nodes, graph.edges), graph.name, caption), raw=True)
+    plan = preview(target, params, capacities or None)
+    picture = _picture_of(build(target))
+    html = f"{picture['text/html']}{plan._repr_html_()}"  # noqa: SLF001 - what a notebook shows of it
+    display({"text/html": html, "text/plain": f"{picture['text/plain']}\n{plan}"}, raw=True)
 
 
 def _picture_of(graph: Any) -> dict[str, Any]:

@@ -45,29 +45,37 @@ LABEL_LIMIT = 60
 LINES_OF_ONE_WRITE = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
-    """One line of the log; `number` counts all lines of the run. Cleaned when it is shown, not when it is made."""
+    """One line of the log, put into words when it is shown: most lines of a long run never are.
+
+    Args:
+        number: counts all lines of the run. box: of the node that it is about. text: of output, None for other events.
+    """
 
     number: int
-    t: float
-    icon: str
-    node: str
-    label: str
-    text: str
-    stream: str
-    level: str
+    event: Any
+    box: str
+    text: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The line as the JSON of a run document."""
+        event = self.event
+        if self.text is None:
+            icon, level, text = _TELLINGS[type(event)](event)
+            stream = "event"
+        else:
+            icon, text, stream = "", self.text, event.stream
+            level = _level(event.level or ("warning" if stream in {"stderr", "warning"} else "info"))
+        label = event.label if isinstance(event, NodeEvent) else str(getattr(event, "resource", ""))
         return {
-            "t": round(self.t, 4),
-            "s": self.icon,
-            "node": self.node,
-            "label": plain(self.label, LABEL_LIMIT),
-            "text": plain(self.text, LINE_LIMIT),
-            "stream": self.stream,
-            "level": self.level,
+            "t": round(event.elapsed, 4),
+            "s": icon,
+            "node": self.box,
+            "label": plain(label, LABEL_LIMIT),
+            "text": plain(text, LINE_LIMIT),
+            "stream": stream,
+            "level": level,
         }
 
 
@@ -93,30 +101,22 @@ class LogBook:
         return self._count
 
     def write(self, event: Event) -> None:
-        """Add what `event` has to say, if anything."""
+        """Add what `event` has to say."""
         if type(event) is OutputWritten:
             self._write_output(event)
             return
-        telling = _TELLINGS.get(type(event))
-        if telling is None:
-            return
-        icon, level, text = telling(event)
         ring = self._chatter if _is_chatter(event) else self._news
-        node = getattr(event, "node", "")
-        label = event.label if isinstance(event, NodeEvent) else str(getattr(event, "resource", ""))
-        ring.append(Line(self._count, event.elapsed, icon, self._boxes.get(node, ""), label, text, "event", level))
+        ring.append(Line(self._count, event, self._boxes.get(getattr(event, "node", ""), "")))
         self._count += 1
 
     def _write_output(self, event: OutputWritten) -> None:
-        level = event.level or ("warning" if event.stream in {"stderr", "warning"} else "info")
         box = self._boxes.get(event.node, "")
         lines = event.text.splitlines()
+        self._count += max(0, len(lines) - LINES_OF_ONE_WRITE)
         for text in lines[-LINES_OF_ONE_WRITE:]:
             if text.strip():
-                line = Line(self._count, event.elapsed, "", box, event.label, text, event.stream, _level(level))
-                self._chatter.append(line)
+                self._chatter.append(Line(self._count, event, box, text))
                 self._count += 1
-        self._count += max(0, len(lines) - LINES_OF_ONE_WRITE)
 
     def lines(self, *, framed: bool = False) -> list[Line]:
         """The lines that are kept, in order; with `framed`, only those that a frame has carried."""

@@ -1,26 +1,36 @@
 """Limits from outside: pause, concurrency, rate.
 
 In: `GlobalConstraint`s and the clock's reading. Out: may this node start now, and if not, when to ask again.
-Invariant: pure; the shell passes the time in. An expired limit holds nobody.
+Invariant: pure; the shell passes the time in. An expired limit holds nobody; what starts is counted once by each limit
+that it falls under, and leaves each of them once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
+from cascade.interfaces.exceptions import SettingError
 from cascade.spec.constraint import GlobalConstraint, parse_rate
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "Names", "Ticket", "check"]
+
+TYPES = ("pause", "concurrency", "rate_limit")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Rule:
     limit: GlobalConstraint
     running: int = 0
     tokens: float = 1.0
     refilled: float = 0.0
     parked: dict[int, None] = field(default_factory=dict)
+
+
+Ticket = list[_Rule]  # the limits that count an attempt
+Names = tuple[str, ...]  # what an attempt is known by: its node's name and its task's
+_WHOLE = 1.0 - 1e-9  # a token, but for rounding
 
 
 class Limits:
@@ -31,7 +41,7 @@ class Limits:
         wake_at: earliest time (on `clock`) at which a parked node may start, None if that needs something else.
     """
 
-    __slots__ = ("_held", "_rules", "active", "clock", "wake_at", "wall")
+    __slots__ = ("_rules", "active", "clock", "wake_at", "wall")
 
     def __init__(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         """Begin without limits; `clock` is monotonic, `wall` counts from the epoch, both in seconds."""
@@ -40,22 +50,30 @@ class Limits:
         self.active = False
         self.wake_at: float | None = None
         self._rules: dict[str, _Rule] = {}
-        self._held: dict[int, list[list[_Rule]]] = {}
 
-    def set(self, limit: GlobalConstraint) -> list[int]:
-        """Put `limit` in force, replacing the one with its id; return the nodes to queue again."""
-        old = self._rules.pop(limit.id, None)
-        rule = _Rule(limit, refilled=self.clock())
-        if old is not None:
-            rule.running = old.running
-            rule.tokens = min(old.tokens, 1.0)
-        if limit.type == "rate_limit":
-            rule.tokens = float(limit.params.get("capacity", 1.0))  # type: ignore[arg-type]
-        self._rules[limit.id] = rule
+    # -- rules ----------------------------------------------------------------------------------------------------
+
+    def set(self, limit: GlobalConstraint, running: Iterable[tuple[Names, Ticket]] = ()) -> list[int]:
+        """Put `limit` in force, replacing the one with its id; return the nodes to queue again.
+
+        Args:
+            running: names and ticket of each attempt that runs already; those in scope count from now on.
+
+        Raises:
+            SettingError: when nobody knows what a limit of this type means.
+        """
+        check(limit)
+        parked = self.remove(limit.id)
+        rule = self._rules[limit.id] = _Rule(limit, refilled=self.clock())
+        rule.tokens = _burst(limit)
+        for names, ticket in running:
+            if _matches(limit, names):
+                rule.running += 1
+                ticket.append(rule)
         self.active = True
         if limit.expires_at is not None:
             self._wake(self.clock() + limit.expires_at - self.wall())
-        return list(old.parked) if old is not None else []
+        return parked
 
     def remove(self, limit_id: str) -> list[int]:
         """Take a limit out of force; return the nodes to queue again."""
@@ -70,61 +88,88 @@ class Limits:
         for rule in list(self._rules.values()):
             if rule.limit.expires_at is not None and rule.limit.expires_at <= now:
                 freed.append((rule.limit.id, self.remove(rule.limit.id)))
-            else:
-                if rule.limit.expires_at is not None:
-                    self._wake(self.clock() + rule.limit.expires_at - now)
-                if rule.limit.type == "rate_limit" and rule.parked:
-                    freed.append(("", list(rule.parked)))
-                    rule.parked.clear()
+                continue
+            if rule.limit.expires_at is not None:
+                self._wake(self.clock() + rule.limit.expires_at - now)
+            if rule.parked:
+                freed.append(("", self._free(rule, self._count_turns(rule))))
         return freed
 
-    def admit(self, node: int, name: str) -> bool:
-        """Say whether `node` may start now, and count it; if not, park it."""
-        rules = [r for r in self._rules.values() if r.limit.matches(name)]
-        for rule in rules:
-            if not self._has_room(rule):
+    # -- attempts -------------------------------------------------------------------------------------------------
+
+    def has_room(self, node: int, names: Names) -> bool:
+        """Say whether an attempt of `node` may start now; if not, park the node."""
+        for rule in self._rules.values():
+            if _matches(rule.limit, names) and self._count_turns(rule) < 1:
                 rule.parked[node] = None
                 return False
-        for rule in rules:
+        return True
+
+    def count(self, names: Names) -> Ticket:
+        """Count an attempt that starts; return what `leave` takes when it has ended."""
+        ticket = [rule for rule in self._rules.values() if _matches(rule.limit, names)]
+        for rule in ticket:
             rule.running += 1
             rule.tokens -= 1.0
-        if rules:
-            self._held.setdefault(node, []).append(rules)
-        return True
+            if rule.parked:
+                self._count_turns(rule)  # sees to it that a clock wakes those who wait for a token
+        return ticket
 
-    def leave(self, node: int) -> list[int]:
-        """One attempt of `node` has ended; return the nodes to queue again."""
-        stack = self._held.get(node)
-        if not stack:
-            return []
-        rules = stack.pop()
-        if not stack:
-            del self._held[node]
+    def leave(self, ticket: Ticket) -> list[int]:
+        """An attempt has ended; return the nodes to queue again."""
         freed: list[int] = []
-        for rule in rules:
+        for rule in ticket:
             rule.running -= 1
-            if rule.limit.type == "concurrency" and rule.parked:
-                freed.extend(rule.parked)
-                rule.parked.clear()
+            if rule.parked and rule.limit.type == "concurrency":
+                freed += self._free(rule, self._count_turns(rule))
+        ticket.clear()
         return freed
 
-    def _has_room(self, rule: _Rule) -> bool:
+    def pass_on(self, names: Names) -> list[int]:
+        """A node whose turn it was does not start: return who comes next."""
+        rules = [r for r in self._rules.values() if r.parked and _matches(r.limit, names)]
+        return [node for rule in rules for node in self._free(rule, min(1, self._count_turns(rule)))]
+
+    def _free(self, rule: _Rule, most: int) -> list[int]:
+        freed = list(islice(rule.parked, max(0, most)))
+        for node in freed:
+            del rule.parked[node]
+        return freed
+
+    def _count_turns(self, rule: _Rule) -> int:
+        """Return how many attempts may start now; when a rate says none, see to being woken."""
         kind = rule.limit.type
         if kind == "pause":
-            return False
+            return 0
         if kind == "concurrency":
-            return rule.running < int(rule.limit.params["limit"])  # type: ignore[call-overload,no-any-return]
-        if kind == "rate_limit":
-            rate = parse_rate(rule.limit.params.get("rate"))
-            now = self.clock()
-            most = float(rule.limit.params.get("capacity", 1.0))  # type: ignore[arg-type]
-            rule.tokens = min(most, rule.tokens + (now - rule.refilled) * rate)
-            rule.refilled = now
-            if rule.tokens >= 1.0 - 1e-9:
-                return True
+            return int(rule.limit.params["limit"]) - rule.running  # type: ignore[call-overload,no-any-return]
+        rate = parse_rate(rule.limit.params.get("rate"))
+        now = self.clock()
+        rule.tokens = min(_burst(rule.limit), rule.tokens + (now - rule.refilled) * rate)
+        rule.refilled = now
+        if rule.tokens < _WHOLE:
             self._wake(now + (1.0 - rule.tokens) / rate)
-            return False
-        return True
+            return 0
+        return int(rule.tokens + 1.0 - _WHOLE)
 
     def _wake(self, at: float) -> None:
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
+
+
+def check(limit: GlobalConstraint) -> None:
+    """Refuse a limit that nobody could obey.
+
+    Raises:
+        SettingError: when its type does not exist, with the nearest.
+    """
+    if limit.type not in TYPES:
+        raise SettingError.for_choice("The type of a limit", limit.type, TYPES)
+
+
+def _burst(limit: GlobalConstraint) -> float:
+    """Return how many starts a rate limit lets through at once after a pause."""
+    return float(limit.params.get("capacity", 1.0))  # type: ignore[arg-type]
+
+
+def _matches(limit: GlobalConstraint, names: Names) -> bool:
+    return any(limit.matches(name) for name in names)

@@ -11,6 +11,7 @@ consumer; everything else is found by look-up in tables that are empty for most 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -20,24 +21,36 @@ from cascade.graph.model import MAP
 if TYPE_CHECKING:
     from cascade.graph.model import Graph
     from cascade.runtime.ledger import Amounts, Ledger
-    from cascade.runtime.limits import Limits
+    from cascade.runtime.limits import Limits, Names, Ticket
 
 __all__ = ["CANCELLED", "DONE", "FAILED", "PENDING", "RUNNING", "SKIPPED", "Scheduler"]
 
 PENDING, RUNNING, DONE, FAILED, SKIPPED, CANCELLED = range(6)
 
+_WITHOUT_VALUE = (FAILED, SKIPPED)
+
 # why a node is held back although its needs may be met
 DORMANT, GATE, PREPARE = 1, 2, 4
 
 # orders to the shell
-EVALUATE, MAKE_READY, USE_FALLBACK, TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING = (
+EVALUATE, MAKE_READY, USE_FALLBACK, KEEP_FAILURE, TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING = (
     "evaluate",
     "make_ready",
     "use_fallback",
+    "keep_failure",
     "tell_skipped",
     "tell_cancelled",
     "tell_waiting",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Fall:
+    """Why a node turned to its fallback; `failed`: by failing, not by being skipped."""
+
+    reason: str
+    because: int
+    failed: bool
 
 
 class Scheduler:
@@ -48,7 +61,8 @@ class Scheduler:
 
     Attributes:
         state: of each node. ready: heaps of ranks by mode. orders: what the shell must do, oldest first; it clears
-            the list. unfinished: demanded nodes that have not ended.
+            the list. unfinished: demanded nodes that have not ended. ticket: the limits that count what `take` gave
+            last; None while no limit is in force.
     """
 
     def __init__(self, graph: Graph, rank: Sequence[int], ledger: Ledger, limits: Limits) -> None:
@@ -70,10 +84,12 @@ class Scheduler:
         self.paused = False
         self.cancelling = False
         self.amounts: dict[int, Amounts] = {}
-        self._granted: set[int] = set()
-        self._listeners: dict[int, list[int]] = {}
+        self.ticket: Ticket | None = None
+        self._granted: dict[int, int] = {}  # how often; a map may have been granted several items
+        self._listeners: dict[int, list[tuple[int, int]]] = {}  # who asked, and at which of its stages
+        self._stage: dict[int, int] = {}
         self._awaited: dict[int, int] = {}
-        self._falling: set[int] = set()
+        self._falling: dict[int, _Fall] = {}
 
     # -- beginning ------------------------------------------------------------------------------------------------
 
@@ -104,33 +120,35 @@ class Scheduler:
             if not hold[node] & DORMANT:
                 continue
             hold[node] &= ~DORMANT
-            if self.state[node] != PENDING:
-                continue
             self.unfinished += 1
-            if node in graph.gates:
+            if node in graph.gates or node in graph.routes:
                 hold[node] |= GATE
-                refs = refs_in(graph.gates[node])
-                stack.extend(refs)
-                self._listen(node, refs)
-            elif node in graph.routes:
-                hold[node] |= GATE
-                refs = refs_in(graph.routes[node].selector)
+                refs = refs_in(graph.gates[node] if node in graph.gates else graph.routes[node].selector)
                 stack.extend(refs)
                 self._listen(node, refs)
             else:
                 stack.extend(graph.needs_of(node))
-                if not self.left[node]:
-                    self._unlock(node)
+                self._settle_needs(node)
+
+    def _settle_needs(self, node: int) -> None:
+        """`node` is wanted: queue it if its needs are met, skip it if one of them never will be."""
+        for need in self.graph.needs_of(node):
+            if self.state[need] in _WITHOUT_VALUE and not self._goes_on_without(node, need):
+                self.skip(node, self._reason(need), need)
+                return
+        if not self.left[node]:
+            self._unlock(node)
 
     def _listen(self, node: int, refs: Sequence[int]) -> None:
-        """Order an evaluation of `node` once `refs` have their values; skip it when one of them is skipped."""
+        """Order an evaluation of `node` once `refs` have their values; skip it when one of them never will."""
+        stage = self._stage[node] = self._stage.get(node, 0) + 1
         pending = 0
         for ref in refs:
-            if self.state[ref] in (SKIPPED, FAILED):
+            if self.state[ref] in _WITHOUT_VALUE:
                 self.skip(node, self._reason(ref), ref)
                 return
             if self.state[ref] in (PENDING, RUNNING):
-                self._listeners.setdefault(ref, []).append(node)
+                self._listeners.setdefault(ref, []).append((node, stage))
                 pending += 1
         self._awaited[node] = pending
         if not pending:
@@ -160,10 +178,14 @@ class Scheduler:
                 else:
                     heappush(ready[self.graph.modes[consumer]], self.rank[consumer])
         if node in self._listeners:
-            for listener in self._listeners.pop(node):
+            for listener in self._pop_listeners(node):
                 self._awaited[listener] -= 1
                 if not self._awaited[listener] and self.state[listener] == PENDING:
                     self.orders.append((EVALUATE, listener, "", -1))
+
+    def _pop_listeners(self, node: int) -> list[int]:
+        """Return those who still wait for the value of `node`; who has turned to its fallback does not."""
+        return [listener for listener, stage in self._listeners.pop(node, ()) if self._stage[listener] == stage]
 
     def prepared(self, node: int) -> None:
         """What the shell had to do for `node` is done."""
@@ -178,10 +200,9 @@ class Scheduler:
 
     def open_gate(self, node: int) -> None:
         """The condition of `node` is true."""
-        self.hold[node] &= ~GATE
         self._demand(list(self.graph.needs_of(node)))
-        if not self.left[node]:
-            self._unlock(node)
+        self.hold[node] &= ~GATE
+        self._settle_needs(node)
 
     def choose(self, node: int, refs: Sequence[int]) -> None:
         """A router or a fallback at `node` needs the values of `refs` now."""
@@ -200,11 +221,11 @@ class Scheduler:
         self.state[node] = CANCELLED
         self.unfinished -= 1
 
-    def fall_back(self, node: int, reason: str, because: int = -1) -> None:
-        """`node` failed or is skipped, and has a fallback: order its value."""
+    def fall_back(self, node: int, reason: str, because: int = -1, *, failed: bool = True) -> None:
+        """`node` failed, or is skipped, and has a fallback: order its value."""
         self.state[node] = PENDING
         self.hold[node] |= GATE
-        self._falling.add(node)
+        self._falling[node] = _Fall(reason, because, failed)
         self.orders.append((USE_FALLBACK, node, reason, because))
 
     def skip(self, node: int, reason: str, because: int = -1) -> None:
@@ -214,13 +235,16 @@ class Scheduler:
             node, reason, because = stack.pop()
             if self.state[node] != PENDING:
                 continue
-            if self.has_fallback(node) and not self.hold[node] & DORMANT:
-                self.fall_back(node, reason, because)
+            if self.has_fallback(node):
+                self.fall_back(node, reason, because, failed=False)
                 continue
-            self.state[node] = SKIPPED
-            if not self.hold[node] & DORMANT:
-                self.unfinished -= 1
-            self.orders.append((TELL_SKIPPED, node, reason, because))
+            fall = self._falling.get(node)  # its fallback has no value either: the first reason holds
+            self.state[node] = FAILED if fall is not None and fall.failed else SKIPPED
+            self.unfinished -= 1
+            if fall is not None:
+                reason, because = fall.reason, fall.because
+            order = KEEP_FAILURE if self.state[node] == FAILED else TELL_SKIPPED
+            self.orders.append((order, node, reason, because))
             stack.extend(self._consumers_to_skip(node))
 
     def has_fallback(self, node: int) -> bool:
@@ -232,23 +256,28 @@ class Scheduler:
             self.skip(consumer, reason, because)
 
     def _consumers_to_skip(self, node: int) -> list[tuple[int, str, int]]:
-        """Return the nodes that cannot run without `node`; those that only wait for its end go on if it is skipped."""
+        """Return the nodes that cannot run without `node`; those that only wait for its end go on if it is skipped.
+
+        Who is not wanted yet, or waits for its condition or its fallback, finds out when it looks.
+        """
         found: list[tuple[int, str, int]] = []
         reason = self._reason(node)
         for consumer in self.graph.succ[node]:
-            only_order = self.state[node] == SKIPPED and self._only_after(consumer, node)
-            if only_order:
+            if self._goes_on_without(consumer, node):
                 self.left[consumer] -= 1
                 if not self.left[consumer]:
                     self._unlock(consumer)
-            else:
+            elif not self.hold[consumer] & (DORMANT | GATE):
                 found.append((consumer, reason, node))
-        found += [(listener, reason, node) for listener in self._listeners.pop(node, ())]
+        found += [(listener, reason, node) for listener in self._pop_listeners(node)]
         return found
 
-    def _only_after(self, consumer: int, node: int) -> bool:
+    def _goes_on_without(self, consumer: int, node: int) -> bool:
+        """Whether `consumer` only waits for the end of `node`, which was skipped."""
         orders = self.graph.orders.get(consumer)
-        return bool(orders) and node in orders and list(self.graph.needs_of(consumer)).count(node) == orders.count(node)  # type: ignore[union-attr]
+        if self.state[node] != SKIPPED or not orders or node not in orders:
+            return False
+        return list(self.graph.needs_of(consumer)).count(node) == orders.count(node)
 
     def _reason(self, node: int) -> str:
         return f"needs '{self.graph.label(node)}', which {'failed' if self.state[node] == FAILED else 'was skipped'}"
@@ -261,8 +290,9 @@ class Scheduler:
             return
         self.cancelling = True
         self.ledger.forget()
-        for node in self._granted:
-            self.ledger.release(self.amounts[node])
+        for node, times in self._granted.items():
+            for _ in range(times):
+                self.ledger.release(self.amounts[node])
         self._granted.clear()
         for heap in self.ready:
             heap.clear()
@@ -286,44 +316,56 @@ class Scheduler:
             node = self.by_rank[heappop(heap)]
             if self.state[node] != PENDING and not (self.graph.kinds[node] == MAP and self.state[node] == RUNNING):
                 continue
-            if self.limits.active and not self.limits.admit(node, self.graph.label(node)):
-                self._give_back_grant(node)
-                continue
-            if node in self.amounts and not self._take_amounts(node):
-                for freed in self.limits.leave(node):
-                    self.offer(freed)
+            if self.limits.active:
+                if not self._may_start(node):
+                    continue
+            elif node in self.amounts and not self._take_amounts(node):
                 continue
             self.state[node] = RUNNING
             return node
         return -1
 
+    def _may_start(self, node: int) -> bool:
+        """Ask limits and ledger for `node`; if it has to wait, let the next one have its turn."""
+        names = self.names(node)
+        if self.limits.has_room(node, names):
+            if node not in self.amounts or self._take_amounts(node):
+                self.ticket = self.limits.count(names)
+                return True
+        elif self._granted.get(node):
+            self._use_grant(node)
+            self.release(self.amounts[node])
+        for other in self.limits.pass_on(names):
+            self.offer(other)
+        return False
+
+    def names(self, node: int) -> Names:
+        """Return the names by which limits know `node`: its own and its task's."""
+        label = self.graph.label(node)
+        task = getattr(self.graph.calls[node], "_task", None)
+        return (label,) if task is None or task.name == label else (label, task.name)
+
     def _take_amounts(self, node: int) -> bool:
-        if node in self._granted:
-            self._granted.discard(node)
+        if self._granted.get(node):
+            self._use_grant(node)
             return True
         if self.ledger.take(node, self.amounts[node]):
             return True
         self.orders.append((TELL_WAITING, node, self.ledger.lacking(self.amounts[node]), -1))
         return False
 
-    def _give_back_grant(self, node: int) -> None:
-        if node in self._granted:
-            self._granted.discard(node)
-            self.release(self.amounts[node])
+    def _use_grant(self, node: int) -> None:
+        self._granted[node] -= 1
+        if not self._granted[node]:
+            del self._granted[node]
 
     def offer(self, node: int) -> None:
         """Queue a node that runs, or ran, again: a map with more items, a node to be tried again."""
         if not self.cancelling:
             heappush(self.ready[self.graph.modes[node]], self.rank[node])
 
-    def again(self, node: int) -> None:
-        """A failed attempt of `node` is followed by another one, from the queue."""
-        if self.graph.kinds[node] != MAP:
-            self.state[node] = PENDING
-        self.offer(node)
-
     def release(self, amounts: Amounts) -> None:
         """An attempt has really ended: its capacity goes to those who wait."""
         for node in self.ledger.release(amounts):
-            self._granted.add(node)
+            self._granted[node] = self._granted.get(node, 0) + 1
             self.offer(node)

@@ -48,6 +48,9 @@ class GlobalConstraint:
                 raise ValueError(f"A concurrency limit needs params={{'limit': n}} with n of at least 1, not {limit!r}.")
         if self.type == "rate_limit":
             parse_rate(self.params.get("rate"))
+            burst = self.params.get("capacity", 1)
+            if isinstance(burst, bool) or not isinstance(burst, (int, float)) or not 1 <= burst < float("inf"):
+                raise ValueError(f"The capacity of a rate limit is a number of at least 1, not {burst!r}.")
 
     def matches(self, name: str) -> bool:
         """Say whether the task called `name` is in scope."""

@@ -125,9 +125,9 @@ def dry_run(
         ... def inc(x): return x + 1
         >>> plan = cs.dry_run(inc(inc(cs.Param("x", default=1))))
         inc: 2 nodes would run
-        step  node   kind  mode      needs  capacity  priority  notes
-           1  inc    task  blocking                          2
-           2  inc#2  task  blocking  inc                     1
+        step  node   kind  mode      needs  priority
+           1  inc    task  blocking                2
+           2  inc#2  task  blocking  inc           1
         with x 1
         longest path: inc, inc#2
         >>> plan.order

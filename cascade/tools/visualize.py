@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cascade.graph.model import Graph
 
-__all__ = ["MOST_SHOWN", "visualize"]
+__all__ = ["MOST_SHOWN", "Drawn", "visualize"]
 
 MOST_SHOWN: Final = 1_000  # nodes that a notebook output shows; a file may have any number
 _SUFFIXES: Final = (".svg", ".dot", ".gv", ".mmd", ".png", ".pdf")
@@ -52,121 +52,127 @@ def visualize(target: object, *, name: str = "", theme: Theme = "auto") -> graph
     graph = _graph_of(target)
     made = _picture_class()(to_dot(graph.nodes, graph.edges), filename="graph.gv")
     made.graph, made.title, made.theme = graph, name or graph.name, theme
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _graph_of(target: object) -> Graph:
     from cascade.graph.build import build
     from cascade.graph.model import Graph
 
-    if isinstance(target, Graph):
-        return target
-    own = getattr(type(target), "graph", None) or vars(target).get("graph") if hasattr(target, "__dict__") else None
+    own = target if isinstance(target, Graph) else getattr(target, "graph", None)
     return own if isinstance(own, Graph) else build(target)
+
+
+class Drawn:
+    """What makes DOT text draw itself; a base of the class that `visualize` returns, beside ``graphviz.Source``.
+
+    Attributes:
+        graph: what is drawn; None for DOT text that was made of another picture. title: for readers and hovering.
+    """
+
+    graph: Graph | None = None
+    title = ""
+    theme: Theme = "auto"
+    source: str
+
+    def __str__(self) -> str:
+        """Return the DOT text."""
+        return self.source
+
+    def __repr__(self) -> str:
+        """Say what it is a picture of."""
+        size = f": {len(self.graph):,} nodes" if self.graph is not None else ""
+        return f"<picture of {self.title!r}{size}>"
+
+    def svg(self) -> str:
+        """Return the picture as SVG text, laid out by cascade."""
+        from cascade.graph.draw import picture, to_svg
+
+        graph = self._whole_graph()
+        return to_svg(picture(graph.nodes, graph.edges), title=self.title, theme=self.theme)
+
+    def mermaid(self) -> str:
+        """Return the graph in Mermaid's language."""
+        from cascade.graph.draw import to_mermaid
+
+        graph = self._whole_graph()
+        return to_mermaid(graph.nodes, graph.edges)
+
+    def save(
+        self,
+        filename: str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        skip_existing: bool | None = False,
+    ) -> str:
+        """Write the picture to a file and return its path; the suffix says how.
+
+        Args:
+            filename: ends in .svg, .dot, .gv, .mmd, .png or .pdf. directory: where, by default here.
+            skip_existing: None: write DOT whatever the name, as ``graphviz.Source.render`` asks.
+
+        Raises:
+            SettingError: for another suffix. CascadeError: for .png and .pdf, when Graphviz is not installed.
+        """
+        if filename is None or skip_existing is None:
+            write: Any = super()
+            return str(write.save(filename, directory, skip_existing=skip_existing))
+        path = Path(directory or "", filename)
+        suffix = path.suffix.lower()
+        if suffix not in _SUFFIXES:
+            raise SettingError.for_choice("The suffix of a picture's file", path.suffix, _SUFFIXES)
+        content = self._content(suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return str(path)
+
+    def _content(self, suffix: str) -> bytes:
+        if suffix in (".png", ".pdf"):
+            return self._drawn_by_graphviz(suffix[1:])
+        text = self.svg() if suffix == ".svg" else self.mermaid() if suffix == ".mmd" else self.source
+        return text.encode("utf-8", "replace")
+
+    def _drawn_by_graphviz(self, kind: str) -> bytes:
+        from graphviz import ExecutableNotFound
+
+        program: Any = self
+        try:
+            return bytes(program.pipe(format=kind))
+        except ExecutableNotFound:
+            raise CascadeError(
+                f"A .{kind} file is drawn by the program Graphviz, which is not installed. "
+                "Save as .svg instead, or install Graphviz."
+            ) from None
+
+    def _whole_graph(self) -> Graph:
+        if self.graph is None:
+            raise CascadeError("This picture is DOT text only. Ask cs.visualize(…) for the graph's own picture.")
+        return self.graph
+
+    def _repr_mimebundle_(
+        self,
+        include: object = None,  # noqa: ARG002 - as IPython calls it
+        exclude: object = None,  # noqa: ARG002
+        **_: object,
+    ) -> dict[str, str]:
+        """Show the SVG, as an image that survives where inline SVG is removed."""
+        from cascade.graph.markup import element
+
+        if self.graph is None:
+            return {"text/plain": self.source}
+        if len(self.graph) > MOST_SHOWN:
+            return {"text/plain": f"{self!r}: too large to show here; .save('graph.svg') writes it to a file."}
+        svg = self.svg()
+        data = base64.b64encode(svg.encode("utf-8", "replace")).decode("ascii")
+        names = ", ".join([node.name for node in self.graph.nodes[:40]])
+        image = {"alt": f"Graph of {self.title}: {names}", "src": f"data:image/svg+xml;base64,{data}"}
+        html = element("img", {**image, "style": "max-width:100%;height:auto"})
+        return {"text/html": str(html), "image/svg+xml": svg, "text/plain": repr(self)}
 
 
 @cache
 def _picture_class() -> Any:
     """Make the class when it is first needed: `import cascade` does not load graphviz."""
-    from graphviz import ExecutableNotFound, Source
+    from graphviz import Source
 
-    class GraphPicture(Source):  # type: ignore[misc]
-        """A graph as DOT text that shows itself without Graphviz.
-
-        Attributes:
-            graph: what is drawn; None for DOT text that was made of another picture. title: above it.
-        """
-
-        graph: Graph | None = None
-        title = ""
-        theme: Theme = "auto"
-
-        def __str__(self) -> str:
-            """Return the DOT text."""
-            return str(self.source)
-
-        def __repr__(self) -> str:
-            """Show what it is a picture of."""
-            size = f": {len(self.graph)} nodes" if self.graph is not None else ""
-            return f"<picture of {self.title!r}{size}>"
-
-        def svg(self) -> str:
-            """Return the picture as SVG text, laid out by cascade."""
-            from cascade.graph.draw import picture, to_svg
-
-            graph = self._whole_graph()
-            return to_svg(picture(graph.nodes, graph.edges), title=self.title, theme=self.theme)
-
-        def mermaid(self) -> str:
-            """Return the graph in Mermaid's language."""
-            from cascade.graph.draw import to_mermaid
-
-            graph = self._whole_graph()
-            return to_mermaid(graph.nodes, graph.edges)
-
-        def save(
-            self,
-            filename: str | os.PathLike[str] | None = None,
-            directory: str | os.PathLike[str] | None = None,
-            *,
-            skip_existing: bool | None = False,
-        ) -> str:
-            """Write the picture to a file and return its path; the suffix says how.
-
-            Args:
-                filename: ends in .svg, .dot, .gv, .mmd, .png or .pdf. directory: where, by default here.
-                skip_existing: None: write DOT whatever the name, as ``graphviz.Source.render`` asks.
-
-            Raises:
-                SettingError: for another suffix. CascadeError: for .png and .pdf, when Graphviz is not installed.
-            """
-            if filename is None or skip_existing is None:
-                return str(super().save(filename, directory, skip_existing=skip_existing))
-            path = Path(directory or "", filename)
-            suffix = path.suffix.lower()
-            if suffix not in _SUFFIXES:
-                raise SettingError.for_choice("The suffix of a picture's file", path.suffix, _SUFFIXES)
-            content = self._content(suffix)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            return str(path)
-
-        def _content(self, suffix: str) -> bytes:
-            if suffix == ".svg":
-                return self.svg().encode()
-            if suffix == ".mmd":
-                return self.mermaid().encode()
-            if suffix in (".dot", ".gv"):
-                return str(self.source).encode()
-            try:
-                return bytes(self.pipe(format=suffix[1:]))
-            except ExecutableNotFound:
-                raise CascadeError(
-                    f"A {suffix} file is drawn by the program Graphviz, which is not installed. "
-                    "Save as .svg instead, or install Graphviz."
-                ) from None
-
-        def _whole_graph(self) -> Graph:
-            if self.graph is None:
-                raise CascadeError("This picture is DOT text only. Ask cs.visualize(…) for the graph's own picture.")
-            return self.graph
-
-        def _repr_mimebundle_(
-            self,
-            include: object = None,  # noqa: ARG002 - as IPython calls it
-            exclude: object = None,  # noqa: ARG002
-            **_: object,
-        ) -> dict[str, str]:
-            """Show the SVG, as an image that survives where inline SVG is removed."""
-            from cascade.graph.markup import element
-
-            if self.graph is None or len(self.graph) > MOST_SHOWN:
-                return {"text/plain": f"{self!r}: too large to show; .save('graph.svg') writes it to a file."}
-            svg = self.svg()
-            data = base64.b64encode(svg.encode()).decode("ascii")
-            names = ", ".join([node.name for node in self.graph.nodes[:40]])
-            image = {"alt": f"Graph of {self.title}: {names}", "src": f"data:image/svg+xml;base64,{data}"}
-            html = element("img", {**image, "style": "max-width:100%;height:auto"})
-            return {"text/html": str(html), "image/svg+xml": svg, "text/plain": repr(self)}
-
-    return GraphPicture
+    return type("GraphPicture", (Drawn, Source), {"__doc__": "A graph as DOT text that shows itself."})

@@ -44,7 +44,10 @@ class Server:
         self.origin = f"http://127.0.0.1:{self.port}"
         self.log = home / "server.log"
         environment = self._environment(home)
-        expose = {"lab": "--LabApp.expose_app_in_browser=True", "notebook": "--JupyterNotebookApp.expose_app_in_browser=True"}
+        expose = {
+            "lab": "--LabApp.expose_app_in_browser=True",
+            "notebook": "--JupyterNotebookApp.expose_app_in_browser=True",
+        }
         command = [
             sys.executable, "-m", "jupyter", application, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}",

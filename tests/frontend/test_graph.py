@@ -42,7 +42,7 @@ def test_large_graph_stays_readable(stage: Any, samples: Any) -> None:
     view = one.show(samples.layered(300))
     assert height(view) <= 420
     assert level(view) >= 60
-    view.get_by_role("button", name="all of it").click()
+    view.get_by_role("button", name="Fit all").click()
     assert level(view) < 60
 
 

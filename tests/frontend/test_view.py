@@ -136,7 +136,7 @@ def test_keys_follow_the_edges(stage: Any, samples: Any) -> None:
         ("End", "archive: skipped, run_if: false"),
     ]:
         one.page.keyboard.press(key)
-        assert one.page.evaluate(focused) == label
+        assert one.page.evaluate(focused).startswith(label)
     one.page.keyboard.press("Enter")
     assert view.locator(".cascade-detail b").first.inner_text() == "archive"
     one.page.keyboard.press("Escape")

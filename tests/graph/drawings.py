@@ -22,18 +22,46 @@ Point = tuple[float, float]
 
 
 @st.composite
-def graphs(draw: st.DrawFn, most: int = 24) -> tuple[list[Node], list[Edge]]:
+def graphs(draw: st.DrawFn, most: int = 12) -> tuple[list[Node], list[Edge]]:
     """Graphs without cycles, their nodes in any order, with a few parallel edges of several kinds."""
     count = draw(st.integers(1, most))
     rank = draw(st.permutations(range(count)))
     pair = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda ends: ends[0] != ends[1])
-    ends = draw(st.lists(pair, max_size=3 * count)) if count > 1 else []
-    nodes = [Node(f"n{i}", draw(st.text(max_size=12)), draw(st.sampled_from(KINDS))) for i in range(count)]
+    ends = draw(st.lists(pair, max_size=2 * count)) if count > 1 else []
+    nodes = [
+        Node(
+            f"n{i}",
+            draw(st.sampled_from(["fit", "load_and_clean", "日本", "m" * 60, ""])),
+            draw(st.sampled_from(KINDS)),
+        )
+        for i in range(count)
+    ]
     edges = []
     for one, other in ends:
         source, target = sorted((one, other), key=rank.__getitem__)
         label = draw(st.sampled_from(["", "", "yes", "otherwise"]))
         edges.append(Edge(f"n{source}", f"n{target}", draw(st.sampled_from(EDGE_KINDS)), label))
+    return nodes, edges
+
+
+def tangled(seed: int) -> tuple[list[Node], list[Edge]]:
+    """A larger random graph: a chain or not, short and long links of all kinds, sometimes a hub."""
+    choose = random.Random(seed)
+    count = choose.randint(15, 90)
+    names = ["x", "longer_name_here", "m" * 40]
+    nodes = [
+        Node(f"n{i}", choose.choice(names), choose.choice(KINDS), note=choose.choice(["", "note"]))
+        for i in range(count)
+    ]
+    edges = [Edge(f"n{i}", f"n{i + 1}") for i in range(count - 1)] if choose.random() < 0.5 else []
+    span = choose.choice([2, 3, 6, count])
+    for _ in range(choose.randint(0, count)):
+        source = choose.randrange(count - 1)
+        target = min(count - 1, source + choose.randint(1, span))
+        edges.append(Edge(f"n{source}", f"n{target}", choose.choice(EDGE_KINDS), choose.choice(["", "", "yes"])))
+    if choose.random() < 0.3:
+        hub = choose.randrange(count // 3)
+        edges += [Edge(f"n{hub}", f"n{i}") for i in range(hub + 1, count) if choose.random() < 0.6]
     return nodes, edges
 
 
@@ -95,9 +123,7 @@ def _line(start: Point, stop: Point) -> Iterator[Point]:
 
 def _bezier(controls: list[Point], part: float) -> Point:
     while len(controls) > 1:
-        controls = [
-            (ax + (bx - ax) * part, ay + (by - ay) * part) for (ax, ay), (bx, by) in pairwise(controls)
-        ]
+        controls = [(ax + (bx - ax) * part, ay + (by - ay) * part) for (ax, ay), (bx, by) in pairwise(controls)]
     return controls[0]
 
 

@@ -15,7 +15,17 @@ from hypothesis import HealthCheck, assume, given, settings
 
 import cascade as cs
 from cascade.interfaces import events as ev
-from tests.runtime.evaluator import RESOURCES, Expected, Stream, build_container, expect, give, is_picked, nodes_in, shape
+from tests.runtime.evaluator import (
+    RESOURCES,
+    Expected,
+    Stream,
+    build_container,
+    expect,
+    give,
+    is_picked,
+    nodes_in,
+    shape,
+)
 from tests.runtime.programs import CAPACITIES, KEYS, PARAMS, Ask, Boom, Pair, Program, Step, programs
 
 

@@ -226,7 +226,7 @@ class Lanes {
     const tone = TONES.has(bar.s) ? bar.s : "done";
     set(drawn.group, { class: `cascade-bar cascade-bar-${tone}` });
     set(drawn.rect, { x: round(x), y, width: round(width), height, rx: Math.min(3.5, width / 4) });
-    if (tone === "wait") set(drawn.rect, { style: `fill:url(#${this.context.uid}-hatch)` });
+    set(drawn.rect, { style: tone === "wait" ? `fill:url(#${this.context.uid}-hatch)` : null });
     const text = width < 18 ? "" : fitText(bar.label, width - 10, `${FONT}px ${this.family}`);
     set(drawn.label, { x: round(x + 6), y: y + height / 2 });
     setText(drawn.label, text.length > 3 || text === bar.label ? text : "");

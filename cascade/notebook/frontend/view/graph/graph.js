@@ -40,7 +40,7 @@ export class Graph {
       button("−", "smaller", () => this.viewport.zoom(1 / 1.25)),
       this.level,
       button("+", "larger", () => this.viewport.zoom(1.25)),
-      button("Fit", "all of it", () => this.viewport.fit()),
+      button("Fit", "Fit all", () => this.viewport.fit()),
     );
     this.room = html("div", "graph-room", {}, this.scene.element);
     this.element = html("section", "panel graph", { "aria-label": "graph" }, this.room, this.controls);

@@ -138,7 +138,7 @@ export class Scene {
     const mark = svg("g", "", {
       transform: `translate(${metrics.icon_x + shift},${isMap ? metrics.map_name_y - 4.5 : box.h / 2})`,
     });
-    const name = svg("text", "node-name", { x: metrics.text_x + shift });
+    const name = svg("text", "node-name", { x: metrics.text_x + shift, "aria-hidden": "true" });
     const line = svg(
       "text",
       "node-line",
@@ -146,10 +146,11 @@ export class Scene {
         ? { x: box.w - metrics.text_right, "text-anchor": "end", y: metrics.map_name_y }
         : { x: metrics.text_x + shift, y: metrics.detail_y },
     );
+    set(line, { "aria-hidden": "true" });
     const bar = isMap ? makeBar(box) : null;
     const group = svg(
       "g",
-      `node kind-${box.kind in kinds ? box.kind : "task"}`,
+      `node kind-${Object.hasOwn(kinds, box.kind) ? box.kind : "task"}`,
       {
         transform: `translate(${box.x},${box.y})`,
         role: "treeitem",
@@ -187,7 +188,7 @@ export class Scene {
     const sentence = describe(box, entry);
     set(group, { "aria-label": sentence });
     const title = group.lastElementChild;
-    if (title) setText(title, sentence + (entry.why ? `\n${entry.why}` : ""));
+    if (title) setText(title, sentence);
   }
 
   /**

@@ -22,7 +22,7 @@ export function describe(box, entry) {
   const words = [`${box.name}: ${wordFor(entry.s)}`];
   if (entry.items) words.push(itemWords(entry.items));
   else if (entry.d) words.push(entry.d);
-  return words.join(", ");
+  return words.join(", ") + (entry.why ? `. ${entry.why}` : "");
 }
 
 /**
