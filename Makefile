@@ -35,9 +35,8 @@ bench: $(STAMPS)/bench ## measure against the peers and the budgets; a few minut
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(STAMPS)/test ## what CI checks before the tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@status=0; for command in "ruff format --check ." "ruff check ." mypy; do \
+	echo "$$command"; $(BIN)/$$command || status=1; done; exit $$status
 
 format: $(STAMPS)/test ## let ruff rewrite what it can
 	$(BIN)/ruff format .

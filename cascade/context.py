@@ -6,7 +6,7 @@ cascade; defining something again replaces it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from cascade.spec.input import Env, Param
@@ -16,14 +16,22 @@ if TYPE_CHECKING:
 __all__ = ["WorkflowContext", "get_current_context"]
 
 
+class Closable(Protocol):
+    """What has to be closed when the context is cleared."""
+
+    def close(self) -> None:
+        """Close it."""
+
+
 class WorkflowContext:
     """Names that a run, a notebook cell or a graph file may refer to.
 
     Args:
         tasks: by ``module:qualname``. params, envs, resources: by name. overrides: what stands in for resources.
+        sessions: the instances of session-wide resources, made by the first run that needs one.
     """
 
-    __slots__ = ("envs", "overrides", "params", "resources", "tasks")
+    __slots__ = ("envs", "overrides", "params", "resources", "sessions", "tasks")
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -32,9 +40,13 @@ class WorkflowContext:
         self.envs: dict[str, Env] = {}
         self.resources: dict[str, Resource] = {}
         self.overrides: dict[str, Resource] = {}
+        self.sessions: Closable | None = None
 
     def clear(self) -> None:
-        """Forget everything; for tests."""
+        """Forget everything and close the session's resources; for tests."""
+        sessions, self.sessions = self.sessions, None
+        if sessions is not None:
+            sessions.close()
         for table in (self.tasks, self.params, self.envs, self.resources, self.overrides):
             table.clear()
 

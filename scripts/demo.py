@@ -35,10 +35,13 @@ def main() -> None:
     started = time.perf_counter()
     notebook = execute(nbformat.read(NOTEBOOK, as_version=4))
     print(f"Done in {time.perf_counter() - started:.1f} s.\n")
-    documents = run_documents(notebook)
-    if not documents:
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    runs = [place for place, output in enumerate(outputs) if RUN in output.get("data", {})]
+    if not runs:
         raise SystemExit("The notebook ran, but no cell of it holds a cascade run.")
-    print(summary(documents[-1]))
+    for place in runs:
+        print(summary(outputs[place].data[RUN]))
+    print(f"\n{result_text(outputs[runs[-1] :])}")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(page(notebook), encoding="utf-8")
     print(f"\nThe picture, and the whole notebook: {arguments.output.resolve().as_uri()}")
@@ -51,6 +54,7 @@ def execute(notebook: NotebookNode) -> NotebookNode:
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
         store_widget_state=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],
         resources={"metadata": {"path": str(NOTEBOOK.parent)}},
     )
     # Jupyter warns until one says which folders to use.
@@ -61,21 +65,21 @@ def execute(notebook: NotebookNode) -> NotebookNode:
         raise SystemExit(f"A cell of the quickstart failed.\n\n{error}") from None
 
 
-def run_documents(notebook: NotebookNode) -> list[dict[str, Any]]:
-    """The documents of the runs that the notebook shows, in order."""
-    outputs = (output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
-    return [output.data[RUN] for output in outputs if RUN in output.get("data", {})]
-
-
 def summary(document: dict[str, Any]) -> str:
-    """What a person wants to know of a finished run, as text."""
+    """One line on a finished run."""
     run = document["run"]
     counts = ", ".join(f"{count} {state}" for state, count in run["counts"].items() if count)
-    lines = [f"{run['name']}: {run['state']} in {run['elapsed']:.2f} s ({counts})"]
-    result = document.get("result")
-    if result:
-        lines += ["", result["text"]]
-    return "\n".join(lines)
+    return f"{run['name']}: {run['state']} in {run['elapsed']:.2f} s ({counts})"
+
+
+def result_text(outputs: list[NotebookNode]) -> str:
+    """What the notebook shows first as text after its last run, else what that run says of its result."""
+    for output in outputs[1:]:
+        data = output.get("data", {})
+        if "text/plain" in data and not any(kind.startswith("image/") for kind in data):
+            return str(data["text/plain"])
+    result = outputs[0].data[RUN].get("result") or {}
+    return str(result.get("text", ""))
 
 
 if __name__ == "__main__":

@@ -30,12 +30,13 @@ PAGE = Template("""\
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
 <title>$title</title>
 <style>
+:root { color-scheme: light dark; }
 :root { --ink: #1c2430; --soft: #5d6875; --paper: #ffffff; --line: #dfe4ea; --code: #f6f8fa; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e8ee; --soft: #9aa5b1; --paper: #14181d; --line: #2d343c; --code: #1b2027; }
+  :root { color-scheme: light dark; }
+:root { --ink: #e4e8ee; --soft: #9aa5b1; --paper: #14181d; --line: #2d343c; --code: #1b2027; }
 }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.6 system-ui, sans-serif; }
 main { max-width: 60rem; margin: 0 auto; padding: 2.5rem 1.25rem 5rem; }
@@ -49,8 +50,9 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .text { color: var(--soft); padding-block: 0; }
 .output { margin: 1rem 0; overflow-x: auto; }
 .output img { max-width: 100%; height: auto; }
-table { border-collapse: collapse; font-size: 14px; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
+.dataframe { border: 0; border-collapse: collapse; font-size: 14px; }
+.dataframe th, .dataframe td { padding: .3rem .7rem; border: 0 solid var(--line); border-bottom-width: 1px; }
+.dataframe td, .dataframe thead th { text-align: right; }
 $highlighting
 </style>
 <style>$view_style</style>
@@ -64,11 +66,14 @@ $body
 for (const holder of document.querySelectorAll("[data-run]")) {
   const data = JSON.parse(document.getElementById(holder.dataset.run).textContent);
   const place = document.createElement("div");
+  place.className = "output";
+  holder.after(place);
   try {
     cascadeView.mount(place, data);
-    holder.replaceChildren(place);
+    holder.remove();
   } catch (error) {
-    console.error(error); // the picture stays
+    console.error(error);
+    place.remove(); // the picture stays
   }
 }
 </script>

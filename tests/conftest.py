@@ -1,15 +1,16 @@
-"""What holds for every test: how hard Hypothesis searches, and that nothing skips in CI."""
+"""What holds for every test: how hard Hypothesis searches, that nothing skips in CI, and the one Chromium."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
@@ -48,3 +49,27 @@ def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     if not reason.startswith("only on "):
         report.outcome = "failed"
         report.longrepr = f"In CI nothing may skip, and this did: {reason}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests with a browser last: Playwright keeps an event loop running in this thread until it is closed."""
+
+    def needs_browser(item: pytest.Item) -> bool:
+        named = {"chromium", "browser"} & set(getattr(item, "fixturenames", ()))
+        return bool(named) or item.get_closest_marker("browser") is not None
+
+    items.sort(key=needs_browser)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """The machine's Chromium, driven by Playwright; one for all, since a second driver cannot start beside it."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=program, headless=True, args=arguments)
+        yield browser
+        browser.close()

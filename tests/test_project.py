@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import re
@@ -113,6 +114,19 @@ def test_files_are_short() -> None:
     sources = [(name, text) for name, text in texts() if Path(name).suffix in SOURCE_SUFFIXES and BUILT not in name]
     long = [f"{name}: {text.count(chr(10))} lines" for name, text in sources if text.count("\n") > LONGEST]
     assert not long, "\n".join(long)
+
+
+def test_every_test_says_what_it_shows() -> None:
+    """Each test has a docstring with the behaviour in a sentence."""
+    silent = [
+        f"{name} line {node.lineno}: {node.name}"
+        for name, text in texts()
+        if name.startswith("tests/") and Path(name).name.startswith("test_") and name.endswith(".py")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_") and not ast.get_docstring(node)
+    ]
+    assert not silent, "\n".join(silent)
 
 
 def test_no_registry_hosts() -> None:

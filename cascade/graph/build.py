@@ -106,7 +106,7 @@ class _Builder:
 
     # -- numbering ------------------------------------------------------------------------------------------------
 
-    def number(self, call: Any) -> int:  # noqa: ANN401 - LazyResult or Router
+    def number(self, call: Any) -> int:
         found = self.index.get(id(call))
         if found is not None:
             return found
@@ -127,7 +127,7 @@ class _Builder:
             graph.modes.append(MODES[call._task.mode])  # noqa: SLF001
         return number
 
-    def record(self, number: int, call: Any) -> None:  # noqa: ANN401 - LazyResult or Router
+    def record(self, number: int, call: Any) -> None:
         """Fill in the lists for node `number`: the plain case here, the rest in `record_general`."""
         if type(call) is Router or call._options is not None or call._kwargs or call._task.defaults:  # noqa: SLF001
             self.record_general(number, call)
@@ -161,7 +161,7 @@ class _Builder:
             return
         graph.left.append(lazy)
 
-    def record_general(self, number: int, call: Any) -> None:  # noqa: ANN401 - LazyResult or Router
+    def record_general(self, number: int, call: Any) -> None:
         graph = self.graph
         if type(call) is Router:
             graph.routes[number] = self.route(call)
@@ -230,7 +230,7 @@ class _Builder:
 
     # -- slots ----------------------------------------------------------------------------------------------------
 
-    def slot(self, value: Any, depth: int = 0) -> object:  # noqa: ANN401, PLR0911 - one return per kind of value
+    def slot(self, value: Any, depth: int = 0) -> object:  # noqa: PLR0911 - one return per kind of value
         """Return what stands for `value` in the graph: itself, when there is nothing lazy in it."""
         kind = type(value)
         if kind in _ATOMS:
@@ -259,7 +259,7 @@ def _is_container(value: object) -> bool:
     return isinstance(value, _CONTAINERS) or (is_dataclass(value) and not isinstance(value, type))
 
 
-def _parts(value: Any) -> Iterator[Any]:  # noqa: ANN401 - any container
+def _parts(value: Any) -> Iterator[Any]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield key

@@ -193,7 +193,7 @@ class _Reader:
         wanted = self.guard(f"{place}.type", lambda: type_from_word(fields["type"], self.plain))
         made = kinds[kind].__new__(kinds[kind])  # not by Param(…), which would replace the registered one
         description = self.text(fields.get("description", ""), f"{place}.description")
-        Input.__init__(made, name, default, wanted, description, choices, secret)
+        Input.__init__(made, name, default, wanted, description, choices, secret=secret)
         return made
 
     def call(self, record: object, place: str) -> LazyResult[Any]:

@@ -18,6 +18,7 @@ from cascade.graph.draw_text import to_dot, to_mermaid
 from cascade.graph.layout import Link, Place, Size, Spacing, lay_out
 from cascade.graph.layout.perch import Perch, find_perches
 from cascade.graph.model import Edge, EdgeKind, Node, NodeKind
+from cascade.graph.reading import as_read
 
 __all__ = ["Arrow", "Box", "NodeState", "Picture", "picture", "to_dot", "to_mermaid", "to_svg"]
 
@@ -41,10 +42,10 @@ def picture(nodes: Sequence[Node], edges: Sequence[Edge]) -> Picture:
     Example:
         >>> drawn = picture([Node("load", "load"), Node("clean", "clean")], [Edge("load", "clean")])
         >>> [box.id for box in drawn.boxes], drawn.arrows[0].d
-        (['load', 'clean'], 'M134,33H178')
+        (['load', 'clean'], 'M120,33H154')
     """
     number = _number(nodes, edges)
-    arrows = _merge(edges)
+    arrows = _merge(as_read(nodes, edges))
     pairs = [(number[edge.source], number[edge.target]) for edge in arrows]
     small = {index for index, node in enumerate(nodes) if node.kind in {"param", "env"}}
     perches = find_perches(small, pairs)

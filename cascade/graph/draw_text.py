@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from cascade.graph.draw_measure import clean
 from cascade.graph.model import Edge, Node
+from cascade.graph.reading import as_read
 
 _TEXT_LIMIT = 80
 _DOT_SHAPES = {
@@ -71,7 +72,7 @@ def to_dot(nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
     for node in nodes:
         label = "\\n".join(_quote_dot(text) for text in _lines_of(node))
         lines.append(f'  {names[node.id]} [label="{label}", {_DOT_SHAPES[node.kind]}]')
-    for edge in edges:
+    for edge in as_read(nodes, edges):
         label = _quote_dot(clean(edge.label, _TEXT_LIMIT))
         traits = ", ".join(filter(None, [f'label="{label}"' if label else "", _DOT_EDGES[edge.kind]]))
         lines.append(f"  {names[edge.source]} -> {names[edge.target]}{f' [{traits}]' if traits else ''}")
@@ -99,7 +100,7 @@ def to_mermaid(nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
         before, after = _MERMAID_SHAPES[node.kind]
         label = "<br/>".join(_quote_mermaid(text) for text in _lines_of(node))
         lines.append(f"  {names[node.id]}{before}{label}{after}")
-    for edge in edges:
+    for edge in as_read(nodes, edges):
         label = _quote_mermaid(clean(edge.label, _TEXT_LIMIT))
         shown = f'|"{label}"|' if label else ""
         lines.append(f"  {names[edge.source]} {_MERMAID_EDGES[edge.kind]}{shown} {names[edge.target]}")

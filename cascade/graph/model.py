@@ -207,11 +207,11 @@ class Graph:
     def label(self, index: int) -> str:
         """What people call node number `index`."""
         call = self.calls[index]
-        return self.routes[index].label if self.kinds[index] == ROUTE else call._label  # type: ignore[no-any-return]  # noqa: SLF001
+        return self.routes[index].label if self.kinds[index] == ROUTE else call._label  # noqa: SLF001
 
     def options(self, index: int) -> Options | None:
         """What was said about the call, None if nothing."""
-        return None if self.kinds[index] == ROUTE else self.calls[index]._options  # type: ignore[no-any-return]  # noqa: SLF001
+        return None if self.kinds[index] == ROUTE else self.calls[index]._options  # noqa: SLF001
 
     def needs_of(self, index: int) -> Sequence[int]:
         """The nodes whose values or end node `index` waits for, once it is sure to run."""
@@ -277,7 +277,11 @@ class Graph:
         """Show the size."""
         return f"<graph {self.name!r}: {len(self)} nodes>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(
+        self,
+        include: object = None,  # noqa: ARG002 - as IPython calls it
+        exclude: object = None,  # noqa: ARG002
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Show the graph as a picture in a notebook."""
         from cascade.notebook.display import graph_bundle
 

@@ -58,7 +58,7 @@ def sort(graph: Graph) -> tuple[list[int], list[int]]:
         if extra and i in extra:
             sources = [*sources, *extra[i]]
         for j in sources:
-            if heights[j] < above:
+            if heights[j] < above:  # noqa: PLR1730 - the innermost loop of large graphs
                 heights[j] = above
             waiting[j] -= 1
             if not waiting[j]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cascade.graph.build import slots_in, refs_in
+from cascade.graph.build import refs_in, slots_in
 from cascade.graph.model import MAP, REFS, ROUTE, Edge, EdgeKind, InputRef, Node, Ref
 from cascade.spec.policy import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cascade.graph.model import Graph
+    from cascade.graph.model import Graph, Route
     from cascade.spec.input import Input
 
 __all__ = ["input_ids", "make_edges", "make_ids", "make_nodes"]
@@ -74,7 +74,7 @@ def make_nodes(graph: Graph) -> tuple[Node, ...]:
 
 def _make_node(graph: Graph, i: int, node_id: str) -> Node:
     if graph.kinds[i] == ROUTE:
-        return Node(node_id, graph.label(i), "route")
+        return Node(node_id, graph.label(i), "route", note=_ready_routes(graph.routes[i]))
     call = graph.calls[i]
     task = call._task  # noqa: SLF001
     notes: list[str] = []
@@ -94,6 +94,14 @@ def _make_node(graph: Graph, i: int, node_id: str) -> Node:
     return Node(node_id, graph.label(i), kind, task.key, task.mode, " · ".join(notes), amounts)  # type: ignore[arg-type]
 
 
+def _ready_routes(route: Route) -> str:
+    """Tell the routes that have their value already: no arrow shows them."""
+    ready = [str(key) for key, slot in route.branches.items() if not any(type(s) in (Ref, InputRef) for s in slots_in(slot))]
+    if route.default is not UNSET and not any(type(s) in (Ref, InputRef) for s in slots_in(route.default)):
+        ready.append("otherwise")
+    return f"a value for {', '.join(ready)}" if ready else ""
+
+
 def make_edges(graph: Graph) -> tuple[Edge, ...]:
     """Return every arrow once, in the order of the targets."""
     edges: dict[Edge, None] = {}
@@ -111,12 +119,9 @@ def make_edges(graph: Graph) -> tuple[Edge, ...]:
 
 def _slots(graph: Graph, i: int) -> Iterator[tuple[object, EdgeKind, str]]:
     """Yield each slot of node `i` with the kind and label of its arrows."""
-    if graph.shapes[i] == REFS:
-        for j in graph.args[i]:
-            yield Ref(j), "data", ""
-    else:
-        for slot in (*graph.args[i], *graph.kwargs.get(i, {}).values()):
-            yield slot, "data", ""
+    plain = map(Ref, graph.args[i]) if graph.shapes[i] == REFS else graph.args[i]
+    for slot in (*plain, *graph.kwargs.get(i, {}).values()):
+        yield slot, "data", ""
     if i in graph.gates:
         yield graph.gates[i], "condition", ""
     for name, slot in graph.amounts.get(i, {}).items():
@@ -127,9 +132,12 @@ def _slots(graph: Graph, i: int) -> Iterator[tuple[object, EdgeKind, str]]:
     if i in graph.fallbacks:
         yield graph.fallbacks[i], "route", "otherwise"
     if i in graph.routes:
-        route = graph.routes[i]
-        yield route.selector, "selector", ""
-        for key, slot in route.branches.items():
-            yield slot, "route", str(key)
-        if route.default is not UNSET:
-            yield route.default, "route", "otherwise"
+        yield from _route_slots(graph.routes[i])
+
+
+def _route_slots(route: Route) -> Iterator[tuple[object, EdgeKind, str]]:
+    yield route.selector, "selector", ""
+    for key, slot in route.branches.items():
+        yield slot, "route", str(key)
+    if route.default is not UNSET:
+        yield route.default, "route", "otherwise"

@@ -77,7 +77,8 @@ class _Writer:
         self.nodes: list[object] = []
         self.inputs: dict[int, int] = {}
         self.input_records: list[object] = []
-        self.tasks: dict[str, tuple[int, Task[..., Any]]] = {}
+        self.tasks: dict[tuple[str, str], int] = {}
+        self.functions: dict[str, object] = {}
         self.depth = 0
 
     def write(self, target: object) -> str:
@@ -88,7 +89,7 @@ class _Writer:
             self.number(call)
         shown = self.field("The target", target)
         head = {"format": FORMAT, "version": VERSION}
-        tasks = [{"key": key, "name": task.name} for key, (_, task) in self.tasks.items()]
+        tasks = [{"key": key, "name": name} for key, name in self.tasks]
         parts = [f'"{name}": {_dump(value)}' for name, value in head.items()]
         for name, records in (("tasks", tasks), ("inputs", self.input_records), ("nodes", self.nodes)):
             lines = ",\n    ".join([_dump(record) for record in records])
@@ -138,16 +139,17 @@ class _Writer:
 
     def task(self, task: Task[..., Any], where: str) -> int:
         """Return the number of a task, if a reader can find it again by its key."""
-        known = self.tasks.get(task.key)
-        registered = get_current_context().tasks.get(task.key)
-        others = [other for other in (known and known[1], registered) if other is not None]
+        found = self.tasks.get((task.key, task.name))
+        if found is None:
+            found = len(self.tasks)
+            self.tasks[_name(task.key, where), _name(task.name, where)] = found
+        registered = get_current_context().tasks.get(task.key, task)
+        same_key = (registered.func, self.functions.setdefault(task.key, task.func))
         is_unique = "<" not in task.key and hasattr(task.func, "__qualname__")
-        if any(other.func is not task.func for other in others) and not is_unique:
+        if any(func is not task.func for func in same_key) and not is_unique:
             problem = f"several functions are called {task.key!r}, and a file could not tell them apart"
             raise GraphFormatError.for_value(where, problem)
-        if known is None:
-            known = self.tasks[_name(task.key, where)] = (len(self.tasks), task)
-        return known[0]
+        return found
 
     def router(self, router: Router) -> dict[str, object]:
         where = f"Router '{router.label}'"

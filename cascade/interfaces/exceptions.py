@@ -43,6 +43,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return ""
 
 
+def _short(value: object) -> str:
+    """Return a repr that is never long and never fails."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a user's class may raise anything, and a huge int does
+        return f"a {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:56]}…"  # noqa: PLR2004
+
+
 class CascadeError(Exception):
     """The base of all errors that cascade itself raises."""
 
@@ -56,7 +65,7 @@ class SettingError(CascadeError, ValueError):
         choices = list(known)
         hint = nearest(given, choices) if isinstance(given, str) else ""
         hint = hint if hint.startswith(" Did") else f" It is one of {', '.join(choices)}."
-        return cls(f"{setting} cannot be {given!r}.{hint}")
+        return cls(f"{setting} cannot be {_short(given)}.{hint}")
 
 
 class NotLazyError(CascadeError, TypeError):
@@ -174,14 +183,14 @@ class CapacityError(CascadeError, ValueError):
     def for_amount(cls, label: str, resource: str, amount: object) -> CapacityError:
         """Not a positive number."""
         return cls(
-            f"Task '{label}' asks for {amount!r} of '{resource}'; an amount is a number of at least 0. "
+            f"Task '{label}' asks for {_short(amount)} of '{resource}'; an amount is a number of at least 0. "
             "Correct with_constraints(…)."
         )
 
     @classmethod
     def for_capacity(cls, resource: str, amount: object) -> CapacityError:
         """system_resources holds something that is not a number."""
-        return cls(f"The capacity of '{resource}' is {amount!r}; it must be a finite number above 0.")
+        return cls(f"The capacity of '{resource}' is {_short(amount)}; it must be a finite number above 0.")
 
     @classmethod
     def for_mapping(cls, given: object) -> CapacityError:
@@ -253,7 +262,8 @@ class ResourceError(CascadeError, RuntimeError):
     @classmethod
     def for_unknown(cls, name: str, where: str, known: Iterable[str]) -> ResourceError:
         """Injected but never defined."""
-        return cls(f"No resource is named '{name}', which {where} injects.{nearest(name, known)} Define it with @cs.resource.")
+        hint = nearest(name, known)
+        return cls(f"No resource is named '{name}', which {where} injects.{hint} Define it with @cs.resource.")
 
     @classmethod
     def for_no_yield(cls, name: str) -> ResourceError:
@@ -264,6 +274,25 @@ class ResourceError(CascadeError, RuntimeError):
     def for_two_yields(cls, name: str) -> ResourceError:
         """A generator that goes on after its yield."""
         return cls(f"The resource '{name}' yielded twice. Its function must yield exactly once, then clean up.")
+
+    @classmethod
+    def for_exit(cls, name: str, error: BaseException) -> ResourceError:
+        """SystemExit, a cancel and the like."""
+        shown = f"{type(error).__name__}({', '.join(map(repr, error.args))})"
+        return cls(f"The resource '{name}' raised {shown}, which is not an ordinary exception; cascade caught it.")
+
+    @classmethod
+    def for_closed_loop(cls, name: str) -> ResourceError:
+        """The caller's loop is gone."""
+        return cls(
+            f"The event loop of the resource '{name}' was closed before the resource. "
+            "Wait for the end of the run before the loop ends, or use cs.run, which has a loop of its own."
+        )
+
+    @classmethod
+    def for_deadline(cls, name: str, seconds: float) -> ResourceError:
+        """A teardown that hangs."""
+        return cls(f"The resource '{name}' was not torn down within {seconds:g} s; the run went on without it.")
 
     @classmethod
     def for_same_name(cls, name: str) -> ResourceError:
@@ -306,8 +335,8 @@ class ResourceError(CascadeError, RuntimeError):
     def for_default(cls, name: str, parameter: str, default: object) -> ResourceError:
         """A default that only a task could fill in."""
         return cls(
-            f"The resource '{name}' has {default!r} as the default of '{parameter}', but a resource can only ask for other "
-            "resources. Take the value as an argument of the task instead."
+            f"The resource '{name}' has {_short(default)} as the default of '{parameter}', but a resource can only ask "
+            "for other resources. Take the value as an argument of the task instead."
         )
 
     @classmethod
@@ -337,7 +366,10 @@ class RunTimeoutError(CascadeError, TimeoutError):
     @classmethod
     def after(cls, seconds: float) -> RunTimeoutError:
         """`timeout=` of the run."""
-        return cls(f"The run took longer than its timeout of {seconds:g} s and was cancelled. Raise timeout=, or do less.")
+        return cls(
+            f"The run took longer than its timeout of {seconds:g} s and was cancelled. "
+            "Raise timeout=, or do less."
+        )
 
 
 class NodeTimeoutError(CascadeError, TimeoutError):
@@ -346,7 +378,9 @@ class NodeTimeoutError(CascadeError, TimeoutError):
     @classmethod
     def after(cls, label: str, seconds: float) -> NodeTimeoutError:
         """``with_timeout``."""
-        return cls(f"'{label}' took longer than its timeout of {seconds:g} s. Raise with_timeout({seconds:g}), or do less.")
+        return cls(
+            f"'{label}' took longer than its timeout of {seconds:g} s. Raise with_timeout({seconds:g}), or do less."
+        )
 
 
 class TaskExitError(CascadeError, RuntimeError):
@@ -355,9 +389,10 @@ class TaskExitError(CascadeError, RuntimeError):
     @classmethod
     def for_exit(cls, label: str, error: BaseException) -> TaskExitError:
         """SystemExit, KeyboardInterrupt, GeneratorExit and the like."""
+        raised = f"{type(error).__name__}({', '.join(map(_short, error.args))})"
         return cls(
-            f"Task '{label}' raised {type(error).__name__}({', '.join(map(repr, error.args))}), which would have ended the "
-            "program; cascade caught it. Return a value or raise an ordinary exception instead."
+            f"Task '{label}' raised {raised}, which would have ended the program; cascade caught it. "
+            "Return a value or raise an ordinary exception instead."
         )
 
 

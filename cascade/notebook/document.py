@@ -24,6 +24,7 @@ FRAME_LIMIT = 20_000
 _SHARE = {"nodes": 8_000, "bars": 6_000, "log": 3_500}
 _BAR_BYTES, _ENTRY_BYTES, _KEPT_FREE = 180, 110, 50_000
 _FEWEST_BARS = 60
+_MOST_BEHIND = 80
 _MOST_PARAMS = 60
 
 
@@ -99,7 +100,7 @@ def catch_up(record: RunRecord) -> None:
     record.frames.bars = len(record.lanes.bars.items)
     record.changed.clear()
     record.lanes.bars.changed.clear()
-    record.log.take()
+    record.log.mark_framed(record.log.count)
     record.dirty.clear()
 
 
@@ -159,18 +160,20 @@ def _take_bars(record: RunRecord) -> list[list[Any]]:
 
 
 def _take_log(record: RunRecord) -> list[dict[str, Any]]:
-    before = record.log.framed
-    lines = record.log.take()
+    """Take the oldest lines that fit, so that none is missed; far behind, catch up with the newest."""
+    log = record.log
     taken: list[dict[str, Any]] = []
+    before, reached = log.framed, log.count
     room = _SHARE["log"]
-    for line in reversed(lines):
+    for line in log.news()[-_MOST_BEHIND:]:
         told = line.to_dict()
         room -= weight(told) + 1
         if room < 0:
+            reached = line.number
             break
         taken.append(told)
-    record.frames.lost += record.log.count - before - len(taken)
-    taken.reverse()
+    log.mark_framed(reached)
+    record.frames.lost += reached - before - len(taken)
     return taken
 
 

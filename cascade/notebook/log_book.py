@@ -92,7 +92,7 @@ class LogBook:
 
     @property
     def framed(self) -> int:
-        """The number up to which lines have been taken."""
+        """The number below which frames carried the lines."""
         return self._framed
 
     @property
@@ -123,11 +123,13 @@ class LogBook:
         both = sorted((*self._news, *self._chatter), key=lambda line: line.number)
         return [line for line in both if line.number < self._framed] if framed else both
 
-    def take(self) -> list[Line]:
-        """The lines since the last call."""
-        both = sorted((*_since(self._news, self._framed), *_since(self._chatter, self._framed)), key=_number)
-        self._framed = self._count
-        return both
+    def news(self) -> list[Line]:
+        """The lines that no frame has carried, in order."""
+        return sorted((*_since(self._news, self._framed), *_since(self._chatter, self._framed)), key=_number)
+
+    def mark_framed(self, number: int) -> None:
+        """Take note that frames carried the lines below `number`."""
+        self._framed = number
 
 
 def _number(line: Line) -> int:

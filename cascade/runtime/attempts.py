@@ -6,24 +6,26 @@ past here; every attempt that started is reported ended, however it ends. The on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from cascade.interfaces.exceptions import ResourceError
+from cascade.runtime.failure import clean_error, facts_of, join_errors
 
 if TYPE_CHECKING:
     import asyncio
     from contextvars import Context
 
     from cascade.runtime.ledger import Amounts
+    from cascade.runtime.limits import Ticket
     from cascade.runtime.maps import Row
     from cascade.spec.resource import Resource
 
-__all__ = ["Attempt", "attend", "call", "call_in_process", "current_attempt", "launch"]
+__all__ = ["Attempt", "attend", "call", "call_in_process", "current_attempt", "launch", "spawn"]
 
 Write = Callable[["Attempt", str, str, str], None]
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 class Attempt:
@@ -31,14 +33,16 @@ class Attempt:
 
     Attributes:
         node, index: what is tried; `index` is None but for map items. number: from 1. rows: items of a map that a
-            thread takes at once. amounts: taken of capacities. resources: names in use. own: task-scoped resources.
+            thread takes at once. amounts: taken of capacities. resources: names in use. own: task-scoped resources by
+            name, those that others need first. shared: instances that those may need. ticket: limits that count it.
         stopping: it was told to stop. timed_out: its time is over. given_up: its node no longer waits for it.
+        begun: its coroutine runs. closing: it tears down its own resources and must not be disturbed.
         handle: the asyncio task or the future.
     """
 
     __slots__ = (
-        "amounts", "function", "given_up", "handle", "id", "index", "limited", "mode", "name", "node", "number", "own",
-        "resources", "row", "rows", "started", "stopping", "timed_out", "worker", "writer",
+        "amounts", "begun", "closing", "function", "given_up", "handle", "id", "index", "mode", "name", "node", "number",
+        "own", "resources", "row", "rows", "shared", "started", "stopping", "ticket", "timed_out", "worker", "writer",
     )  # fmt: skip
 
     def __init__(self, node: int, mode: int, function: Callable[..., Any], number: int = 1) -> None:
@@ -52,12 +56,11 @@ class Attempt:
         self.rows: list[Row] | None = None
         self.amounts: Amounts = ()
         self.resources: tuple[str, ...] = ()
-        self.own: tuple[Resource, ...] = ()
-        self.limited = False
+        self.own: Mapping[str, Resource] = _NONE
+        self.shared: Mapping[str, Any] = _NONE
+        self.ticket: Ticket | None = None
         self.started = 0.0
-        self.stopping = False
-        self.timed_out = False
-        self.given_up = False
+        self.stopping = self.timed_out = self.given_up = self.begun = self.closing = False
         self.handle: Any = None
         self.worker = ""
         self.id = ""
@@ -85,34 +88,89 @@ def _call(attempt: Attempt, gather: Gather) -> Any:  # noqa: ANN401 - the task's
     if not attempt.own:
         args, kwargs = gather(attempt, {})
         return attempt.function(*args, **kwargs)
-    with ExitStack() as stack:
-        own: dict[str, Any] = {}
-        for resource in attempt.own:
-            if resource.is_async:
-                raise ResourceError.for_inline(attempt.name, resource.name)
-            own[resource.name] = stack.enter_context(resource.open())  # type: ignore[arg-type]
+    value, failure = None, None
+    opened: list[tuple[str, Any]] = []
+    own: dict[str, Any] = {}
+    try:
+        for name, resource in attempt.own.items():
+            manager: Any = _open(attempt, name, resource, own)
+            own[name] = manager.__enter__()
+            opened.append((name, manager))
         args, kwargs = gather(attempt, own)
-        return attempt.function(*args, **kwargs)
+        value = attempt.function(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - raised again when the resources are closed
+        failure = _explain(error, attempt, opened)
+    errors: list[BaseException] = []
+    for name, manager in reversed(opened):
+        try:
+            manager.__exit__(*facts_of(failure))
+        except BaseException as error:  # noqa: BLE001 - joins the task's own
+            _join(errors, error, failure, name)
+    return _conclude(value, failure, errors)
+
+
+def _open(attempt: Attempt, name: str, resource: Resource, own: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Return the context manager of a task-scoped resource, made with the instances that it needs."""
+    needs = {k: own[i.name] if i.name in own else attempt.shared[i.name] for k, i in resource.needs.items()}
+    try:
+        return resource.open(**needs)
+    except BaseException as error:
+        raise clean_error(error, name) from error.__cause__
+
+
+def _explain(error: BaseException, attempt: Attempt, opened: list[tuple[str, Any]]) -> BaseException:
+    """Return the error in the words of cascade when a resource that never yielded raised it."""
+    if len(opened) < len(attempt.own):
+        return clean_error(error, list(attempt.own)[len(opened)], exits=False)
+    return error
+
+
+def _join(errors: list[BaseException], error: BaseException, failure: BaseException | None, name: str) -> None:
+    if error is failure:
+        return
+    error = clean_error(error, name)
+    error.add_note(f"While the resource '{name}' was torn down.")
+    errors.append(error)
+
+
+def _conclude(value: Any, failure: BaseException | None, errors: list[BaseException]) -> Any:  # noqa: ANN401
+    if errors:
+        raise join_errors([failure, *errors] if failure else errors, "the task and its resources failed")
+    if failure is not None:
+        raise failure
+    return value
+
+
+# -- on an event loop -----------------------------------------------------------------------------------------------
+
+Ended = Callable[[Attempt, Any, BaseException | None], None]
 
 
 def launch(
-    loop: asyncio.AbstractEventLoop,
-    attempts: Iterable[Attempt],
-    context: Context,
-    gather: Gather,
-    ended: Callable[[Attempt, Any, BaseException | None], None],
+    loop: asyncio.AbstractEventLoop, attempts: Iterable[Attempt], context: Context, gather: Gather, ended: Ended
 ) -> None:
     """Start async attempts on `loop`; runs on the loop's thread."""
     for attempt in attempts:
-        attempt.handle = loop.create_task(attend(attempt, gather, ended), context=context.copy())
-        if attempt.stopping:
-            attempt.handle.cancel()
+        task = attempt.handle = loop.create_task(attend(attempt, gather, ended), context=context.copy())
+        task.add_done_callback(lambda done, attempt=attempt: _see_begun(done, attempt, ended))  # type: ignore[misc]
 
 
-async def attend(
-    attempt: Attempt, gather: Gather, ended: Callable[[Attempt, Any, BaseException | None], None]
-) -> None:
+def _see_begun(task: asyncio.Task[None], attempt: Attempt, ended: Ended) -> None:
+    """Report an attempt that someone else (the end of the caller's loop) cancelled before its first step."""
+    if not attempt.begun and task.cancelled():
+        from asyncio import CancelledError
+
+        ended(attempt, None, CancelledError())
+
+
+def spawn(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context) -> Any:  # noqa: ANN401
+    """Start a coroutine that minds a resource on `loop` and return its task; runs on the loop's thread."""
+    return loop.create_task(coroutine, context=context)
+
+
+async def attend(attempt: Attempt, gather: Gather, ended: Ended) -> None:
     """Run an async attempt and report how it ended, whatever it raises."""
+    attempt.begun = True  # before that, a cancel would end the coroutine without a word
     current_attempt.set(attempt)
     try:
         value = await _await(attempt, gather)
@@ -123,17 +181,40 @@ async def attend(
 
 
 async def _await(attempt: Attempt, gather: Gather) -> Any:  # noqa: ANN401 - the task's value
+    if attempt.stopping:
+        from asyncio import CancelledError
+
+        raise CancelledError
     if not attempt.own:
         args, kwargs = gather(attempt, {})
         return await attempt.function(*args, **kwargs)
-    async with AsyncExitStack() as stack:
-        own: dict[str, Any] = {}
-        for resource in attempt.own:
-            manager: Any = resource.open()
-            enter = stack.enter_async_context(manager) if hasattr(manager, "__aenter__") else None
-            own[resource.name] = await enter if enter is not None else stack.enter_context(manager)
+    value, failure = None, None
+    opened: list[tuple[str, Any]] = []
+    own: dict[str, Any] = {}
+    try:
+        for name, resource in attempt.own.items():
+            manager: Any = _open(attempt, name, resource, own)
+            own[name] = await manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
+            opened.append((name, manager))
         args, kwargs = gather(attempt, own)
-        return await attempt.function(*args, **kwargs)
+        value = await attempt.function(*args, **kwargs)
+    except BaseException as error:  # noqa: BLE001 - raised again when the resources are closed
+        failure = _explain(error, attempt, opened)
+    attempt.closing = True
+    errors: list[BaseException] = []
+    for name, manager in reversed(opened):
+        try:
+            if hasattr(manager, "__aexit__"):
+                await manager.__aexit__(*facts_of(failure))
+            else:
+                manager.__exit__(*facts_of(failure))
+        except BaseException as error:  # noqa: BLE001 - joins the task's own
+            _join(errors, error, failure, name)
+    attempt.closing = False
+    return _conclude(value, failure, errors)
+
+
+# -- in another process -----------------------------------------------------------------------------------------------
 
 
 def call_in_process(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:

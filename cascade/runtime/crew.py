@@ -92,9 +92,9 @@ class Crew:
         if core.paused or not heap:
             return 0
         waiting = len(heap)
-        for node, state in self.flow.maps.items():
+        for node, state in self.flow.map_side.states.items():
             if self.flow.graph.modes[node] == THREAD and state.has_more:
-                waiting += (state.total or self.flow.settings.max_threads) - state.issued
+                waiting += (state.total or self.flow.settings.max_threads) - state.pulled
         return waiting
 
     def _hire(self, count: int) -> None:
@@ -125,10 +125,13 @@ class Crew:
                 value, error = self._run_rows(attempt) if attempt.rows is not None else flow.run_here(attempt)
                 lock.acquire()
                 flow.outcomes.settle(attempt, value, error)
+        except BaseException as fault:  # noqa: BLE001 - a fault of the engine must end the run, not a silent thread
+            flow.break_down(fault)
         finally:
             busy.pop(number, None)
             self.workers -= 1
-            flow.dispatch()
+            if flow.fault is None:
+                flow.dispatch()
             flow.ring()
             lock.release()
 
@@ -136,29 +139,35 @@ class Crew:
         flow = self.flow
         if flow.graph.kinds[node] != MAP:
             return flow.make_attempt(node, THREAD)
-        state = flow.outcomes.open_map(node)
+        state = flow.map_side.open(node)
         if state is None:
             return None
-        plain = not flow.flagged[node] and state.max_concurrency is None and not flow.core.limits.active
+        plain = not flow.flagged[node] and state.max_concurrency is None and flow.core.ticket is None
         attempt = flow.make_attempt(node, THREAD, items=state.chunk if plain else 1)
-        flow.outcomes.offer_more(node, state)
+        if attempt is not None:
+            flow.map_side.offer_more(node)
         return attempt
 
     def _run_rows(self, attempt: Attempt) -> tuple[Any, BaseException | None]:
-        """Run several items of a map one after the other; the value is a list of ``(index, value, error)``."""
+        """Run several items of a map one after the other; the value is a list of ``(index, value, error)``.
+
+        Those that come after a long one, a pause, a limit or a failure are left for others.
+        """
         flow = self.flow
-        state = flow.maps[attempt.node]
+        core = flow.core
+        state = flow.map_side.states[attempt.node]
         outcomes: list[tuple[int, Any, BaseException | None]] = []
         began = time.perf_counter()
+        took = 0.0
         for row in attempt.rows or ():
-            if flow.core.cancelling:
+            if core.cancelling or core.paused or core.limits.active or took > LONG_CHUNK:
                 break
             attempt.row = row
             value, error = flow.run_here(attempt)
             outcomes.append((row[0], value, error))
             if error is not None and not state.collect:
                 break
-        took = time.perf_counter() - began
+            took = time.perf_counter() - began
         if took < SHORT_CHUNK:
             state.chunk = min(state.chunk * 2, MOST_ITEMS)
         elif took > LONG_CHUNK:

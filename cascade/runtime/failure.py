@@ -8,16 +8,49 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import Any
 
-from cascade.interfaces.exceptions import TaskExitError
+from cascade.interfaces.exceptions import ResourceError, TaskExitError
 
-__all__ = ["Frame", "join_errors", "note_origin", "own_frames", "to_exception"]
+__all__ = ["Frame", "clean_error", "facts_of", "hide_secrets", "join_errors", "note_origin", "own_frames", "text_of", "to_exception"]
 
 Frame = tuple[str, int, str, str]
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 - pathlib costs an import
 _LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}lib{os.sep}python3")
+
+
+def text_of(error: BaseException) -> str:
+    """Return what `error` says; a class whose own words fail is named."""
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - the text of a user's exception is the user's code
+        return f"<{type(error).__name__} without a text>"
+
+
+def hide_secrets(error: BaseException, redact: Callable[[str], str]) -> None:
+    """Take secrets out of the texts that `error`, and what caused it, were made with, since tracebacks show them."""
+    seen: set[int] = set()
+    stack: list[BaseException | None] = [error]
+    while stack:
+        current = stack.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        clean = tuple([redact(a) if isinstance(a, str) else a for a in current.args])
+        if clean != current.args:
+            current.args = clean
+        for name in (*getattr(current, "__dict__", ()), "strerror", "filename"):
+            text = getattr(current, name, None)
+            if isinstance(text, str) and redact(text) != text:
+                setattr(current, name, redact(text))
+        notes = getattr(current, "__notes__", None)
+        if notes:
+            notes[:] = [redact(note) for note in notes]
+        stack += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            stack += current.exceptions
 
 
 def to_exception(error: BaseException, label: str) -> Exception:
@@ -61,3 +94,29 @@ def join_errors(errors: Sequence[BaseException], message: str = "several nodes f
     if len(unique) == 1:
         return unique[0]
     return BaseExceptionGroup(message, unique)
+
+
+# -- resources ------------------------------------------------------------------------------------------------------
+
+
+def clean_error(error: BaseException, name: str, *, exits: bool = True) -> BaseException:
+    """Return what the resource `name` raised, in the words of cascade where contextlib or the program's end speaks.
+
+    Args:
+        exits: turn what would end the program into a `ResourceError` too.
+    """
+    said = str(error) if type(error) is RuntimeError else ""
+    if said.startswith("generator didn't yield"):
+        return ResourceError.for_no_yield(name)
+    if said.startswith("generator didn't stop"):
+        return ResourceError.for_two_yields(name)
+    if exits and not isinstance(error, Exception):
+        made = ResourceError.for_exit(name, error)
+        made.__cause__ = error
+        return made
+    return error
+
+
+def facts_of(failure: BaseException | None) -> tuple[Any, Any, Any]:
+    """Return what ``__exit__`` takes."""
+    return (type(failure), failure, failure.__traceback__) if failure is not None else (None, None, None)

@@ -22,8 +22,9 @@ from cascade.runtime.arguments import Arguments
 from cascade.runtime.attempts import Attempt, call
 from cascade.runtime.crew import Crew
 from cascade.runtime.loop_side import LoopSide
+from cascade.runtime.map_side import MapSide
 from cascade.runtime.orders import Orders
-from cascade.runtime.outcome import Outcomes
+from cascade.runtime.outcome import AGAIN, Outcomes
 from cascade.runtime.process_side import ProcessSide
 from cascade.runtime.scheduler import Scheduler
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from cascade.runtime.journal import Journal
     from cascade.runtime.ledger import Amounts, Ledger
     from cascade.runtime.limits import Limits
-    from cascade.runtime.maps import MapState
     from cascade.runtime.resource_manager import ResourceManager
     from cascade.spec.input import Input
 
@@ -45,7 +45,6 @@ __all__ = ["Flow", "Settings"]
 
 SLICE = 0.005  # seconds of inline work between two looks at everything else
 GRACE = 0.5  # seconds that a cancelled thread may take to end before it is called abandoned
-AGAIN = 0.1  # seconds between two cancels of an async attempt that does not stop
 
 
 class Settings:
@@ -102,14 +101,15 @@ class Flow:
         self.context: Context = copy_context()
         self.lock = threading.Lock()
         self.running: dict[Attempt, None] = {}
-        self.maps: dict[int, MapState] = {}
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.inbox: deque[Callable[[], None]] = deque()
         self.cancel_reason = ""
+        self.fault: BaseException | None = None
         self._timer_count = 0
         self._bell = threading.Lock()
         self._bell.acquire()
         self.outcomes = Outcomes(self)
+        self.map_side = MapSide(self)
         self.orders = Orders(self)
         self.crew = Crew(self)
         self.loop_side = LoopSide(self)
@@ -118,6 +118,7 @@ class Flow:
         self.flagged = self._find_flagged()
         resources.loop = self.loop_side.open
         resources.post = self.post
+        resources.context = self.context
 
     def _count_uses(self) -> list[int]:
         """Count who will read each value, so that it can be let go after the last; targets are kept."""
@@ -156,6 +157,8 @@ class Flow:
             self.set_timer(self.settings.timeout, self.outcomes.run_timed_out)
         while True:
             with self.lock:
+                if self.fault is not None:
+                    raise self.fault
                 self._obey()
                 if self.is_over:
                     return
@@ -165,7 +168,8 @@ class Flow:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left that this run waits for."""
-        return not self.core.unfinished and not self.inbox and not self.core.orders and all(a.given_up for a in self.running)
+        busy = self.core.unfinished or self.inbox or self.core.orders or self.resources.is_opening
+        return not busy and all(a.given_up for a in self.running)
 
     def _obey(self) -> None:
         """Do what has come in, what is due and what the core orders; start what may start. Under the lock."""
@@ -209,6 +213,11 @@ class Flow:
     def post(self, call_: Callable[[], None]) -> None:
         """Have the driver do `call_` under the lock, soon; from any thread."""
         self.inbox.append(call_)
+        self.ring()
+
+    def break_down(self, fault: BaseException) -> None:
+        """The machinery itself failed, on some thread: the driver ends the run with `fault` instead of waiting."""
+        self.fault = fault
         self.ring()
 
     def ring(self) -> None:
@@ -261,7 +270,7 @@ class Flow:
             node = core.take(INLINE)
             if node < 0:
                 break
-            if flagged[node] or kinds[node] == MAP:
+            if flagged[node] or kinds[node] == MAP or core.ticket is not None:
                 self._run_inline_slowly(node)
                 now = clock()
             else:
@@ -307,16 +316,17 @@ class Flow:
     def _run_inline_slowly(self, node: int) -> None:
         """Run an inline node (or map) that has an attempt. Called under the lock; gives it up meanwhile."""
         if self.graph.kinds[node] == MAP:
-            state = self.outcomes.open_map(node)
+            state = self.map_side.open(node)
             if state is None:
                 return
-            if not self.flagged[node] and state.max_concurrency is None:
-                self.outcomes.run_map_inline(node, state)
+            if not self.flagged[node] and state.max_concurrency is None and self.core.ticket is None:
+                self.map_side.run_inline(node, state)
                 return
-            self.outcomes.offer_more(node, state)
         attempt = self.make_attempt(node, INLINE)
         if attempt is None:
             return
+        if attempt.index is not None:
+            self.map_side.offer_more(node)
         attempt.worker = "inline"
         self.begin_attempt(attempt)
         self.lock.release()
@@ -331,17 +341,13 @@ class Flow:
         graph = self.graph
         attempt = Attempt(node, mode, graph.calls[node]._task.func)  # noqa: SLF001
         attempt.amounts = self.core.amounts.get(node, ())
-        attempt.limited = self.core.limits.active
         attempt.number = self.outcomes.tries.get(node, 0) + 1
-        if graph.kinds[node] == MAP and not self.outcomes.fill_from_map(attempt, items):
-            if attempt.amounts:
-                self.core.release(attempt.amounts)
-            self.outcomes.leave_limits(node)
-            self.outcomes.finish_map_if_over(node)
+        if graph.kinds[node] == MAP and not self.map_side.fill(attempt, items):
             return None
-        names = graph.resources.get(node, ())
-        attempt.resources = tuple([n for n in names if self.resources.scope(n) != "task"])
-        attempt.own = tuple([self.resources.resource(n) for n in names if self.resources.scope(n) == "task"])
+        attempt.ticket, self.core.ticket = self.core.ticket, None
+        if node in graph.resources:
+            attempt.resources, attempt.own = self.resources.uses(graph.resources[node])
+            attempt.shared = self.resources.values
         attempt.name = graph.label(node)
         if self.settings.watched:
             attempt.id = graph.ids[node]
@@ -387,9 +393,8 @@ class Flow:
             return
         self.cancel_reason = reason
         self.core.cancel()
-        for state in self.maps.values():
-            state.again.clear()
-            state.exhausted = True
+        self.map_side.cancel()
+        self.resources.stop_opening()
         self._stop_attempts()
         self.set_timer(GRACE, self.outcomes.give_up_threads)
 

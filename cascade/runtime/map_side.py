@@ -1,7 +1,8 @@
 """Maps in a flow: one node, many items.
 
 In: map nodes that may start, items that ended. Out: rows for attempts, one value for the node. Invariant: capacity is
-taken by items, never by the map itself; a map ends when all its items have, in the order of its inputs.
+taken by items, never by the map itself; a map ends when all its items have, in the order of its inputs. The user's own
+iterators are never asked under the lock.
 """
 
 from __future__ import annotations
@@ -11,47 +12,38 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
+from cascade.runtime.attempts import Attempt
 from cascade.runtime.maps import MapState
+from cascade.runtime.threads import run_in_thread
 
 if TYPE_CHECKING:
-    from cascade.runtime.attempts import Attempt
     from cascade.runtime.flow import Flow
+    from cascade.runtime.maps import Row
 
 __all__ = ["MapSide"]
 
 ITEMS_SLICE = 0.005  # seconds of short inline items that one record covers
+PULL = 64  # items that are taken at once from an iterator of the user
+PULL_SLICE = 0.005  # seconds after which those that came so far are handed out
+
+ItemOutcome = tuple[int, Any, BaseException | None]
 
 
 class MapSide:
-    """What `Outcomes` knows about maps. Everything here runs under the flow's lock."""
+    """The maps of one flow. Everything here runs under the flow's lock, unless it says otherwise."""
 
     def __init__(self, flow: Flow) -> None:
         """Begin without maps."""
         self.flow = flow
+        self.states: dict[int, MapState] = {}
         self._began: dict[int, float] = {}
-
-    def complete(self, node: int, value: Any, began: float | None = None) -> None:  # noqa: ANN401
-        """Defined by `Outcomes`."""
-        raise NotImplementedError
-
-    def node_failed(self, node: int, error: BaseException) -> None:
-        """Defined by `Outcomes`."""
-        raise NotImplementedError
-
-    def fail_before_start(self, node: int, error: BaseException) -> None:
-        """Defined by `Outcomes`."""
-        raise NotImplementedError
-
-    def decide(self, attempt: Attempt, error: BaseException) -> None:
-        """Defined by `Outcomes`."""
-        raise NotImplementedError
 
     # -- handing out ----------------------------------------------------------------------------------------------
 
-    def open_map(self, node: int, window: int | None = None) -> MapState | None:
+    def open(self, node: int, window: int | None = None) -> MapState | None:
         """Return the state of a map, made at first need; None when it has ended or cannot begin."""
         flow = self.flow
-        state = flow.maps.get(node)
+        state = self.states.get(node)
         if state is not None:
             return state
         call = flow.graph.calls[node]
@@ -59,40 +51,46 @@ class MapSide:
             args, kwargs = flow.arguments.of(node)
             bound = call._max_concurrency or window  # noqa: SLF001
             collect = call._on_error == "collect"  # noqa: SLF001
-            state = MapState(flow.graph.label(node), call._task.positional, args, kwargs, bound, collect)  # noqa: SLF001
+            names = call._task.positional  # noqa: SLF001
+            state = MapState(flow.graph.label(node), names, args, kwargs, bound, collect=collect)
         except BaseException as error:  # noqa: BLE001 - inputs are the user's; whatever they raise fails the map
             self._undo_start(node)
-            self.fail_before_start(node, error)
+            flow.outcomes.fail_before_start(node, error)
             return None
-        flow.maps[node] = state
+        self.states[node] = state
         self._began[node] = time.perf_counter()
         flow.record((jr.EXPANDED, self._began[node], node, state.total))
         if state.is_over:
             self._undo_start(node)
-            self.complete(node, state.results)
+            flow.outcomes.complete(node, state.results)
             return None
         return state
 
     def _undo_start(self, node: int) -> None:
+        """The core let an item of `node` start, and there is none."""
         core = self.flow.core
         amounts = core.amounts.get(node)
         if amounts:
             core.release(amounts)
-        for freed in core.limits.leave(node):
-            core.offer(freed)
+        ticket, core.ticket = core.ticket, None
+        if ticket:
+            self.flow.outcomes.leave_limits(ticket)
 
-    def fill_from_map(self, attempt: Attempt, items: int) -> bool:
+    def fill(self, attempt: Attempt, items: int) -> bool:
         """Give `attempt` its item (or, when `items` > 1, several short ones); say whether there was any."""
-        state = self.flow.maps[attempt.node]
-        if not state.has_more:
-            return False
-        try:
-            rows = state.take(items)
-        except BaseException as error:  # noqa: BLE001 - the user's iterable raised
-            state.exhausted = True
-            state.error = state.error or error
-            return False
+        state = self.states[attempt.node]
+        rows: list[Row] = []
+        if state.has_more:
+            try:
+                rows = state.take(items)
+            except BaseException as error:  # noqa: BLE001 - an input of the map raised
+                state.stop()
+                state.error = state.error or error
         if not rows:
+            self._undo_start(attempt.node)
+            if state.has_more:
+                self._pull(attempt.node, state)
+            self.finish_if_over(attempt.node)
             return False
         state.running += 1
         attempt.row = rows[0]
@@ -102,85 +100,143 @@ class MapSide:
         attempt.number = state.attempts.get(attempt.index, 0) + 1
         return True
 
-    def offer_more(self, node: int, state: MapState) -> None:
+    def offer_more(self, node: int) -> None:
         """Queue the map again while it has items that may start."""
-        if state.has_more:
+        if self.states[node].has_more:
             self.flow.core.offer(node)
+
+    def _pull(self, node: int, state: MapState) -> None:
+        """Ask the user's iterators for items, on a thread, since they may take their time."""
+        flow = self.flow
+        context = flow.context.copy()
+        state.pulling = True
+
+        def pull() -> None:
+            rows: list[Row] = []
+            failure: BaseException | None = None
+            try:
+                context.run(state.pull, rows, PULL, PULL_SLICE)
+            except BaseException as error:  # noqa: BLE001 - whatever an iterator raises fails its map
+                failure = error
+            flow.post(lambda: self._pulled(node, state, rows, failure))
+
+        run_in_thread(pull)
+
+    def _pulled(self, node: int, state: MapState, rows: list[Row], error: BaseException | None) -> None:
+        state.pulling = False
+        if self.flow.core.state[node] != core_.RUNNING or state.error is not None or self.flow.core.cancelling:
+            state.stop()
+        elif error is not None:
+            state.stop()
+            state.error = error
+        else:
+            state.waiting.extend(rows)
+            self.offer_more(node)
+        self.finish_if_over(node)
 
     # -- taking back ----------------------------------------------------------------------------------------------
 
-    def put_item(self, node: int, index: int, value: Any) -> None:  # noqa: ANN401
-        """Item `index` has its value (or, when collecting, its exception)."""
-        state = self.flow.maps[node]
-        had_room = state.max_concurrency is None or state.running + 1 < state.max_concurrency
-        state.put(index, value)
-        if not had_room:
-            self.offer_more(node, state)
-        self.finish_map_if_over(node)
+    def item_ended(self, attempt: Attempt) -> None:
+        """An attempt of an item no longer runs; another one may have its place."""
+        state = self.states[attempt.node]
+        was_full = state.max_concurrency is not None and state.running >= state.max_concurrency
+        state.running -= 1
+        if was_full:
+            self.offer_more(attempt.node)
 
-    def settle_rows(self, attempt: Attempt, outcomes: list[tuple[int, Any, BaseException | None]]) -> None:
-        """Several items that ran one after the other have ended."""
+    def put_item(self, node: int, index: int, value: Any) -> None:
+        """Item `index` has its value (or, when collecting, its exception)."""
+        self.states[node].put(index, value)
+        self.finish_if_over(node)
+
+    def try_item_again(self, attempt: Attempt) -> None:
+        """An item that failed is to be tried again now."""
+        if attempt.row is not None:
+            self.states[attempt.node].again.append(attempt.row)
+            self.flow.core.offer(attempt.node)
+
+    def settle_rows(self, attempt: Attempt, outcomes: list[ItemOutcome]) -> None:
+        """Several items that ran one after the other have ended, perhaps not all of them."""
         node = attempt.node
-        state = self.flow.maps[node]
+        state = self.states[node]
         good = [o for o in outcomes if o[2] is None]
         for index, value, _ in good:
             state.put(index, value)
         if good:
             now = time.perf_counter()
             self.flow.record((jr.ITEMS, now, node, good[0][0], len(good), now - attempt.started))
-        rows = {row[0]: row for row in attempt.rows or ()}
+        rows = attempt.rows or []
+        if state.error is None and not self.flow.core.cancelling:
+            state.again.extend(rows[len(outcomes) :])
+            self.offer_more(node)
+        by_index = {row[0]: row for row in rows}
         for index, _, error in outcomes:
             if error is not None:
-                attempt.index, attempt.row = index, rows[index]
-                self.decide(attempt, error)
-        self.finish_map_if_over(node)
+                attempt.index, attempt.row = index, by_index[index]
+                self.flow.outcomes.decide(attempt, error)
+        self.finish_if_over(node)
 
     def fail_item(self, node: int, error: BaseException) -> None:
         """An item failed for good: the map fails when the items that run have ended."""
-        state = self.flow.maps[node]
+        state = self.states[node]
         state.error = state.error or error
-        state.again.clear()
-        state.exhausted = True
-        self.finish_map_if_over(node)
+        state.stop()
+        self.finish_if_over(node)
 
-    def finish_map_if_over(self, node: int) -> None:
+    def finish_if_over(self, node: int) -> None:
         """End the map if all its items have ended."""
         flow = self.flow
-        state = flow.maps.get(node)
+        state = self.states.get(node)
         if state is None or flow.core.state[node] != core_.RUNNING:
             return
         if state.error is not None:
             if state.running == 0:
-                self.node_failed(node, state.error)
+                flow.outcomes.map_failed(node, state.error, time.perf_counter() - self._began[node])
         elif state.is_over:
-            self.complete(node, state.results, self._began[node])
+            flow.outcomes.complete(node, state.results, self._began[node])
         elif flow.core.cancelling and state.running == 0:
             flow.record((jr.NODE_CANCELLED, time.perf_counter(), node, None, flow.cancel_reason))
             flow.core.stop(node)
 
+    def cancel(self) -> None:
+        """Hand out nothing more; maps of which nothing runs end now."""
+        for node, state in self.states.items():
+            if not state.is_over:
+                state.stop()
+                self.finish_if_over(node)
+
     # -- inline ---------------------------------------------------------------------------------------------------
 
-    def run_map_inline(self, node: int, state: MapState) -> None:
+    def run_inline(self, node: int, state: MapState) -> None:
         """Run the items of an inline map in one go. Called under the lock; gives it up meanwhile."""
         flow = self.flow
-        function = flow.graph.calls[node]._task.func  # noqa: SLF001
+        state.running += 1
         flow.lock.release()
         try:
-            failed = self._run_items(node, state, function)
+            failed = self._run_items(node, state, flow.graph.calls[node]._task.func)  # noqa: SLF001
         finally:
             flow.lock.acquire()
+            state.running -= 1
         if failed is not None:
-            index, args, kwargs, error = failed
-            self._inline_failure(node, state, index, args, kwargs, error)
-        self.finish_map_if_over(node)
+            self._inline_failure(node, state, *failed)
+        if flow.core.state[node] == core_.RUNNING:
+            self.offer_more(node)
+        self.finish_if_over(node)
 
-    def _run_items(self, node: int, state: MapState, function: Any) -> Any:  # noqa: ANN401 - None or what failed
-        """Run items until the end, a failure or a cancel; one record for each few milliseconds of short items."""
+    def _run_items(self, node: int, state: MapState, function: Any) -> tuple[tuple[Any, ...], BaseException] | None:
+        """Run items until the end, a failure or a command; one record for each few milliseconds of short items.
+
+        Not under the lock.
+
+        Returns:
+            None, or the inputs of the item that failed and its error.
+        """
         flow, results, clock = self.flow, state.results, time.perf_counter
-        plain, index, first = state.is_plain, state.issued, state.issued
-        known = state.total is not None
-        core, began = flow.core, clock()
+        plain, known = state.is_plain, state.total is not None
+        index = first = state.pulled
+        began = clock()
         zipped: tuple[Any, ...] = ()
+        failed = None
         try:
             for zipped in state.rows():
                 if plain:
@@ -197,44 +253,30 @@ class MapSide:
                 if now - began > ITEMS_SLICE:
                     flow.record((jr.ITEMS, now, node, first, index - first, now - began))
                     began, first = now, index
-                    if core.cancelling or flow.inbox:
-                        self._obey_between_items()
-                        if core.cancelling:
-                            break
+                    if flow.inbox or flow.core.cancelling:
+                        break
             else:
-                state.exhausted, state.total = True, index
+                state.pulled = index
+                state.end_inputs()
         except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the driver
-            state.issued = index
-            args, kwargs = state.row(zipped) if zipped else ((), {})
-            failed = (index, args, kwargs, error)
-        else:
-            failed = None
-            state.issued = index
+            failed = zipped, error
+        state.pulled = index
         if index > first:
             now = clock()
             flow.record((jr.ITEMS, now, node, first, index - first, now - began))
         return failed
 
-    def _obey_between_items(self) -> None:
-        flow = self.flow
-        with flow.lock:
-            while flow.inbox:
-                flow.inbox.popleft()()
-
-    def _inline_failure(
-        self, node: int, state: MapState, index: int, args: tuple[Any, ...], kwargs: dict[str, Any], error: BaseException
-    ) -> None:
-        from cascade.runtime.attempts import Attempt
-
-        call = self.flow.graph.calls[node]
-        attempt = Attempt(node, self.flow.graph.modes[node], call._task.func)  # noqa: SLF001
-        attempt.index, attempt.row, attempt.started = index, (index, args, kwargs), time.perf_counter()
+    def _inline_failure(self, node: int, state: MapState, zipped: tuple[Any, ...], error: BaseException) -> None:
+        if state.is_from_inputs(error):
+            state.stop()
+            state.error = error
+            return
+        index = state.pulled
+        attempt = Attempt(node, self.flow.graph.modes[node], self.flow.graph.calls[node]._task.func)  # noqa: SLF001
+        attempt.index, attempt.row, attempt.started = index, (index, *state.row(zipped)), time.perf_counter()
         if index >= len(state.results):
             state.results.append(None)
-        state.issued = index + 1
+        state.pulled += 1
         state.outstanding += 1
-        state.exhausted = state.issued == state.total
-        self.decide(attempt, error)
-        if state.collect and not state.exhausted:
-            self.flow.core.offer(node)
-
+        state.dry = state.pulled == state.total
+        self.flow.outcomes.decide(attempt, error)

@@ -6,6 +6,7 @@ for the whole map; an item exists only between being handed out and having its r
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +18,8 @@ __all__ = ["MapState", "Row", "is_mapped"]
 
 Row = tuple[int, tuple[Any, ...], dict[str, Any]]
 _CONST = -1
+_ALWAYS = float("inf")
+_AT_HAND = (list, tuple, range, set, frozenset, deque)
 
 
 def is_mapped(value: object) -> bool:
@@ -33,13 +36,15 @@ class MapState:
 
     Attributes:
         total: number of items, None while an iterable that cannot tell has not ended.
-        results: by index. issued, outstanding: items handed out so far, and those of them without a result.
+        results: by index. pulled: items taken from the inputs so far. outstanding: items handed out without a result.
+        lazy: the inputs are the user's own iterators, which may take their time: `pull` must not be called under a
+            lock. pulling: someone does. waiting: items pulled but not handed out. again: items to be tried again.
         chunk: how many short items a thread takes at once. error: of the first item that failed for good.
     """
 
     __slots__ = (
-        "again", "attempts", "chunk", "collect", "error", "exhausted", "issued", "max_concurrency", "outstanding",
-        "results", "running", "total", "_args", "_kwargs", "_rows",
+        "again", "attempts", "chunk", "collect", "dry", "error", "lazy", "max_concurrency", "outstanding", "pulled",
+        "pulling", "results", "running", "total", "waiting", "_args", "_kwargs", "_rows",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +54,7 @@ class MapState:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         max_concurrency: int | None,
+        *,
         collect: bool,
     ) -> None:
         """Look at the inputs; take no item yet.
@@ -58,20 +64,26 @@ class MapState:
         """
         columns: list[Any] = []
         shown: dict[str, int | str] = {}
-        self._args = [self._column(a, names[k] if k < len(names) else f"argument {k + 1}", columns, shown) for k, a in enumerate(args)]
+        self._args = [
+            self._column(a, names[k] if k < len(names) else f"argument {k + 1}", columns, shown) for k, a in enumerate(args)
+        ]
         self._kwargs = {k: self._column(v, k, columns, shown) for k, v in kwargs.items()}
         if not columns:
             raise MapError.for_no_iterable(label)
         sizes = {n for n in shown.values() if isinstance(n, int)}
         if len(sizes) > 1:
             raise MapError.for_lengths(label, shown)
-        self.total: int | None = sizes.pop() if sizes and len(sizes) == 1 and all(isinstance(n, int) for n in shown.values()) else None
+        known = all(isinstance(n, int) for n in shown.values())
+        self.total: int | None = sizes.pop() if known else None
+        self.lazy = not all(isinstance(c, _AT_HAND) or hasattr(c, "shape") for c in columns)
         self._rows = self._zip(label, columns, shown)
         self.results: list[Any] = [None] * (self.total or 0)
         self.again: deque[Row] = deque()
+        self.waiting: deque[Row] = deque()
         self.attempts: dict[int, int] = {}
-        self.issued = self.outstanding = self.running = 0
-        self.exhausted = self.total == 0
+        self.pulled = self.outstanding = self.running = 0
+        self.dry = self.total == 0
+        self.pulling = False
         self.chunk = 1
         self.max_concurrency = max_concurrency
         self.collect = collect
@@ -111,24 +123,48 @@ class MapState:
         args = tuple([const if at == _CONST else zipped[at] for at, const in self._args])
         return args, {k: const if at == _CONST else zipped[at] for k, (at, const) in self._kwargs.items()}
 
+    def is_from_inputs(self, error: BaseException) -> bool:
+        """Whether the inputs raised `error`, which came out of a loop over `rows`, and not what was done in the loop."""
+        trace = error.__traceback__
+        inner = trace.tb_next if trace is not None else None
+        return inner is not None and inner.tb_frame.f_code is MapState._zip.__code__
+
+    def pull(self, rows: list[Row], most: int, seconds: float) -> None:
+        """Take up to `most` items from the inputs into `rows`, fewer when that takes longer than `seconds`.
+
+        Calls the user's iterators: whatever they raise comes out.
+        """
+        until = time.perf_counter() + seconds
+        while len(rows) < most and not self.dry:
+            zipped = next(self._rows, None)
+            if zipped is None:
+                self.end_inputs()
+                return
+            rows.append((self.pulled, *self.row(zipped)))
+            self.pulled += 1
+            self.dry = self.pulled == self.total
+            if time.perf_counter() > until:
+                return
+
+    def end_inputs(self) -> None:
+        """There are no more items than were pulled."""
+        self.dry, self.total = True, self.pulled
+        del self.results[self.pulled :]
+
     def take(self, most: int) -> list[Row]:
         """Hand out up to `most` items, those to be tried again first."""
         taken: list[Row] = []
         while self.again and len(taken) < most:
             taken.append(self.again.popleft())
-        while len(taken) < most and not self.exhausted:
-            zipped = next(self._rows, None)
-            if zipped is None:
-                self.exhausted = True
-                self.total = self.issued
-                break
-            args, kwargs = self.row(zipped)
-            taken.append((self.issued, args, kwargs))
-            if self.issued >= len(self.results):
+        retried = len(taken)
+        while self.waiting and len(taken) < most:
+            taken.append(self.waiting.popleft())
+        if not self.lazy and len(taken) < most:
+            self.pull(taken, most, _ALWAYS)
+        for row in taken[retried:]:
+            if row[0] >= len(self.results):
                 self.results.append(None)
-            self.issued += 1
-            self.outstanding += 1
-            self.exhausted = self.issued == self.total
+        self.outstanding += len(taken) - retried
         return taken
 
     def put(self, index: int, value: object) -> None:
@@ -136,11 +172,23 @@ class MapState:
         self.results[index] = value
         self.outstanding -= 1
 
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        self.again.clear()
+        self.waiting.clear()
+        self.dry = True
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every item has been handed out."""
+        return self.dry and not self.waiting and not self.pulling
+
     @property
     def has_more(self) -> bool:
         """Whether another item can be handed out now."""
         room = self.max_concurrency is None or self.running < self.max_concurrency
-        return room and (bool(self.again) or not self.exhausted) and self.error is None
+        at_hand = bool(self.again or self.waiting) or not (self.dry or self.pulling)
+        return room and at_hand and self.error is None
 
     @property
     def is_over(self) -> bool:

@@ -35,7 +35,7 @@ class Orders:
     def begin(self) -> None:
         """Tell the core which nodes need preparation, and let it begin."""
         flow, graph = self.flow, self.flow.graph
-        prepare = {n for n, names in graph.resources.items() if any(flow.resources.scope(r) != "task" for r in names)}
+        prepare = {n for n, names in graph.resources.items() if flow.resources.uses(names)[0]}
         prepare |= {n for n, amounts in graph.amounts.items() if any(refs_in(a) or _is_slot(a) for a in amounts.values())}
         flow.core.begin(refs_in(graph.target), prepare)
 
@@ -50,7 +50,10 @@ class Orders:
                 elif order == core_.MAKE_READY:
                     self._guard(node, self._make_ready)
                 elif order == core_.USE_FALLBACK:
-                    core.choose(node, refs_in(self.flow.graph.fallbacks[node]))
+                    if core.state[node] == core_.PENDING:
+                        core.choose(node, refs_in(self.flow.graph.fallbacks[node]))
+                elif order == core_.KEEP_FAILURE:
+                    self.flow.outcomes.keep_failure(node)
                 else:
                     self._tell(order, node, text, because)
 
@@ -99,7 +102,7 @@ class Orders:
         flow, graph = self.flow, self.flow.graph
         if node in graph.amounts:
             self._compute_amounts(node)
-        wanted = [n for n in graph.resources.get(node, ()) if flow.resources.scope(n) != "task"]
+        wanted = flow.resources.uses(graph.resources[node])[0] if node in graph.resources else ()
         pending = len(wanted)
 
         def one_done(error: BaseException | None) -> None:

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import refs_in
-from cascade.graph.model import LOOP, MAP, REFS
+from cascade.graph.model import LOOP, MAP, PROCESS, REFS
 from cascade.interfaces.exceptions import (
     DependencyMissingError,
     GraphError,
@@ -21,8 +21,7 @@ from cascade.interfaces.exceptions import (
 )
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
-from cascade.runtime.failure import join_errors, note_origin, own_frames, to_exception
-from cascade.runtime.map_side import MapSide
+from cascade.runtime.failure import hide_secrets, join_errors, note_origin, own_frames, text_of, to_exception
 from cascade.runtime.summary import preview_arguments, summarize
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.routing import Router
@@ -30,14 +29,18 @@ from cascade.spec.routing import Router
 if TYPE_CHECKING:
     from cascade.runtime.attempts import Attempt
     from cascade.runtime.flow import Flow
+    from cascade.runtime.limits import Ticket
     from cascade.spec.policy import RetryPolicy
 
-__all__ = ["Outcomes"]
+__all__ = ["AGAIN", "Outcomes"]
 
-STUBBORN = 20  # cancels after which an async attempt is called abandoned
+AGAIN = 0.4  # seconds between two cancels of an async attempt that does not stop
+PATIENCE = 3  # rounds of that length which a cancelled run waits for an async attempt
+
+STUBBORN = 5  # cancels after which an async attempt is called abandoned
 
 
-class Outcomes(MapSide):
+class Outcomes:
     """Settles the attempts of one flow. Everything here runs under the flow's lock.
 
     Attributes:
@@ -47,12 +50,13 @@ class Outcomes(MapSide):
 
     def __init__(self, flow: Flow) -> None:
         """Begin with nothing settled."""
-        super().__init__(flow)
+        self.flow = flow
         self.tries: dict[int, int] = {}
         self.failures: list[tuple[int, BaseException]] = []
         self.reasons: dict[int, tuple[str, int]] = {}
         self.error: BaseException | None = None
         self._cancels: dict[Attempt, int] = {}
+        self._fallen: dict[int, BaseException] = {}  # failures of nodes that turned to their fallbacks
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -64,23 +68,23 @@ class Outcomes(MapSide):
         if attempt.given_up:
             return
         if attempt.index is not None:
-            flow.maps[attempt.node].running -= 1
+            flow.map_side.item_ended(attempt)
         if attempt.timed_out:
-            options = flow.graph.options(attempt.node)
-            error = NodeTimeoutError.after(self.label(attempt), (options.timeout if options else 0) or 0)
+            error = self._timeout_of(attempt)
         if attempt.rows is not None:
-            self.settle_rows(attempt, value or [])
-        elif error is not None:
-            if flow.core.cancelling and _is_cancel(error):
-                self._cancelled(attempt)
-            else:
-                self.decide(attempt, error)
-        elif flow.core.cancelling and attempt.stopping and value is None:
+            flow.map_side.settle_rows(attempt, value or [])
+        elif flow.core.cancelling and attempt.stopping and (value is None if error is None else _is_cancel(error)):
             self._cancelled(attempt)
+        elif error is not None:
+            self.decide(attempt, error)
         elif isinstance(value, (LazyResult, Router)):
             self.decide(attempt, _lazy_value(self.label(attempt)))
         else:
             self._succeed(attempt, value)
+
+    def _timeout_of(self, attempt: Attempt) -> NodeTimeoutError:
+        options = self.flow.graph.options(attempt.node)
+        return NodeTimeoutError.after(self.label(attempt), (options.timeout if options else 0) or 0)
 
     def _give_back(self, attempt: Attempt) -> None:
         flow, now = self.flow, time.perf_counter()
@@ -94,12 +98,12 @@ class Outcomes(MapSide):
         for name in attempt.resources:
             users = flow.resources.leave(name)
             flow.record((jr.RELEASED, now, name, "resource", node, index, 1.0, float(users), 0.0))
-        if attempt.limited:
-            self.leave_limits(node)
+        if attempt.ticket:
+            self.leave_limits(attempt.ticket)
 
-    def leave_limits(self, node: int) -> None:
-        """One attempt of `node` no longer counts for any limit."""
-        for freed in self.flow.core.limits.leave(node):
+    def leave_limits(self, ticket: Ticket) -> None:
+        """An attempt no longer counts for the limits on its `ticket`."""
+        for freed in self.flow.core.limits.leave(ticket):
             self.flow.core.offer(freed)
 
     def _succeed(self, attempt: Attempt, value: Any) -> None:  # noqa: ANN401
@@ -108,7 +112,7 @@ class Outcomes(MapSide):
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
         self.flow.record((jr.COMPLETED, now, node, index, attempt.number, now - attempt.started, shown))
         if index is not None:
-            self.put_item(node, index, value)
+            self.flow.map_side.put_item(node, index, value)
         else:
             self._has_value(node, value)
 
@@ -134,9 +138,7 @@ class Outcomes(MapSide):
 
     def plain_failure(self, node: int, began: float, error: BaseException) -> None:
         """An inline node without an attempt of its own raised."""
-        args, kwargs = self.flow.arguments.of(node)
-        inputs = preview_arguments(self.flow.graph.calls[node]._task.positional, args, kwargs)  # noqa: SLF001
-        self._finally_fail(node, None, 1, time.perf_counter() - began, error, inputs)
+        self._finally_fail(node, 1, time.perf_counter() - began, error, self._preview(node, None))
 
     def refuse_lazy(self, node: int, began: float) -> None:
         """An inline node returned something lazy."""
@@ -145,7 +147,7 @@ class Outcomes(MapSide):
     def fail_before_start(self, node: int, error: BaseException) -> None:
         """A node cannot start: its condition, its amounts or a resource that it needs failed."""
         self.tries.pop(node, None)
-        self._finally_fail(node, None, 1, 0.0, error, {})
+        self._finally_fail(node, 1, 0.0, error, {})
 
     def decide(self, attempt: Attempt, error: BaseException) -> None:
         """An attempt failed: try again, collect, fall back or fail for good."""
@@ -156,24 +158,34 @@ class Outcomes(MapSide):
             self._try_again(attempt, policy, error)
             return
         duration = time.perf_counter() - attempt.started
-        inputs = self._inputs(attempt)
-        if attempt.index is not None:
-            state = flow.maps[attempt.node]
-            exception = self._note(attempt.node, attempt.index, attempt.number, error, inputs)
-            self._record_failure(attempt.node, attempt.index, attempt.number, duration, exception, inputs)
-            if state.collect:
-                self.put_item(attempt.node, attempt.index, exception)
-            else:
-                self.fail_item(attempt.node, exception)
+        inputs = self._preview(attempt.node, attempt)
+        if attempt.index is None:
+            self._finally_fail(attempt.node, attempt.number, duration, error, inputs)
             return
-        self._finally_fail(attempt.node, None, attempt.number, duration, error, inputs)
+        state = flow.map_side.states[attempt.node]
+        exception = self._note(self.label(attempt), attempt.number, error, inputs)
+        self._record_failure(attempt.node, attempt.index, attempt.number, duration, exception, inputs)
+        if state.collect:
+            flow.map_side.put_item(attempt.node, attempt.index, exception)
+        else:
+            flow.map_side.fail_item(attempt.node, exception)
 
-    def _inputs(self, attempt: Attempt) -> dict[str, str]:
+    def map_failed(self, node: int, error: BaseException, duration: float) -> None:
+        """A map whose items have all ended fails with the `error` of one of them, or of its inputs."""
+        if any(note.startswith(f"In the node '{self.flow.graph.label(node)}[") for note in getattr(error, "__notes__", ())):
+            exception = to_exception(error, self.flow.graph.label(node))
+        else:
+            exception = self._note(self.flow.graph.label(node), 1, error, {})
+        self._record_failure(node, None, 1, duration, exception, {})
+        self.node_failed(node, exception)
+
+    def _preview(self, node: int, attempt: Attempt | None) -> dict[str, str]:
+        """Return short texts of the arguments, without secrets."""
         try:
-            args, kwargs = attempt.row[1:] if attempt.row is not None else self.flow.arguments.of(attempt.node)
+            args, kwargs = attempt.row[1:] if attempt is not None and attempt.row else self.flow.arguments.of(node)
         except Exception:  # noqa: BLE001 - an argument that cannot be had is perhaps the very failure
             return {}
-        task = self.flow.graph.calls[attempt.node]._task  # noqa: SLF001
+        task = self.flow.graph.calls[node]._task  # noqa: SLF001
         return {k: self.flow.settings.redact(v) for k, v in preview_arguments(task.positional, args, kwargs).items()}
 
     def _try_again(self, attempt: Attempt, policy: RetryPolicy, error: BaseException) -> None:
@@ -183,7 +195,7 @@ class Outcomes(MapSide):
         now = time.perf_counter()
         flow.record((jr.RETRYING, now, node, index, attempt.number, policy.max_attempts, delay, type(error).__name__, told))
         if index is not None:
-            flow.maps[node].attempts[index] = attempt.number
+            flow.map_side.states[node].attempts[index] = attempt.number
         else:
             self.tries[node] = attempt.number
             flow.core.state[node] = core_.PENDING
@@ -191,35 +203,27 @@ class Outcomes(MapSide):
         def again() -> None:
             if flow.core.cancelling:
                 return
-            if index is not None and attempt.row is not None:
-                flow.maps[node].again.append(attempt.row)
-            flow.core.offer(node)
+            if index is not None:
+                flow.map_side.try_item_again(attempt)
+            else:
+                flow.core.offer(node)
 
         if delay > 0:
             flow.set_timer(delay, again)
         else:
             again()
 
-    def _note(
-        self, node: int, index: int | None, number: int, error: BaseException, inputs: dict[str, str]
-    ) -> Exception:
-        label = self.flow.graph.label(node)
-        label = label if index is None else f"{label}[{index}]"
+    def _note(self, label: str, number: int, error: BaseException, inputs: dict[str, str]) -> Exception:
         exception = to_exception(error, label)
+        hide_secrets(exception, self.flow.settings.redact)
         note_origin(exception, label, number, inputs)
         return exception
 
     def _finally_fail(
-        self,
-        node: int,
-        index: int | None,
-        number: int,
-        duration: float,
-        error: BaseException,
-        inputs: dict[str, str],
+        self, node: int, number: int, duration: float, error: BaseException, inputs: dict[str, str]
     ) -> None:
-        exception = self._note(node, index, number, error, inputs)
-        self._record_failure(node, index, number, duration, exception, inputs)
+        exception = self._note(self.flow.graph.label(node), number, error, inputs)
+        self._record_failure(node, None, number, duration, exception, inputs)
         self.node_failed(node, exception)
 
     def _record_failure(
@@ -227,15 +231,15 @@ class Outcomes(MapSide):
     ) -> None:
         redact = self.flow.settings.redact
         frames = tuple([(f, line, name, redact(code)) for f, line, name, code in own_frames(error)])
-        shown = {k: redact(v) for k, v in inputs.items()}
-        told = redact(str(error)[:2000])
+        told = redact(text_of(error)[:2000])
         kind = type(error).__name__
-        self.flow.record((jr.FAILED, time.perf_counter(), node, index, number, duration, kind, told, frames, shown))
+        self.flow.record((jr.FAILED, time.perf_counter(), node, index, number, duration, kind, told, frames, inputs))
 
     def node_failed(self, node: int, error: BaseException) -> None:
         """A node failed for good and is recorded so: fall back, or stop what needs it, or everything."""
         flow = self.flow
         if flow.core.has_fallback(node) and not flow.core.cancelling:
+            self._fallen[node] = error
             flow.core.fall_back(node, "it failed")
             return
         self.failures.append((node, error))
@@ -244,13 +248,19 @@ class Outcomes(MapSide):
             flow.cancel(f"'{flow.graph.label(node)}' failed")
         flow.core.fail(node)
 
+    def keep_failure(self, node: int) -> None:
+        """The fallback of a node that failed has no value: its failure counts after all."""
+        self.failures.append((node, self._fallen.pop(node)))
+        if self.flow.settings.on_failure == "cancel":
+            self.flow.cancel(f"'{self.flow.graph.label(node)}' failed")
+
     # -- stops ----------------------------------------------------------------------------------------------------
 
     def _cancelled(self, attempt: Attempt) -> None:
         flow = self.flow
         flow.record((jr.NODE_CANCELLED, time.perf_counter(), attempt.node, attempt.index, flow.cancel_reason))
         if flow.graph.kinds[attempt.node] == MAP:
-            self.finish_map_if_over(attempt.node)
+            flow.map_side.finish_if_over(attempt.node)
         else:
             flow.core.stop(attempt.node)
 
@@ -263,7 +273,10 @@ class Outcomes(MapSide):
         if attempt.mode == LOOP:
             self._stop_until_ended(attempt)
             return
-        self._give_up(attempt, f"took longer than {seconds:g} s; its thread goes on until it ends")
+        where = "process, which is ended" if attempt.mode == PROCESS else "thread, which goes on until it ends"
+        self._give_up(attempt, f"took longer than {seconds:g} s in its {where}")
+        if attempt.mode == PROCESS:
+            flow.process_side.end_worker_of(attempt)
         self.decide(attempt, NodeTimeoutError.after(self.label(attempt), seconds))
 
     def _stop_until_ended(self, attempt: Attempt) -> None:
@@ -274,32 +287,32 @@ class Outcomes(MapSide):
         count = self._cancels[attempt] = self._cancels.get(attempt, 0) + 1
         if count > STUBBORN:
             self._give_up(attempt, "does not stop")
-            options = flow.graph.options(attempt.node)
-            self.decide(attempt, NodeTimeoutError.after(self.label(attempt), (options.timeout if options else 0) or 0))
+            self.decide(attempt, self._timeout_of(attempt))
             return
         flow.loop_side.stop([attempt])
-        flow.set_timer(0.1, lambda: self._stop_until_ended(attempt))
+        flow.set_timer(AGAIN, lambda: self._stop_until_ended(attempt))
 
     def _give_up(self, attempt: Attempt, reason: str) -> None:
         attempt.given_up = True
         if attempt.index is not None:
-            self.flow.maps[attempt.node].running -= 1
+            self.flow.map_side.item_ended(attempt)
         self.flow.record((jr.ABANDONED, time.perf_counter(), attempt.node, attempt.index, reason))
 
     def give_up_threads(self) -> None:
         """The grace after a cancel is over: name what does not stop, and go on without it."""
         flow = self.flow
+        flow.resources.give_up_opening()
         for attempt in [a for a in flow.running if not a.given_up]:
-            if attempt.mode == LOOP and self._cancels.setdefault(attempt, 0) < 3:  # noqa: PLR2004
-                self._cancels[attempt] += 1
-                continue
-            self._give_up(attempt, "was told to stop, but goes on until it ends")
-            if flow.graph.kinds[attempt.node] == MAP:
-                self.finish_map_if_over(attempt.node)
-            else:
-                flow.core.stop(attempt.node)
+            patience = STUBBORN if attempt.closing else PATIENCE if attempt.mode == LOOP else 0
+            self._cancels[attempt] = self._cancels.get(attempt, 0) + 1
+            if self._cancels[attempt] > patience:
+                self._give_up(attempt, "was told to stop, but goes on until it ends")
+                if flow.graph.kinds[attempt.node] == MAP:
+                    flow.map_side.finish_if_over(attempt.node)
+                else:
+                    flow.core.stop(attempt.node)
         if any(not a.given_up for a in flow.running):
-            flow.set_timer(0.5, self.give_up_threads)
+            flow.set_timer(AGAIN, self.give_up_threads)
 
     def run_timed_out(self) -> None:
         """The run's own time is over."""
@@ -350,7 +363,7 @@ class Outcomes(MapSide):
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:300]
+    return (text_of(error).splitlines() or [""])[0][:300]
 
 
 def _applies(policy: RetryPolicy, error: BaseException) -> bool:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from cascade.interfaces.exceptions import ResourceError
 from cascade.runtime import journal as jr
-from cascade.runtime.threads import run_in_thread
+from cascade.runtime.failure import text_of
+from cascade.runtime.lifetimes import Lifetime
+from cascade.runtime.sessions import current_sessions
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,137 +26,182 @@ if TYPE_CHECKING:
 __all__ = ["ResourceManager"]
 
 NEW, OPENING, OPEN, BROKEN, CLOSED = range(5)
-DEADLINE = 30.0  # seconds that closing one instance may take
+
+Done = Callable[[BaseException | None], None]
 
 
-class _Instance:
-    __slots__ = ("error", "manager", "resource", "state", "users", "waiters")
+class _Entry:
+    """What a run knows of one resource."""
 
-    def __init__(self, resource: Resource) -> None:
+    __slots__ = ("error", "given_up", "life", "name", "resource", "state", "users", "waiters")
+
+    def __init__(self, name: str, resource: Resource) -> None:
+        self.name = name
         self.resource = resource
         self.state = NEW
-        self.manager: Any = None
+        self.life: Lifetime | None = None  # session-wide instances have theirs elsewhere
         self.error: BaseException | None = None
         self.users = 0
-        self.waiters: list[Callable[[BaseException | None], None]] = []
+        self.given_up = False
+        self.waiters: list[Done] = []
 
 
 class ResourceManager:
-    """Opens and closes the run-scoped resources of one run.
+    """Opens and closes the run-scoped resources of one run, and asks for those of the session.
 
     Responsible for: the order of opening (what is needed first) and closing, users, events. Refuses: threads and loops
     of its own; it is told where async resources live (`loop`) and whom to tell when something is done (`post`).
 
+    Args:
+        resources: by name, in an order in which each comes after what it needs. journal: of the run.
+        redact: takes secrets out of texts.
+
     Attributes:
-        values: opened instances by name.
+        values: opened instances by name. context: in which instances are set up and torn down.
     """
 
-    def __init__(self, resources: Mapping[str, Resource], journal: Journal) -> None:
-        """Open nothing yet; `resources` stand in an order in which each comes after what it needs."""
-        self._instances = {name: _Instance(r) for name, r in resources.items()}
+    def __init__(
+        self, resources: Mapping[str, Resource], journal: Journal, redact: Callable[[str], str] = lambda text: text
+    ) -> None:
+        """Open nothing yet."""
+        self._entries = {name: _Entry(name, r) for name, r in resources.items()}
         self._journal = journal
-        self._opened: list[str] = []
+        self._redact = redact
+        self._opened: list[_Entry] = []
+        self._stopped = False
+        self._uses: dict[tuple[str, ...], tuple[tuple[str, ...], dict[str, Resource]]] = {}
         self.values: dict[str, Any] = {}
+        self.context = Context()
         self.loop: Callable[[], asyncio.AbstractEventLoop] | None = None
         self.post: Callable[[Callable[[], None]], None] = lambda call: call()
 
-    def scope(self, name: str) -> str:
-        """Return the scope of resource `name`."""
-        return self._instances[name].resource.scope
+    @property
+    def lives_in_session(self) -> bool:
+        """Whether an async instance that outlives the run belongs to it: its tasks must share that one's loop."""
+        return any(e.resource.scope == "session" and e.resource.is_async for e in self._entries.values())
 
-    def resource(self, name: str) -> Resource:
-        """Return the definition of resource `name`."""
-        return self._instances[name].resource
+    def uses(self, names: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, Resource]]:
+        """Return what an attempt that injects `names` holds: shared instances, and its own resources, needs first."""
+        found = self._uses.get(names)
+        if found is None:
+            wanted = set(names)
+            for entry in reversed(self._entries.values()):
+                if entry.name in wanted and entry.resource.scope == "task":
+                    wanted.update(i.name for i in entry.resource.needs.values())
+            entries = [e for e in self._entries.values() if e.name in wanted]
+            shared = tuple([e.name for e in entries if e.resource.scope != "task"])
+            own = {e.name: e.resource for e in entries if e.resource.scope == "task"}
+            found = self._uses[names] = (shared, own)
+        return found
 
     # -- opening --------------------------------------------------------------------------------------------------
 
-    def request(self, name: str, done: Callable[[BaseException | None], None]) -> None:
+    def request(self, name: str, done: Done) -> None:
         """Open `name` if it is not, after what it needs; call `done` with None, or with what went wrong."""
-        instance = self._instances[name]
-        if instance.state == OPEN:
+        entry = self._entries[name]
+        if entry.state == OPEN:
             done(None)
-        elif instance.state in (BROKEN, CLOSED):
-            done(instance.error or ResourceError(f"The resource '{name}' is closed."))
+        elif entry.state in (BROKEN, CLOSED):
+            done(entry.error or ResourceError(f"The resource '{name}' is closed."))
         else:
-            instance.waiters.append(done)
-            if instance.state == NEW:
-                instance.state = OPENING
-                self._request_needs(instance)
+            entry.waiters.append(done)
+            if entry.state == NEW:
+                entry.state = OPENING
+                self._request_needs(entry)
 
-    def _request_needs(self, instance: _Instance) -> None:
-        needs = [i.name for i in instance.resource.needs.values()]
+    def _request_needs(self, entry: _Entry) -> None:
+        needs = [i.name for i in entry.resource.needs.values()]
         pending = len(needs)
         if not pending:
-            self._open(instance)
+            self._open(entry)
 
         def one_done(error: BaseException | None) -> None:
             nonlocal pending
             pending -= 1
-            if error is not None and instance.state == OPENING:
-                self._opened_now(instance, None, error, 0.0)
-            elif not pending and instance.state == OPENING:
-                self._open(instance)
+            if entry.state != OPENING:
+                return
+            if error is not None:
+                self._opened_now(entry, None, error, 0.0)
+            elif not pending:
+                self._open(entry)
 
         for name in needs:
             self.request(name, one_done)
 
-    def _open(self, instance: _Instance) -> None:
-        injected = {k: self.values[i.name] for k, i in instance.resource.needs.items()}
+    def _open(self, entry: _Entry) -> None:
+        if self._stopped:
+            error = ResourceError(f"The resource '{entry.name}' was not set up, since the run is being cancelled.")
+            self._opened_now(entry, None, error, 0.0)
+            return
+        needs = {k: self.values[i.name] for k, i in entry.resource.needs.items()}
         began = time.perf_counter()
 
-        def report(value: object, error: BaseException | None) -> None:
+        def report(value: object, error: BaseException | None, *, is_new: bool = True) -> None:
             took = time.perf_counter() - began
-            self.post(lambda: self._opened_now(instance, value, error, took))
+            self.post(lambda: self._opened_now(entry, value, error, took, is_new=is_new))
 
-        if instance.resource.is_async:
-            self._on_loop(_enter_async(instance, injected, report))
+        if entry.resource.scope == "session":
+            current_sessions().request(entry.resource, entry.name, needs, report)
         else:
-            run_in_thread(lambda: _enter(instance, injected, report))
+            entry.life = Lifetime(entry.name, entry.resource, self.context.copy(), self._loop_or_error)
+            entry.life.open(needs, report)
 
-    def _opened_now(self, instance: _Instance, value: object, error: BaseException | None, took: float) -> None:
-        name = instance.resource.name
+    def _opened_now(
+        self, entry: _Entry, value: object, error: BaseException | None, took: float, *, is_new: bool = True
+    ) -> None:
         if error is None:
-            instance.state = OPEN
-            self.values[name] = value
-            self._opened.append(name)
-            self._journal.records.append((jr.SET_UP, time.perf_counter(), name, took))
+            entry.state = OPEN
+            self.values[entry.name] = value
+            self._opened.append(entry)
+            if is_new:
+                self._journal.records.append((jr.SET_UP, time.perf_counter(), entry.name, took))
         else:
-            instance.state = BROKEN
-            instance.error = error
-        waiters, instance.waiters = instance.waiters, []
+            entry.state = BROKEN
+            entry.error = error
+        waiters, entry.waiters = entry.waiters, []
         for done in waiters:
             done(error)
 
-    def _on_loop(self, coroutine: Any) -> None:  # noqa: ANN401 - a coroutine
-        import asyncio
-
+    def _loop_or_error(self) -> asyncio.AbstractEventLoop:
         if self.loop is None:
             raise ResourceError("An async resource needs an event loop.")
-        asyncio.run_coroutine_threadsafe(coroutine, self.loop())
+        return self.loop()
+
+    def stop_opening(self) -> None:
+        """The run is cancelled: set up nothing more, cancel what is being set up if that is possible."""
+        self._stopped = True
+        for entry in self._entries.values():
+            if entry.state == OPENING and entry.life is not None:
+                entry.life.stop_opening()
+
+    def give_up_opening(self) -> None:
+        """Wait no longer for set-ups that do not stop; what they give is closed when it comes."""
+        for entry in self._entries.values():
+            entry.given_up = entry.state == OPENING
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether something that the run waits for is being set up right now."""
+        return any(e.state == OPENING and not e.given_up for e in self._entries.values())
 
     # -- using ----------------------------------------------------------------------------------------------------
 
     def enter(self, name: str) -> int:
         """One more attempt uses `name`; return how many do."""
-        instance = self._instances[name]
-        instance.users += 1
-        return instance.users
+        entry = self._entries[name]
+        entry.users += 1
+        return entry.users
 
     def leave(self, name: str) -> int:
         """One attempt that used `name` has really ended; return how many still use it."""
-        instance = self._instances[name]
-        instance.users -= 1
-        return instance.users
+        entry = self._entries[name]
+        entry.users -= 1
+        return entry.users
 
     @property
-    def is_opening(self) -> bool:
-        """Whether something is being opened right now."""
-        return any(i.state == OPENING for i in self._instances.values())
-
-    @property
-    def in_use(self) -> bool:
-        """Whether an attempt still uses an instance."""
-        return any(i.users for i in self._instances.values())
+    def is_needed(self) -> bool:
+        """Whether an attempt still uses an instance, or one is still being set up."""
+        return any(e.users or e.state == OPENING for e in self._entries.values())
 
     # -- closing --------------------------------------------------------------------------------------------------
 
@@ -164,89 +212,27 @@ class ResourceManager:
             failure: of the run, raised inside each resource so that it can roll back; None after a clean end.
         """
         errors: list[BaseException] = []
-        kept: list[str] = []
+        kept: list[_Entry] = []
         while self._opened:
-            name = self._opened.pop()
-            instance = self._instances[name]
-            if instance.users or any(name in [i.name for i in self._instances[k].resource.needs.values()] for k in kept):
-                kept.append(name)
+            entry = self._opened.pop()
+            if entry.users or any(entry.name == i.name for k in kept for i in k.resource.needs.values()):
+                kept.append(entry)
                 continue
-            instance.state = CLOSED
-            began = time.perf_counter()
-            error = self._close(instance, failure)
-            now = time.perf_counter()
-            told = "" if error is None else f"{type(error).__name__}: {error}"
-            self._journal.records.append((jr.TORN_DOWN, now, name, now - began, told))
+            entry.state = CLOSED
+            if entry.life is None:
+                current_sessions().release(entry.resource)
+                continue
+            error = self._close(entry, entry.life, failure)
             if error is not None:
-                error.add_note(f"While the resource '{name}' was torn down.")
+                error.add_note(f"While the resource '{entry.name}' was torn down.")
                 errors.append(error)
         self._opened.extend(reversed(kept))
         return errors
 
-    def _close(self, instance: _Instance, failure: BaseException | None) -> BaseException | None:
-        from concurrent.futures import Future
-
-        outcome: Future[BaseException | None] = Future()
-        if instance.resource.is_async or hasattr(instance.manager, "__aexit__"):
-            self._on_loop(_leave_async(instance, failure, outcome.set_result))
-        else:
-            run_in_thread(lambda: outcome.set_result(_leave(instance, failure)))
-        try:
-            return outcome.result(DEADLINE)
-        except TimeoutError:
-            return ResourceError(f"The resource '{instance.resource.name}' was not torn down within {DEADLINE:g} s.")
-
-
-def _clean(error: BaseException, name: str) -> BaseException:
-    if isinstance(error, RuntimeError) and "didn't yield" in str(error):
-        return ResourceError.for_no_yield(name)
-    if isinstance(error, RuntimeError) and "didn't stop" in str(error):
-        return ResourceError.for_two_yields(name)
-    if not isinstance(error, Exception):
-        made = ResourceError(f"The resource '{name}' raised {type(error).__name__}: {error}")
-        made.__cause__ = error
-        return made
-    return error
-
-
-def _enter(instance: _Instance, injected: dict[str, Any], report: Callable[[object, BaseException | None], None]) -> None:
-    try:
-        instance.manager = instance.resource.open(**injected)
-        value = instance.manager.__enter__()
-    except BaseException as error:  # noqa: BLE001 - reported to those who wait for the resource
-        report(None, _clean(error, instance.resource.name))
-    else:
-        report(value, None)
-
-
-async def _enter_async(
-    instance: _Instance, injected: dict[str, Any], report: Callable[[object, BaseException | None], None]
-) -> None:
-    try:
-        instance.manager = instance.resource.open(**injected)
-        value = await instance.manager.__aenter__()
-    except BaseException as error:  # noqa: BLE001 - reported to those who wait for the resource
-        report(None, _clean(error, instance.resource.name))
-    else:
-        report(value, None)
-
-
-def _leave(instance: _Instance, failure: BaseException | None) -> BaseException | None:
-    try:
-        instance.manager.__exit__(type(failure) if failure else None, failure, failure.__traceback__ if failure else None)
-    except BaseException as error:  # noqa: BLE001 - joined to the run's error
-        return None if error is failure else _clean(error, instance.resource.name)
-    return None
-
-
-async def _leave_async(
-    instance: _Instance, failure: BaseException | None, report: Callable[[BaseException | None], None]
-) -> None:
-    try:
-        await instance.manager.__aexit__(
-            type(failure) if failure else None, failure, failure.__traceback__ if failure else None
-        )
-    except BaseException as error:  # noqa: BLE001 - joined to the run's error
-        report(None if error is failure else _clean(error, instance.resource.name))
-    else:
-        report(None)
+    def _close(self, entry: _Entry, life: Lifetime, failure: BaseException | None) -> BaseException | None:
+        began = time.perf_counter()
+        error = life.close(failure)
+        now = time.perf_counter()
+        told = "" if error is None else self._redact(f"{type(error).__name__}: {text_of(error)}")
+        self._journal.records.append((jr.TORN_DOWN, now, entry.name, now - began, told))
+        return error

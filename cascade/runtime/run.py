@@ -141,7 +141,7 @@ class Run:
     def _close_the_rest(self, error: BaseException | None) -> None:
         """Wait for threads that could not be stopped, then close the resources that they used."""
         flow = self._flow
-        while flow.running and flow.resources.in_use:
+        while flow.resources.is_needed:
             flow.wait_for_ends()
         flow.resources.close(error)
 
@@ -416,7 +416,7 @@ def start(
     _set_executor(settings, executor)
     plan = _make_plan(graph, solver)
     limits = Limits(time.perf_counter, time.time)
-    flow = Flow(graph, plan, journal, Ledger(capacities), limits, ResourceManager(found, journal), inputs, amounts, settings)
+    flow = Flow(graph, plan, journal, Ledger(capacities), limits, ResourceManager(found, journal, settings.redact), inputs, amounts, settings)
     shown = {i.name: i.preview(v) for i, v in inputs.items()}
     made = Run(flow, graph.name, shown, capacities, subscriptions)
     made._begin()  # noqa: SLF001

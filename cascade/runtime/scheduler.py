@@ -226,14 +226,15 @@ class Scheduler:
         self.state[node] = PENDING
         self.hold[node] |= GATE
         self._falling[node] = _Fall(reason, because, failed)
+        self._stage[node] = self._stage.get(node, 0) + 1
         self.orders.append((USE_FALLBACK, node, reason, because))
 
     def skip(self, node: int, reason: str, because: int = -1) -> None:
         """`node` will not run, and neither will what needs its value, unless it has a fallback."""
-        stack = [(node, reason, because)]
+        stack = [(node, reason, because, self._stage.get(node, 0))]
         while stack:
-            node, reason, because = stack.pop()
-            if self.state[node] != PENDING:
+            node, reason, because, stage = stack.pop()
+            if self.state[node] != PENDING or self._stage.get(node, 0) != stage:
                 continue
             if self.has_fallback(node):
                 self.fall_back(node, reason, because, failed=False)
@@ -252,15 +253,16 @@ class Scheduler:
         return node in self.graph.fallbacks and node not in self._falling
 
     def _stop_consumers(self, node: int) -> None:
-        for consumer, reason, because in self._consumers_to_skip(node):
-            self.skip(consumer, reason, because)
+        for consumer, reason, because, stage in self._consumers_to_skip(node):
+            if self._stage.get(consumer, 0) == stage:
+                self.skip(consumer, reason, because)
 
-    def _consumers_to_skip(self, node: int) -> list[tuple[int, str, int]]:
+    def _consumers_to_skip(self, node: int) -> list[tuple[int, str, int, int]]:
         """Return the nodes that cannot run without `node`; those that only wait for its end go on if it is skipped.
 
         Who is not wanted yet, or waits for its condition or its fallback, finds out when it looks.
         """
-        found: list[tuple[int, str, int]] = []
+        found: list[tuple[int, str, int, int]] = []
         reason = self._reason(node)
         for consumer in self.graph.succ[node]:
             if self._goes_on_without(consumer, node):
@@ -268,8 +270,8 @@ class Scheduler:
                 if not self.left[consumer]:
                     self._unlock(consumer)
             elif not self.hold[consumer] & (DORMANT | GATE):
-                found.append((consumer, reason, node))
-        found += [(listener, reason, node) for listener in self._pop_listeners(node)]
+                found.append((consumer, reason, node, self._stage.get(consumer, 0)))
+        found += [(listener, reason, node, self._stage[listener]) for listener in self._pop_listeners(node)]
         return found
 
     def _goes_on_without(self, consumer: int, node: int) -> bool:

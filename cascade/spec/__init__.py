@@ -1,1 +1,1 @@
-"""What the user wrote: tasks, lazy results, inputs, routes, policies, resources. Pure and frozen; never runs anything."""
+"""What the user wrote: tasks, lazy results, inputs, routes, policies, resources. Frozen; never runs anything."""

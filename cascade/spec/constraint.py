@@ -45,7 +45,7 @@ class GlobalConstraint:
         if self.type == "concurrency":
             limit = self.params.get("limit")
             if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-                raise ValueError(f"A concurrency limit needs params={{'limit': n}} with n of at least 1, not {limit!r}.")
+                raise ValueError(f"A concurrency limit needs params={{'limit': n}}, n at least 1, not {limit!r}.")
         if self.type == "rate_limit":
             parse_rate(self.params.get("rate"))
             burst = self.params.get("capacity", 1)

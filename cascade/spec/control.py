@@ -28,13 +28,16 @@ def sequence(*steps: LazyResult[Any]) -> LazyResult[Any]:
     """
     if not steps:
         raise ValueError("cs.sequence needs at least one step.")
+    for step in steps:
+        if not isinstance(step, LazyResult):
+            raise TypeError(f"cs.sequence takes lazy results, not {type(step).__name__}. Call a task to get one.")
     last = steps[0]
     for step in steps[1:]:
         last = step.after(last)
     return last
 
 
-def pipeline(value: object, *tasks: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - the last task's result
+def pipeline(value: object, *tasks: Callable[[Any], Any]) -> Any:
     """Pass `value` through `tasks`, each taking the result of the one before.
 
     Example:

@@ -15,12 +15,12 @@ _TRUE = {"true", "yes", "on", "1", "y", "t"}
 _FALSE = {"false", "no", "off", "0", "n", "f"}
 
 
-def describe_type(kind: Any) -> str:  # noqa: ANN401 - types and typing forms
+def describe_type(kind: Any) -> str:
     """Return how to call a type in a sentence: ``int``, ``list[int]``."""
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind).replace("typing.", "")
 
 
-def convert(value: object, kind: Any, shown: str | None = None) -> Any:  # noqa: ANN401 - types and typing forms
+def convert(value: object, kind: Any, shown: str | None = None) -> Any:
     """Return `value` as `kind`.
 
     Args:
@@ -35,11 +35,11 @@ def convert(value: object, kind: Any, shown: str | None = None) -> Any:  # noqa:
         return _convert(value, kind)
     except Exception as error:  # noqa: BLE001 - the constructor of a user's class may raise anything
         what = shown or _short(value)
-        detail = f" ({error})" if isinstance(error, _Refused) and not shown else ""
+        detail = f" ({error})" if isinstance(error, _RefusedError) and not shown else ""
         raise ValueError(f"{what} is not a valid {describe_type(kind)}{detail}") from None
 
 
-class _Refused(ValueError):
+class _RefusedError(ValueError):
     """A conversion that would lose something."""
 
 
@@ -48,7 +48,7 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:56]}…"  # noqa: PLR2004
 
 
-def _convert(value: object, kind: Any) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912 - one branch per type
+def _convert(value: object, kind: Any) -> Any:  # noqa: C901, PLR0911, PLR0912 - one branch per type
     if kind is Any or kind is object:
         return value
     origin = get_origin(kind)
@@ -60,11 +60,13 @@ def _convert(value: object, kind: Any) -> Any:  # noqa: ANN401, C901, PLR0911, P
         return _to_int(value)
     if kind is float:
         if isinstance(value, bool):
-            raise _Refused("a truth value is not a number")
+            raise _RefusedError("a truth value is not a number")
         return float(value)  # type: ignore[arg-type]
     if isinstance(value, kind):
         return value
     if kind is str:
+        if value is None:
+            raise _RefusedError("it is nothing")
         return value.decode() if isinstance(value, bytes) else str(value)
     if kind in (list, tuple, set, frozenset, dict):
         return _from_json(value, kind)
@@ -80,7 +82,7 @@ def _convert(value: object, kind: Any) -> Any:  # noqa: ANN401, C901, PLR0911, P
     return kind(value)
 
 
-def _convert_form(value: object, kind: Any, origin: Any) -> Any:  # noqa: ANN401 - typing forms
+def _convert_form(value: object, kind: Any, origin: Any) -> Any:
     from types import UnionType
     from typing import Literal, Union
 
@@ -91,12 +93,7 @@ def _convert_form(value: object, kind: Any, origin: Any) -> Any:  # noqa: ANN401
                 return allowed
         raise ValueError
     if origin in (Union, UnionType):
-        for part in sorted(args, key=lambda a: a is str):
-            try:
-                return _convert(value, part)
-            except (TypeError, ValueError, KeyError):
-                continue
-        raise ValueError
+        return _to_union(value, args)
     if origin in (list, set, frozenset):
         return origin(_convert(item, args[0]) for item in _from_json(value, list))
     if origin is tuple:
@@ -108,6 +105,18 @@ def _convert_form(value: object, kind: Any, origin: Any) -> Any:  # noqa: ANN401
     return value
 
 
+def _to_union(value: object, parts: tuple[Any, ...]) -> Any:
+    """Return `value` as the first part that takes it; text comes last, since it takes everything."""
+    if type(value) in parts:
+        return value
+    for part in sorted(parts, key=lambda part: part is str):
+        try:
+            return _convert(value, part)
+        except Exception:  # noqa: BLE001, S112 - the next part may take it
+            continue
+    raise ValueError
+
+
 def _to_bool(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -116,19 +125,19 @@ def _to_bool(value: object) -> bool:
         return True
     if word in _FALSE:
         return False
-    raise _Refused("say true or false")
+    raise _RefusedError("say true or false")
 
 
 def _to_int(value: object) -> int:
     if isinstance(value, bool):
-        raise _Refused("a truth value is not a number")
+        raise _RefusedError("a truth value is not a number")
     number = int(value)  # type: ignore[call-overload]
     if not isinstance(value, (str, bytes)) and number != value:
-        raise _Refused("it has a fraction")
+        raise _RefusedError("it has a fraction")
     return number  # type: ignore[no-any-return]
 
 
-def _from_json(value: object, kind: type) -> Any:  # noqa: ANN401 - any container
+def _from_json(value: object, kind: type) -> Any:
     """Return a list (or dict) of `value`: JSON, or for lists text with commas."""
     if isinstance(value, (str, bytes)):
         text = value if isinstance(value, str) else value.decode()

@@ -7,10 +7,10 @@ is wrong. Invariant: the value of a secret is never in a text made here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from cascade.context import get_current_context
-from cascade.interfaces.exceptions import ParamError, nearest
+from cascade.interfaces.exceptions import LazyUseError, ParamError, nearest
 from cascade.spec.conversion import convert, describe_type
 from cascade.spec.policy import UNSET
 
@@ -24,7 +24,14 @@ class Input:
     word = "Input"
 
     def __init__(
-        self, name: str, default: object, kind: object, description: str, choices: Sequence[object] | None, secret: bool
+        self,
+        name: str,
+        default: object,
+        kind: object,
+        description: str,
+        choices: Sequence[object] | None,
+        *,
+        secret: bool,
     ) -> None:
         if not isinstance(name, str) or not name:
             raise ParamError([f"A {self.word} needs a name, not {name!r}."])
@@ -46,6 +53,8 @@ class Input:
         Raises:
             ValueError: with one sentence that says what is wrong.
         """
+        if given is None and self.default is None:
+            return None
         value = convert(given, self.type, shown="the value given" if self.secret else None)
         if self.choices is not None and value not in self.choices:
             if self.secret:
@@ -59,6 +68,22 @@ class Input:
             return "•••"
         text = repr(value)
         return text if len(text) <= 60 else f"{text[:56]}…"  # noqa: PLR2004
+
+    def __bool__(self) -> bool:
+        """Refuse: there is no value yet."""
+        raise LazyUseError.for_truth(self.name)
+
+    def __iter__(self) -> NoReturn:
+        """Refuse: there is no value yet."""
+        raise LazyUseError.for_iteration(self.name)
+
+    def __str__(self) -> str:
+        """Refuse to stand in a text; ``repr`` works."""
+        raise LazyUseError.for_text(self.name)
+
+    def __format__(self, spec: str) -> str:
+        """Refuse to stand in a text."""
+        raise LazyUseError.for_text(self.name)
 
     def __repr__(self) -> str:
         """Show name and default, never a secret."""
@@ -91,14 +116,14 @@ class Param(Input):
     def __init__(
         self,
         name: str,
-        default: Any = UNSET,  # noqa: ANN401 - any value can be a default
-        type: Any = None,  # noqa: A002, ANN401 - the word of the field
+        default: Any = UNSET,
+        type: Any = None,  # noqa: A002 - the word of the field
         description: str = "",
         choices: Sequence[object] | None = None,
         secret: bool = False,  # noqa: FBT001, FBT002 - part of the public contract
     ) -> None:
         """Register the Param in the workflow context."""
-        super().__init__(name, default, type, description, choices, secret)
+        super().__init__(name, default, type, description, choices, secret=secret)
         get_current_context().params[name] = self
 
 
@@ -119,12 +144,12 @@ class Env(Input):
     def __init__(
         self,
         name: str,
-        default: Any = UNSET,  # noqa: ANN401 - any value can be a default
+        default: Any = UNSET,
         description: str = "",
         secret: bool = False,  # noqa: FBT001, FBT002 - part of the public contract
     ) -> None:
         """Register the Env in the workflow context."""
-        super().__init__(name, default, None, description, None, secret)
+        super().__init__(name, default, None, description, None, secret=secret)
         get_current_context().envs[name] = self
 
 
@@ -165,7 +190,7 @@ def resolve_inputs(
             elif item.required:
                 problems.append(_missing(item))
             else:
-                values[item] = item.default if item.default is None else item.read(item.default)
+                values[item] = item.read(item.default)
         except ValueError as error:
             problems.append(f"{item.word} '{item.name}': {error}.")
     if problems:

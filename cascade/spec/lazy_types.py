@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from cascade.interfaces.exceptions import LazyUseError
-from cascade.spec.policy import PLAIN, Options, RetryFilter, RetryPolicy
+from cascade.spec.policy import PLAIN, Options, RetryFilter, RetryPolicy, check_timeout
 
 if TYPE_CHECKING:
     from cascade.spec.task import Task
@@ -84,9 +84,7 @@ class LazyResult(Generic[R]):
 
     def with_timeout(self, seconds: float) -> LazyResult[R]:
         """Return a call of which each attempt may take `seconds`; more is a `NodeTimeoutError`."""
-        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not seconds > 0:
-            raise ValueError(f"A timeout is a number of seconds above 0, not {seconds!r}.")
-        return self._with(self._now.but(timeout=float(seconds)))
+        return self._with(self._now.but(timeout=check_timeout(seconds)))
 
     def with_cache(self, policy: object) -> LazyResult[R]:
         """Return a call whose result is stored as `policy` says."""
@@ -153,7 +151,11 @@ class LazyResult(Generic[R]):
         shown += [f"{k}={_brief(v)}" for k, v in (self._kwargs or {}).items()][:6]
         return f"<lazy {self._label}({', '.join(shown)})>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(
+        self,
+        include: object = None,  # noqa: ARG002 - as IPython calls it
+        exclude: object = None,  # noqa: ARG002
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Show the graph as a picture in a notebook."""
         from cascade.notebook.display import lazy_bundle
 
@@ -198,12 +200,12 @@ class LazyItem(LazyResult[Any]):
 
     def __init__(self, base: LazyResult[Any], path: tuple[object, ...]) -> None:
         """Record an index; users write ``lazy[key]``."""
-        super().__init__(base._task, base._args, base._kwargs, base._options)
+        super().__init__(base._task, base._args, base._kwargs, base._options)  # noqa: SLF001 - its own kind
         self._base = base
         self._path = path
 
     def _with(self, options: Options) -> LazyItem:
-        return LazyItem(self._base._with(options), self._path)
+        return LazyItem(self._base._with(options), self._path)  # noqa: SLF001
 
     def __getitem__(self, key: object) -> LazyItem:
         """Go one level deeper."""
@@ -228,7 +230,7 @@ class Unmapped:
         return f"unmapped({_brief(self.value)})"
 
 
-def unmapped(value: object) -> Any:  # noqa: ANN401 - it stands for the value in a map call
+def unmapped(value: object) -> Any:
     """Mark a map input that is passed whole to every item, although it could be iterated.
 
     Example:
@@ -243,7 +245,7 @@ def unmapped(value: object) -> Any:  # noqa: ANN401 - it stands for the value in
 
 def _brief(value: object) -> str:
     if isinstance(value, LazyResult):
-        return f"<lazy {value._label}>"
+        return f"<lazy {value._label}>"  # noqa: SLF001
     if isinstance(value, (str, bytes)) and len(value) > 24:  # noqa: PLR2004
         return f"{value[:20]!r}…"
     if isinstance(value, (int, float, bool, str, bytes, type(None))):

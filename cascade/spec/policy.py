@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["UNSET", "Options", "RetryPolicy", "Unset"]
+from cascade.interfaces.exceptions import nearest
+
+__all__ = ["UNSET", "Options", "RetryPolicy", "Unset", "check_timeout"]
 
 
 class Unset:
@@ -24,6 +26,22 @@ class Unset:
 
 
 UNSET: Final = Unset()
+
+
+def _is_seconds(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+
+
+def check_timeout(seconds: object) -> float:
+    """Return a timeout as a number.
+
+    Raises:
+        ValueError: when it is not a finite number above 0.
+    """
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+        raise ValueError(f"A timeout is a number of seconds above 0, not {seconds!r}.")
+    return float(seconds)
+
 
 RetryFilter = type[BaseException] | tuple[type[BaseException], ...] | Callable[[BaseException], bool]
 
@@ -54,12 +72,21 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if not isinstance(self.max_attempts, int) or self.max_attempts < 1:
-            raise ValueError(f"max_attempts is {self.max_attempts!r}; it counts all attempts and must be at least 1.")
-        if self.delay < 0 or self.backoff < 0 or (self.max_delay is not None and self.max_delay < 0):
-            raise ValueError("delay, backoff and max_delay of a retry must not be negative.")
-        if not 0 <= self.jitter <= 1:
+        attempts: object = self.max_attempts
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            raise ValueError(f"max_attempts is {attempts!r}; it counts all attempts and must be at least 1.")
+        for name in ("delay", "backoff", "max_delay", "jitter"):
+            number = getattr(self, name)
+            if not _is_seconds(number) and not (name == "max_delay" and number is None):
+                raise ValueError(f"{name} of a retry is {number!r}; it must be a number of at least 0.")
+        if self.jitter > 1:
             raise ValueError(f"jitter is {self.jitter!r}; it is a share of the delay between 0 and 1.")
+        kinds: object = self.retry_on
+        for kind in kinds if isinstance(kinds, tuple) else (kinds,):
+            is_error = isinstance(kind, type) and issubclass(kind, BaseException)
+            is_function = kind is kinds and callable(kind) and not isinstance(kind, type)
+            if not is_error and not is_function:
+                raise ValueError(f"retry_on holds {kind!r}; it takes exception types, or a function of the exception.")
 
     @classmethod
     def of(cls, value: int | Mapping[str, object] | RetryPolicy) -> RetryPolicy:
@@ -67,6 +94,9 @@ class RetryPolicy:
         if isinstance(value, RetryPolicy):
             return value
         if isinstance(value, Mapping):
+            unknown = [name for name in value if name not in cls.__dataclass_fields__]
+            if unknown:
+                raise ValueError(f"A retry has no '{unknown[0]}'.{nearest(str(unknown[0]), cls.__dataclass_fields__)}")
             return cls(**value)  # type: ignore[arg-type]
         return cls(max_attempts=value)
 

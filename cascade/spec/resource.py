@@ -49,9 +49,9 @@ class Resource:
     def is_async(self) -> bool:
         """Whether it must be opened and closed on an event loop."""
         function = self.function
-        return inspect.isasyncgenfunction(function) or (
-            inspect.isclass(function) and hasattr(function, "__aenter__") and not hasattr(function, "__enter__")
-        )
+        if inspect.isclass(function):
+            return hasattr(function, "__aenter__") and not hasattr(function, "__enter__")
+        return inspect.isasyncgenfunction(inspect.unwrap(function))  # also beneath @asynccontextmanager
 
     def open(self, **injected: object) -> AbstractContextManager[Any] | AbstractAsyncContextManager[Any]:
         """Return a context manager for one instance.
@@ -94,7 +94,7 @@ class Inject:
         return f"inject({self.name!r})"
 
 
-def inject(wanted: str | Resource) -> Any:  # noqa: ANN401 - it stands for the instance
+def inject(wanted: str | Resource) -> Any:
     """Ask for a resource by name or object, as a parameter's default or as an argument.
 
     Example:
@@ -134,7 +134,7 @@ def resource(
     """
 
     def make(inner: Callable[..., Any]) -> Resource:
-        made = Resource(inner, name or getattr(inner, "__name__", type(inner).__name__), scope)
+        made = Resource(inner, name or str(getattr(inner, "__name__", type(inner).__name__)), scope)
         get_current_context().resources[made.name] = made
         return made
 

@@ -51,14 +51,14 @@ class Router:
         """The name, or one made of the selector's."""
         if self.name:
             return self.name
-        chooser = getattr(self.selector, "name", None) or getattr(self.selector, "_label", None)
+        chooser = getattr(self.selector, "_label", None) or getattr(self.selector, "name", None)
         return f"{chooser}?" if isinstance(chooser, str) else "choose"
 
     def __bool__(self) -> bool:
         """Refuse: there is no value yet."""
         raise LazyUseError.for_truth(self.label)
 
-    def __iter__(self) -> Any:  # noqa: ANN401 - never returns
+    def __iter__(self) -> Any:
         """Refuse: there is no value yet."""
         raise LazyUseError.for_iteration(self.label)
 
@@ -66,7 +66,11 @@ class Router:
         """Show the routes' keys."""
         return f"Router({self.label!r}, routes={list(self.routes)!r})"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(
+        self,
+        include: object = None,  # noqa: ARG002 - as IPython calls it
+        exclude: object = None,  # noqa: ARG002
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Show the graph as a picture in a notebook."""
         from cascade.notebook.display import lazy_bundle
 

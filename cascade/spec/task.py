@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, overload
 from cascade.context import get_current_context
 from cascade.spec.input import Input
 from cascade.spec.lazy_types import LazyMap, LazyResult
-from cascade.spec.policy import PLAIN, Options, RetryPolicy
+from cascade.spec.policy import PLAIN, Options, RetryPolicy, check_timeout
 from cascade.spec.resource import Inject, Resource
 from cascade.spec.routing import Router
 
@@ -55,9 +55,8 @@ class Task(Generic[P, R]):
         inner = inspect.unwrap(func) if inspect.isroutine(func) else func
         plain = getattr(func, "__name__", None) or getattr(getattr(func, "func", None), "__name__", None)
         self.name = name or plain or type(func).__name__
-        self.is_async = inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(
-            getattr(type(func), "__call__", None)
-        )
+        bodies = (func, inner, getattr(type(func), "__call__", None))  # noqa: B004 - its kind is asked, not whether it is
+        self.is_async = any(inspect.iscoroutinefunction(body) for body in bodies)
         self.mode = self._check_mode(mode)
         self.pure = pure
         self.version = version
@@ -67,7 +66,7 @@ class Task(Generic[P, R]):
         self.key = f"{getattr(func, '__module__', '')}:{getattr(func, '__qualname__', self.name)}"
         update_wrapper(self, func, updated=())
         self._read_signature()
-        get_current_context().tasks[self.key] = self
+        get_current_context().tasks[self.key] = self  # type: ignore[assignment]
 
     def _check_mode(self, mode: str | None) -> str:
         if mode is not None and mode not in _MODES:
@@ -84,8 +83,9 @@ class Task(Generic[P, R]):
         try:
             self.signature = inspect.signature(self.func)
         except (TypeError, ValueError):
+            anything = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
             self.signature = inspect.Signature(
-                [inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)]
+                [inspect.Parameter("args" if kind.name == "VAR_POSITIONAL" else "kwargs", kind) for kind in anything]
             )
         self.positional: tuple[str, ...] = ()
         self.defaults: dict[str, Any] = {}
@@ -123,10 +123,17 @@ class Task(Generic[P, R]):
 
             unknown = [k for k in kwargs if k not in self.signature.parameters]
             hint = nearest(unknown[0], self.signature.parameters) if unknown else ""
-            raise TypeError(f"Task '{self.name}' cannot be called like this: {error}.{hint} It is {self.name}{self.signature}.") from None
+            raise TypeError(
+                f"Task '{self.name}' cannot be called like this: {error}.{hint} It is {self.name}{self.signature}."
+            ) from None
 
     def map(
-        self, /, *args: Any, max_concurrency: int | None = None, on_error: Literal["fail", "collect"] = "fail", **kwargs: Any
+        self,
+        /,
+        *args: Any,
+        max_concurrency: int | None = None,
+        on_error: Literal["fail", "collect"] = "fail",
+        **kwargs: Any,
     ) -> LazyMap[R]:
         """Record one call for each item of the inputs, as one node.
 
@@ -247,9 +254,7 @@ def task(
     if retry is not None:
         changes["retry"] = RetryPolicy.of(retry)
     if timeout is not None:
-        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0:
-            raise ValueError(f"A timeout is a number of seconds above 0, not {timeout!r}.")
-        changes["timeout"] = float(timeout)
+        changes["timeout"] = check_timeout(timeout)
     if cache is not None:
         changes["cache"] = cache
     if constraints:

@@ -208,7 +208,7 @@ def notebook_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
 
 @contextlib.contextmanager
 def tab(chromium: Any, server: Server) -> Iterator[Page]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+    context = chromium.new_context(viewport={"width": 1280, "height": 1300})
     try:
         yield Page(context.new_page(), server)
     finally:

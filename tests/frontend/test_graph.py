@@ -102,6 +102,18 @@ def test_hover_lifts_the_edges_out(stage: Any, samples: Any) -> None:
     assert view.locator(".cascade-is-hot").count() == 0
 
 
+def test_lineage_dims_the_rest(stage: Any, samples: Any) -> None:
+    """On request only what leads to the selected node and what comes from it stands out."""
+    view = stage().show(samples.penguins())
+    view.locator('[data-index="5"]').click()
+    view.get_by_role("button", name="Lineage").click()
+    found = view.locator(".cascade-node.cascade-is-found").evaluate_all("all => all.map((e) => e.dataset.index)")
+    names = {samples.PENGUIN_NODES[int(index)].name for index in found}
+    assert names == {"load", "min_rows", "clean", "read_islands", "publish?", "plot", "send_mail"}
+    view.get_by_role("button", name="close").click()
+    assert view.locator(".cascade-is-found").count() == 0
+
+
 def test_map_box_counts(stage: Any, samples: Any) -> None:
     """A map says how many of its items are over and fills its bar, also while their number is unknown."""
     one = stage()

@@ -24,7 +24,7 @@ def test_lanes_show_who_held_what(stage: Any, samples: Any) -> None:
     assert view.locator(".cascade-bar-wait").count() == 2
     assert view.locator(".cascade-bar-backoff").count() == 1
     hint = view.locator(".cascade-bar-failed title").text_content()
-    assert hint == "read_islands: OSError: database is locked\n0.32 s to 1.09 s"
+    assert hint == "read_islands: OSError: database is locked\n0.32 s to 1.1 s"
 
 
 def test_axis_rescales_in_steps(stage: Any, samples: Any) -> None:
@@ -95,6 +95,13 @@ def test_log_is_bounded(stage: Any, samples: Any) -> None:
     assert view.locator(".cascade-said").last.inner_text() == "line 8.399"
     assert view.locator(".cascade-log .cascade-more").inner_text() == "2,708 earlier lines left out"
     assert view.locator(".cascade-tally").inner_text() == "3,208 lines"
+
+
+def test_saved_log_begins_at_its_beginning(stage: Any, samples: Any) -> None:
+    """Someone who opens a saved run reads its log from the top."""
+    made = samples.finished()
+    made["log"] *= 10
+    assert stage().show(made).locator(".cascade-log-scroll").evaluate("(element) => element.scrollTop") == 0
 
 
 def test_log_follows_only_at_its_end(stage: Any, samples: Any) -> None:

@@ -102,7 +102,7 @@ def test_find_marks_and_goes(stage: Any, samples: Any) -> None:
     view = one.show(samples.penguins())
     box = view.get_by_label("Find a node")
     box.fill("L")
-    assert view.locator(".cascade-is-found").count() == 6
+    assert view.locator(".cascade-node.cascade-is-found").count() == 6
     box.press("Enter")
     box.press("Enter")
     assert view.locator(".cascade-find-count").inner_text() == "2 of 6"
@@ -122,6 +122,17 @@ def test_a_click_tells_more_and_filters_the_log(stage: Any, samples: Any) -> Non
     view.get_by_label("show the lines of all nodes").click()
     assert not detail.is_visible()
     assert view.locator(".cascade-line").count() == 7
+
+
+def test_focus_survives_frames(stage: Any, samples: Any) -> None:
+    """A frame that changes the selected node leaves the focus where it is."""
+    one = stage()
+    view = one.show(samples.penguins(), live=True)
+    view.locator('[data-index="4"]').click()
+    view.get_by_role("button", name="Lineage").focus()
+    one.apply({"seq": 1, "nodes": {"fit": samples.entry("running", 0.5, items=samples.items(32, done=20, running=1))}})
+    assert "20 of 32" in view.locator(".cascade-detail").inner_text()
+    assert one.page.evaluate("document.activeElement.innerText") == "Lineage"
 
 
 def test_keys_follow_the_edges(stage: Any, samples: Any) -> None:

@@ -16,6 +16,7 @@ from cascade.graph.draw import NodeState, picture, to_dot, to_mermaid, to_svg
 from cascade.graph.draw_measure import clean, fit, width
 from cascade.graph.draw_shapes import looks
 from cascade.graph.markup import Markup, element, escape
+from cascade.graph.reading import as_read
 from cascade.graph.model import Edge, Node
 from tests.graph.drawings import EDGE_KINDS, KINDS, fan, graphs
 
@@ -328,7 +329,7 @@ def test_dot_holds_one_statement_a_line():
     nodes, edges = hostile_graph()
     first, *statements, last = to_dot(nodes, edges).rstrip("\n").split("\n")
     assert (first, last) == ("digraph cascade {", "}")
-    assert len(statements) == 3 + len(nodes) + len(edges)
+    assert len(statements) == 3 + len(nodes) + len(as_read(nodes, edges))
     for statement in statements:
         assert re.fullmatch(rf"  (?:graph|node|edge|n\d+(?: -> n\d+)?)(?: {_TRAITS})?", statement), statement
 
@@ -356,7 +357,7 @@ def test_mermaid_holds_one_statement_a_line():
     nodes, edges = hostile_graph()
     first, *statements = to_mermaid(nodes, edges).rstrip("\n").split("\n")
     assert first == "flowchart LR"
-    assert len(statements) == len(nodes) + len(edges)
+    assert len(statements) == len(nodes) + len(as_read(nodes, edges))
     for statement in statements:
         arrow = rf"  n\d+ (?:-->|-\.->)(?:\|{_MERMAID_TEXT}\|)? n\d+"
         assert re.fullmatch(rf"{_MERMAID_NODE}|{arrow}", statement), statement

@@ -12,11 +12,13 @@ from cascade.graph.model import Edge
 
 @cs.task
 def load(*needs: Any) -> Any:
+    """Stand for any task."""
     return needs
 
 
 @cs.task
 def fit(x: Any, y: Any = None) -> Any:
+    """Stand for another one."""
     return x
 
 

@@ -6,7 +6,7 @@ docs expects of it: a value, the failures, the skips. Invariant: the evaluator s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hypothesis import strategies as st
@@ -36,7 +36,7 @@ class Pair:
     right: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ask:
     """An expression: `kind` is literal, node, item, param, resource, list, tuple, dict, set or data."""
 
@@ -44,8 +44,15 @@ class Ask:
     value: Any = None
     parts: tuple[Ask, ...] = ()
 
+    def __repr__(self) -> str:
+        inner = [repr(self.value)] * (self.value is not None or not self.parts) + [repr(p) for p in self.parts]
+        return f"{self.kind}({', '.join(inner)})"
 
-@dataclass(frozen=True)
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
+
+
+@dataclass(frozen=True, repr=False)
 class Step:
     """One node of a program."""
 
@@ -68,6 +75,15 @@ class Step:
     selector: Ask | None = None
     routes: tuple[Ask, ...] = ()
     default: Ask | None = None
+
+    def __repr__(self) -> str:
+        told = {f.name: getattr(self, f.name) for f in fields(self)[1:]}
+        plain = {f.name: f.default for f in fields(self)}
+        shown = [f"{k}={v!r}" for k, v in told.items() if v != plain[k] and v not in ({}, ())]
+        return f"{self.kind}({', '.join(shown)})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 In: sizes and links as numbers. Out: places and SVG paths. Invariant: pure, deterministic, near linear, no recursion.
 
-The steps are those of Sugiyama, each in its own file: `topology` turns cycles round and finds unconnected parts,
-`layering` (with `strips`) chooses columns, `bends` breaks long links up, `ordering` (with `crossings`) sorts each
-column, `placement` gives heights, `folding` gives widths and folds long chains into rows, `routing` draws the paths,
-`packing` puts the parts together.
+The steps are those of Sugiyama, each in its own file. `arrange` calls them: `topology` turns cycles round and finds
+the unconnected parts; for each `part`, `layering` (with `strips`) chooses columns, `bends` breaks long links up,
+`ordering` (with `crossings`) sorts each column, `placement` (with `relaxing`) gives heights, `folding` gives widths
+and folds long chains into rows, and `routing` (with `combs`) draws the paths; `packing` puts the parts together.
+`perch` says which Params stand on their reader instead.
 """
 
 from __future__ import annotations

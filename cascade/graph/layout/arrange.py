@@ -25,7 +25,7 @@ def lay_out(sizes: Sequence[Size], links: Sequence[Link], spacing: Spacing | Non
     Example:
         >>> layout = lay_out([Size(100, 17, 17), Size(80, 17, 17)], [Link(0, 1)])
         >>> layout.places[1].x, layout.routes[0].d
-        (144.0, 'M100,17H144')
+        (134.0, 'M100,17H134')
     """
     spacing = spacing or Spacing()
     pairs = [(link.source, link.target) for link in links]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cascade.graph.layout.bends import Proper
 
-_TEETH = 7
+_TEETH, _TEETH_OF_TRUNK = 7, 4
 _ROOT, _TIP, _TRACK, _BETWEEN = 16.0, 20.0, 8.0, 12.0
 
 
@@ -35,8 +35,8 @@ class Combs:
     @classmethod
     def of(cls, proper: Proper, number: int, heights: Sequence[float]) -> Combs:
         """The combs in the gap behind a column, from few teeth to many so that long lines stand outside."""
-        gathers = [v for v in proper.columns[number + 1] if is_comb(proper.before[v])]
-        spreads = [v for v in proper.columns[number] if is_comb(proper.after[v])]
+        gathers = [v for v in proper.columns[number + 1] if is_comb(proper, v, proper.before[v])]
+        spreads = [v for v in proper.columns[number] if is_comb(proper, v, proper.after[v])]
         gathers.sort(key=lambda v: (_span(v, proper.before[v], heights), v))
         spreads.sort(key=lambda v: (_span(v, proper.after[v], heights), v))
         gathering = {v: _ROOT + _TRACK * place for place, v in enumerate(gathers)}
@@ -57,9 +57,9 @@ class Combs:
         return None if gathered is None else left + gathered
 
 
-def is_comb(neighbours: Sequence[int]) -> bool:
-    """Whether a vertex has so many links on one side that they are drawn as a comb."""
-    return len(neighbours) >= _TEETH
+def is_comb(proper: Proper, vertex: int, neighbours: Sequence[int]) -> bool:
+    """Whether a vertex has so many links on one side that they are drawn as a comb; a trunk, which has more, sooner."""
+    return len(neighbours) >= (_TEETH if vertex < proper.real else _TEETH_OF_TRUNK)
 
 
 def _span(vertex: int, neighbours: Sequence[int], heights: Sequence[float]) -> float:

@@ -16,7 +16,7 @@ from cascade.graph.layout.folding import set_columns
 from cascade.graph.layout.layering import assign_columns
 from cascade.graph.layout.ordering import order_columns
 from cascade.graph.layout.placement import assign_heights
-from cascade.graph.layout.routing import Router, level_runs, short
+from cascade.graph.layout.routing import Tracer, level_runs, short
 from cascade.graph.layout.shapes import Link, Place, Route, Size, Spacing
 from cascade.graph.layout.topology import Pair, neighbours
 
@@ -83,7 +83,7 @@ class Part:
     sizes: list[Size]
     backward: set[Pair]
     wiring: Wiring
-    router: Router
+    tracer: Tracer
     left: float
     top: float
     width: float
@@ -114,25 +114,25 @@ class Part:
         rails = _rails(proper, min(y - reach for y, reach in zip(heights, up, strict=True)))
         runs = [level_runs(trunk, frame, heights, rail) for trunk, rail in zip(proper.trunks, rails, strict=True)]
         column += [at for trunk in proper.trunks for at, _ in enumerate(trunk.bends, trunk.first)]
-        router = Router(proper, frame, column, heights, runs)
+        tracer = Tracer(proper, frame, column, heights, runs)
         spare = _LOOP if any(link.source == link.target for link in links.values()) else 0.0
         left = min([0.0, *(fold.x_left for fold in frame.folds.values())])
         right = max([*frame.right, *(fold.x_right for fold in frame.folds.values())]) + spare
         top = min([y - reach for y, reach in zip(heights, up, strict=True)] + rails) - spare
         bottom = max(y + reach for y, reach in zip(heights, down, strict=True))
-        return cls(boxes, links, own, backward, wiring, router, left, top, right - left, bottom - top)
+        return cls(boxes, links, own, backward, wiring, tracer, left, top, right - left, bottom - top)
 
     def places(self, x: float, y: float) -> Iterator[tuple[int, Place]]:
         """Each box and its place, when the part's corner stands at (x, y)."""
-        frame, column = self.router.frame, self.router.column
+        frame, column = self.tracer.frame, self.tracer.column
         dx, dy = round(x - self.left), round(y - self.top)
         for number, box in enumerate(self.boxes):
             left, right = frame.left[column[number]], frame.right[column[number]]
-            yield box, Place(left + dx, self.router.heights[number] + dy, right - left)
+            yield box, Place(left + dx, self.tracer.heights[number] + dy, right - left)
 
     def routes(self, x: float, y: float) -> Iterator[tuple[int, Route]]:
         """Each link and its route, when the part's corner stands at (x, y)."""
-        router = self.router.moved(round(x - self.left), round(y - self.top))
+        tracer = self.tracer.moved(round(x - self.left), round(y - self.top))
         wiring = self.wiring
         total = Counter(wiring.pair_of.values())
         drawn: Counter[int] = Counter()
@@ -140,16 +140,16 @@ class Part:
             pair = wiring.pair_of.get(index)
             if pair is None:
                 number = self.boxes.index(link.source)
-                yield index, _loop(router, number, self.sizes[number])
+                yield index, _loop(tracer, number, self.sizes[number])
                 continue
             apart = min(_APART, _SPREAD / total[pair])
             offset = apart * (drawn[pair] - (total[pair] - 1) / 2)
             drawn[pair] += 1
             yield (
                 index,
-                router.draw(
+                tracer.draw(
                     wiring.pairs[pair],
-                    router.proper.trunk_of[pair],
+                    tracer.proper.trunk_of[pair],
                     offset=offset,
                     backward=(link.source, link.target) in self.backward,
                     late=wiring.late.get(index, True),
@@ -181,10 +181,10 @@ def _rails(proper: Proper, top: float) -> list[float]:
     return rails
 
 
-def _loop(router: Router, number: int, size: Size) -> Route:
+def _loop(tracer: Tracer, number: int, size: Size) -> Route:
     """A link from a box to itself: out at its right, over its corner, in from above."""
-    right = router.frame.right[router.column[number]] + router.dx
-    y = router.heights[number] + router.dy
+    right = tracer.frame.right[tracer.column[number]] + tracer.dx
+    y = tracer.heights[number] + tracer.dy
     top = y - size.up
     points = (right, y), (right + _LOOP, y), (right - _LOOP, top - _LOOP), (right - _LOOP, top)
     start, *curve = [f"{short(px)},{short(py)}" for px, py in points]

@@ -17,7 +17,7 @@ from cascade.graph.layout.combs import is_comb
 
 _WORK = 60_000
 _MAX_SWEEPS, _MIN_SWEEPS = 30, 4
-_STIFF, _SLACK = 5.0, 2.0
+_STIFF, _SLACK, _ANCHOR = 8.0, 0.1, 0.08
 _LEVEL, _LEVEL_TRUNK = 22.0, 70.0
 
 
@@ -41,11 +41,12 @@ def relax(proper: Proper, upper: Sequence[float], lower: Sequence[float]) -> lis
             y[vertex] = place - middle
         offsets.append(own)
     springs = _springs(proper)
+    anchors = [_ANCHOR * place if vertex < proper.real else 0.0 for vertex, place in enumerate(y)]
     sweeps = max(_MIN_SWEEPS, min(_MAX_SWEEPS, _WORK // len(y)))
     numbers = range(len(offsets))
     for sweep in range(sweeps):
         for number in numbers if sweep % 2 == 0 else reversed(numbers):
-            _settle(proper.columns[number], offsets[number], springs, y)
+            _settle(proper.columns[number], offsets[number], springs, anchors, y)
     return y
 
 
@@ -58,7 +59,6 @@ def _springs(proper: Proper) -> Springs:
     A trunk is stiff: its inside pulls harder than all that hangs on it. A comb is slack: its teeth are level and its
     upright line may be long, so all its teeth together pull like two links.
     """
-    real = proper.real
     springs: Springs = []
     for vertex, (left, right) in enumerate(zip(proper.before, proper.after, strict=True)):
         near = left + right
@@ -66,32 +66,32 @@ def _springs(proper: Proper) -> Springs:
             (other, weight - 1)
             for others, back in ((left, proper.after), (right, proper.before))
             for other in others
-            if (weight := _weight(vertex, other, others, back[other], real)) != 1
+            if (weight := _weight(proper, vertex, other, others, back[other])) != 1
         ]
-        springs.append((near, odd, len(near) + sum([extra for _, extra in odd])))
+        anchor = _ANCHOR if vertex < proper.real else 0.0
+        springs.append((near, odd, len(near) + sum([extra for _, extra in odd]) + anchor))
     return springs
 
 
-def _weight(vertex: int, other: int, others: Sequence[int], back: Sequence[int], real: int) -> float:
-    if vertex >= real and other >= real:
+def _weight(proper: Proper, vertex: int, other: int, others: Sequence[int], back: Sequence[int]) -> float:
+    if vertex >= proper.real and other >= proper.real:
         return _STIFF
-    teeth = max(len(others) if is_comb(others) else 0, len(back) if is_comb(back) else 0)
+    teeth = max(len(near) if is_comb(proper, end, near) else 0 for end, near in ((vertex, others), (other, back)))
     return _SLACK / teeth if teeth else 1.0
 
 
-def _settle(column: Sequence[int], offsets: Sequence[float], springs: Springs, y: list[float]) -> None:
+def _settle(
+    column: Sequence[int], offsets: Sequence[float], springs: Springs, anchors: Sequence[float], y: list[float]
+) -> None:
     """Move one column to its best heights."""
     sums: list[float] = []
     weights: list[float] = []
     counts: list[int] = []
     for vertex, offset in zip(column, offsets, strict=True):
         near, odd, weight = springs[vertex]
-        if weight:
-            total = sum([y[other] for other in near])
-            for other, extra in odd:
-                total += extra * y[other]
-        else:
-            total, weight = y[vertex], 1.0
+        total = anchors[vertex] + sum([y[other] for other in near])
+        for other, extra in odd:
+            total += extra * y[other]
         pull, count = total - weight * offset, 1
         while sums and sums[-1] * weight > pull * weights[-1]:
             pull += sums.pop()
@@ -164,6 +164,10 @@ def _join_level(proper: Proper, y: Sequence[float], marked: set[tuple[int, int]]
             best, least = -1, 0.0
             for near in proper.before[vertex]:
                 trunk = vertex >= real and near >= real
+                if not trunk and (
+                    is_comb(proper, vertex, proper.before[vertex]) or is_comb(proper, near, proper.after[near])
+                ):
+                    continue
                 apart = abs(y[near] - y[vertex])
                 if apart > (_LEVEL_TRUNK if trunk else _LEVEL) or place[near] <= last or (near, vertex) in marked:
                     continue

@@ -47,7 +47,7 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
-class Router:
+class Tracer:
     """Draws links on a frame. It knows nothing of names, kinds or colours.
 
     Args:
@@ -69,8 +69,8 @@ class Router:
     dy: float = 0.0
     led: dict[tuple[int, int, float, bool], str] = field(default_factory=dict)
 
-    def moved(self, dx: float, dy: float) -> Router:
-        """The same router, its frame standing elsewhere."""
+    def moved(self, dx: float, dy: float) -> Tracer:
+        """The same tracer, its frame standing elsewhere."""
         return replace(self, dx=dx, dy=dy, led={})
 
     def draw(self, pair: tuple[int, int], trunk: int | None, *, offset: float, backward: bool, late: bool) -> Route:

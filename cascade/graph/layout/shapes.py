@@ -79,7 +79,7 @@ class Spacing:
 
     row: float = 26
     line: float = 12
-    column: float = 44
+    column: float = 34
     part: float = 36
     aspect: float = 1.9
     fold_above: float = 1500

@@ -13,8 +13,8 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-_HUB_LINKS = 12
-_TALL_ROWS = 20
+_HUB_LINKS = 10
+_TALL_ROWS = 14
 _ROW_PX, _COLUMN_PX = 56.0, 180.0
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from cascade.interfaces.events import Event, RunFinished
@@ -118,7 +119,7 @@ class RunView:
         if self._rung is not None:
             self._try(self._rung.open)
         self._unsubscribe = self.run.subscribe(self._receive)
-        threading.Thread(target=self._mark.run, args=(self._keep,), name="cascade-view", daemon=True).start()
+        threading.Thread(target=self._keep, name="cascade-view", daemon=True).start()
 
     def wait(self, timeout: float) -> bool:
         """Wait until the last picture is out, at most `timeout` seconds; return whether it is."""
@@ -181,7 +182,11 @@ class RunView:
         self._wake.set()
 
     def _keep(self) -> None:
-        """Show what comes until the run is over or the display is closed."""
+        """Show what comes until the run is over or the display is closed.
+
+        Updates find their display by its id, so they travel with whatever cell runs: nbclient only listens to that one.
+        A display that is made here, when another failed, is made for the run's own cell.
+        """
         try:
             self._loop()
         except Exception as error:  # noqa: BLE001 - a display must never bring its run down
@@ -267,7 +272,7 @@ class RunView:
             rung.close(bundle)
         except Exception as error:  # noqa: BLE001 - a front end may fail in any way
             self.fault = f"{type(error).__name__}: {error}"
-            show_bundle(bundle)
+            self._mark.run(partial(show_bundle, bundle))
 
     def _take_result(self) -> None:
         try:
@@ -287,7 +292,7 @@ class RunView:
                 self._rung = None
                 return
             self._rung = StaticRung(f"The live view failed ({type(error).__name__}); this picture is drawn anew.")
-            self._try(self._rung.open)
+            self._mark.run(partial(self._try, self._rung.open))
 
 
 def _nothing() -> None:

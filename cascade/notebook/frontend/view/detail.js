@@ -1,7 +1,7 @@
 /** Selected node → what it is, how it went and why: a strip below the graph, so that it covers nothing. */
 
 import { duration } from "./format.js";
-import { html, fill, setText } from "./dom.js";
+import { html, fill, set, setText } from "./dom.js";
 import { icon, wordFor } from "./icons.js";
 
 /** @import {Context, Panel, NodeEntry} from "./types.js" */
@@ -29,6 +29,7 @@ export function createDetail(context) {
     if (!box || id === null) return;
     const entry = model.node(id);
     taking = html("dd", "", {}, took(context, entry));
+    const focused = buttonsOf(element).indexOf(/** @type {any} */ (document.activeElement));
     fill(
       element,
       html(
@@ -40,6 +41,7 @@ export function createDetail(context) {
         html("span", "kind", {}, KINDS[box.kind] ?? box.kind),
         html("span", "status", {}, [wordFor(entry.s), entry.d].filter(Boolean).join(" · ")),
         html("span", "gap"),
+        lineageSwitch(context),
         html(
           "button",
           "quiet-button",
@@ -49,6 +51,7 @@ export function createDetail(context) {
       ),
       html("dl", "facts", {}, ...facts(context, id, entry, taking)),
     );
+    if (focused >= 0) buttonsOf(element)[focused]?.focus();
   };
   selection.listen((reason) => reason !== "find" && draw());
   return {
@@ -61,6 +64,27 @@ export function createDetail(context) {
       if (taking && selection.node !== null) setText(taking, took(context, model.node(selection.node)));
     },
   };
+}
+
+/** @param {HTMLElement} element */
+function buttonsOf(element) {
+  return [...element.querySelectorAll("button")];
+}
+
+/** @param {Context} context */
+function lineageSwitch({ selection }) {
+  const title = "dim all that neither leads to this node nor comes from it";
+  const button = html(
+    "button",
+    "switch",
+    { type: "button", title, "aria-pressed": String(selection.lineage) },
+    "Lineage",
+  );
+  button.addEventListener("click", () => {
+    selection.follow(!selection.lineage);
+    set(button, { "aria-pressed": String(selection.lineage) });
+  });
+  return button;
 }
 
 /**

@@ -1,13 +1,14 @@
 /** Numbers → short words for people. Pure. */
 
 /**
- * `0.42 s`, `3.2 s`, `42 s`, `3 min 05 s`, `1 h 02 min`.
+ * `8 ms`, `0.42 s`, `3.2 s`, `42 s`, `3 min 05 s`, `1 h 02 min`.
  * @param {number} seconds
  */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "";
   const value = Math.max(0, seconds);
   if (value === 0) return "0 s";
+  if (value < 0.00995) return `${Math.max(1, Math.round(value * 1000))} ms`;
   if (value < 0.995) return `${value.toFixed(2)} s`;
   if (value < 9.95) return `${value.toFixed(1)} s`;
   if (value < 59.5) return `${Math.round(value)} s`;
@@ -50,6 +51,7 @@ export function tick(seconds, step) {
   if (step >= 60) return `${Math.round(seconds / 60)} min`;
   if (seconds >= 60) return `${Math.floor(seconds / 60)}:${pad(Math.round(seconds % 60))}`;
   if (seconds === 0) return "0 s";
+  if (step < 0.01) return `${Math.round(seconds * 1000)} ms`;
   const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
   return `${seconds.toFixed(digits)} s`;
 }

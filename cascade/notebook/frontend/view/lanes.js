@@ -3,7 +3,7 @@
  * axis stays. Bars are kept and only the changed ones are touched.
  */
 
-import { amount, plural, tick as tickText } from "./format.js";
+import { duration, plural, tick as tickText } from "./format.js";
 import { axisTicks, roomyEnd } from "./axis.js";
 import { html, svg, set, setText, fill } from "./dom.js";
 import { familyOf, fitText, textWidth } from "./measure.js";
@@ -160,16 +160,14 @@ class Lanes {
     const { step, ticks } = axisTicks(this.end, this.width - this.margin);
     this.step = step;
     this.tickTimes = ticks;
-    const lines = rows
-      .slice(1)
-      .map((_, index) =>
-        svg("line", "lane-line", {
-          x1: this.margin,
-          x2: this.width - RIGHT,
-          y1: TOP + (index + 1) * ROW - 1.5,
-          y2: TOP + (index + 1) * ROW - 1.5,
-        }),
-      );
+    const lines = rows.slice(1).map((_, index) =>
+      svg("line", "lane-line", {
+        x1: this.margin,
+        x2: this.width - RIGHT,
+        y1: TOP + (index + 1) * ROW - 1.5,
+        y2: TOP + (index + 1) * ROW - 1.5,
+      }),
+    );
     fill(
       this.grid,
       ...lines,
@@ -232,7 +230,7 @@ class Lanes {
     setText(drawn.label, text.length > 3 || text === bar.label ? text : "");
     setText(
       drawn.title,
-      `${bar.text || bar.label}\n${amount(bar.t0)} s to ${bar.t1 === null ? "now" : `${amount(bar.t1)} s`}`,
+      `${bar.text || bar.label}\n${duration(bar.t0)} to ${bar.t1 === null ? "now" : duration(bar.t1)}`,
     );
   }
 

@@ -67,7 +67,7 @@ export function createLog(context) {
       else if (changes.log > 0) add(context, filter, { tally, left, lines, scroller }, changes.log);
     },
     shown: () => {
-      scroller.scrollTop = scroller.scrollHeight;
+      if (context.live) scroller.scrollTop = scroller.scrollHeight;
     },
   };
 }
@@ -130,7 +130,7 @@ function drawAll(context, filter, { chip, tally, left, lines, scroller }) {
   fill(lines, ...passing.slice(-SHOWN).map(row));
   if (passing.length === 0) lines.append(html("div", "empty", {}, emptyWords(context, model.document.log.length > 0)));
   tellCount(context, { tally, left, lines }, passing.length);
-  scroller.scrollTop = place ?? scroller.scrollHeight;
+  scroller.scrollTop = place ?? (context.live ? scroller.scrollHeight : 0);
 }
 
 /** @param {Element} scroller */

@@ -168,6 +168,27 @@ export class RunModel {
     return STATES.has(entry.s) ? entry : { ...entry, s: "pending" };
   }
 
+  /** `id` with all that leads to it and all that it leads to. @param {string} id */
+  lineage(id) {
+    const found = new Set([id]);
+    for (const [edges, end] of /** @type {const} */ ([
+      [this.into, "source"],
+      [this.from, "target"],
+    ])) {
+      const open = [id];
+      const seen = new Set(open);
+      for (let next = open.pop(); next !== undefined; next = open.pop()) {
+        for (const arrow of edges.get(next) ?? []) {
+          if (seen.has(arrow[end])) continue;
+          seen.add(arrow[end]);
+          open.push(arrow[end]);
+        }
+      }
+      for (const one of seen) found.add(one);
+    }
+    return found;
+  }
+
   /** @returns {RunState} */
   get state() {
     return this.document.run.state;

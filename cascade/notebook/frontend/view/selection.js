@@ -5,6 +5,8 @@ export class Selection {
   node = null;
   /** @type {string} what stands in the find box, lower case */
   find = "";
+  /** Whether only what leads to and from the node shall stand out. */
+  lineage = false;
   /** @type {Set<(reason: "node"|"find"|"centre") => void>} */
   #listeners = new Set();
 
@@ -17,7 +19,14 @@ export class Selection {
   select(id) {
     if (this.node === id) return;
     this.node = id;
+    if (id === null) this.lineage = false;
     this.#tell("node");
+  }
+
+  /** @param {boolean} on */
+  follow(on) {
+    this.lineage = on;
+    this.#tell("find");
   }
 
   /** @param {string} text */

@@ -44,6 +44,7 @@ export class CanvasScene {
     this.hot = null;
     /** @type {Set<string>|null} */
     this.found = null;
+    this.isLineage = false;
     /** @type {string|null} */
     this.selected = null;
     /** @type {string|null} */
@@ -97,9 +98,10 @@ export class CanvasScene {
     this.ask();
   }
 
-  /** @param {Set<string>|null} found */
-  find(found) {
+  /** @param {Set<string>|null} found @param {boolean} isLineage */
+  find(found, isLineage) {
     this.found = found;
+    this.isLineage = isLineage;
     this.ask();
   }
 
@@ -215,13 +217,14 @@ export class CanvasScene {
 
   /** @param {Arrow} arrow */
   edgeLook({ source, target, kind }) {
+    const isLeftOut = this.found !== null && !(this.found.has(source) && this.found.has(target));
     const { model } = this.context;
     const look = Object.hasOwn(edgeLooks, kind) ? edgeLooks[kind] : edgeLooks.data;
     const isHot = this.lit !== null && (source === this.lit || target === this.lit);
     const isOff = INERT.has(model.node(target).s) || INERT.has(model.node(source).s);
     const isFlowing = !isOff && model.node(target).s === "running";
     const far = this.view.k < ICON_FROM ? 0.4 : 1;
-    const alpha = isHot ? 1 : far * (this.found ? 0.3 : this.hot ? 0.35 : isOff ? 0.5 : 1);
+    const alpha = isHot ? 1 : far * (isLeftOut ? 0.3 : this.hot ? 0.35 : isOff ? 0.5 : 1);
     const stroke = this.colour(isHot ? "fg" : isFlowing ? "blue" : "edge");
     return {
       stroke,
@@ -272,7 +275,9 @@ export class CanvasScene {
     const hidden = (this.found && !this.found.has(box.id)) || (this.hot && !this.hot.has(box.id));
     pen.globalAlpha = hidden ? 0.25 : 1;
     pen.fillStyle = this.colour(
-      box.id === this.selected || this.found?.has(box.id) ? "fg" : states[this.context.model.node(box.id).s].tone,
+      box.id === this.selected || (this.found?.has(box.id) && !this.isLineage)
+        ? "fg"
+        : states[this.context.model.node(box.id).s].tone,
     );
     pen.fillRect(box.x, box.y, box.w, Math.max(box.h, 2 / this.view.k));
   }
@@ -288,7 +293,7 @@ export class CanvasScene {
     pen.lineWidth = look.strong ? metrics.strong_stroke : metrics.stroke;
     pen.strokeStyle = this.colour(look.tone);
     if (box.id === this.selected) pen.lineWidth = 2.6;
-    if (this.found?.has(box.id)) pen.strokeStyle = this.colour("fg");
+    if (this.found?.has(box.id) && !this.isLineage) pen.strokeStyle = this.colour("fg");
     const isStop = box.id === this.stop && this.element.matches(":focus-visible");
     pen.setLineDash(look.dash && !isStop ? look.dash.split(" ").map(Number) : []);
     if (box.kind === "map") this.outline(pen, box, metrics.stack_offset, this.colour("card"));

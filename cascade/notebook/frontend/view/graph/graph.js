@@ -73,7 +73,7 @@ export class Graph {
     if (!this.stop || !model.boxes.has(this.stop)) this.stop = picture.boxes[0]?.id ?? null;
     this.scene.setStop(this.stop);
     this.scene.select(selection.node);
-    this.scene.find(this.found());
+    this.standOut();
     this.scene.light(this.lit);
     this.scene.move(this.viewport);
     if (focused && this.stop) this.scene.focus(this.stop);
@@ -127,7 +127,8 @@ export class Graph {
   /** @param {"node"|"find"|"centre"} reason */
   selected(reason) {
     const { selection, model } = this.context;
-    if (reason === "find") return this.scene.find(this.found());
+    this.standOut();
+    if (reason === "find") return;
     this.scene.select(selection.node);
     const box = selection.node === null ? undefined : model.boxes.get(selection.node);
     if (!box) return;
@@ -136,10 +137,13 @@ export class Graph {
     if (reason === "centre") this.viewport.show(box, true);
   }
 
-  found() {
+  /** Lifts out what is searched for, or else the lineage of the selected node when that is asked for. */
+  standOut() {
     const { selection, model } = this.context;
     const found = findNodes(model, selection.find);
-    return found.length ? new Set(found) : null;
+    if (found.length) return this.scene.find(new Set(found), false);
+    const follows = selection.lineage && selection.node !== null && model.boxes.has(selection.node);
+    this.scene.find(follows && selection.node !== null ? model.lineage(selection.node) : null, true);
   }
 
   destroy() {

@@ -217,9 +217,16 @@ export class Scene {
     this.dressEdge(edge);
   }
 
-  /** @param {Set<string>|null} found ids that stand out, null when nobody searches */
-  find(found) {
+  /**
+   * @param {Set<string>|null} found ids that stand out, null when all are equal
+   * @param {boolean} isLineage whether they are one node's lineage, else what is searched for
+   */
+  find(found, isLineage) {
     toggle(this.world, "is-searched", found !== null);
+    toggle(this.world, "is-lineage", isLineage);
+    for (const { arrow, group } of this.edges) {
+      toggle(group, "is-found", found !== null && found.has(arrow.source) && found.has(arrow.target));
+    }
     for (const [id, { group }] of this.nodes) toggle(group, "is-found", found?.has(id) ?? false);
   }
 

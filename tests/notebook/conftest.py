@@ -1,0 +1,77 @@
+"""One kernel for all kernel tests of a module: starting one takes longer than most tests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.notebook.kernel import Kernel
+
+SETUP = """
+%load_ext cascade
+import asyncio, time, threading
+import cascade as cs
+
+opened, closed = [], []
+
+@cs.resource
+def db():
+    opened.append(1)
+    try:
+        yield "connection"
+    finally:
+        closed.append(1)
+
+@cs.task
+def nap(x, seconds=0.05):
+    time.sleep(seconds)
+    return x
+
+@cs.task
+async def rest(x, seconds=0.05, c=cs.inject("db")):
+    await asyncio.sleep(seconds)
+    return x
+
+@cs.task
+def talk(x, seconds=0.2):
+    print("first words of", x)
+    time.sleep(seconds)
+    print("last words of", x)
+    return x
+
+@cs.task
+def fail(x):
+    y = x - 1
+    raise ValueError(f"no <b>{y}</b>")
+
+def chain(n, task=nap, **given):
+    x = task(0, **given)
+    for _ in range(n - 1):
+        x = task(x, **given)
+    return x
+"""
+
+
+@pytest.fixture(scope="module")
+def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel with the extension and some tasks."""
+    from tests.notebook.kernel import Kernel
+
+    kernel = Kernel(tmp_path_factory.mktemp("kernel"))
+    try:
+        ready = kernel.run(SETUP)
+        assert ready.ok, ready.error
+        yield kernel
+    finally:
+        kernel.stop()
+
+
+@pytest.fixture
+def kernel(shared_kernel: Kernel) -> Kernel:
+    """The module's kernel, with the counters of its resource at zero."""
+    assert shared_kernel.run("opened.clear(); closed.clear()").ok
+    return shared_kernel
