@@ -4,6 +4,8 @@
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; exit; }; done; echo python3)
 ARGS ?=
+# Jupyter asks for this word where one is root, as in a container.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 BIN := .venv/bin
 # A stamp says that .venv has what a purpose needs; a changed requirement makes it stale.
 STAMPS := .venv/stamps
@@ -25,7 +27,7 @@ demo: $(STAMPS)/demo ## run the quickstart notebook, print its result, write bui
 	@$(BIN)/python scripts/demo.py
 
 lab: $(STAMPS)/lab ## open JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)
+	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/01_quickstart.ipynb $(AS_ROOT) $(ARGS)
 
 test: $(STAMPS)/test ## run every test; browser tests need Chromium and skip without
 	@scripts/chromium.sh

@@ -112,7 +112,7 @@ class Reader:
     """Carries the records of one journal to one subscription, on its own thread, from the first one on."""
 
     def __init__(self, journal: Journal, subscription: Subscription) -> None:
-        """Begin at once."""
+        """Prepare; `start` begins."""
         self.journal = journal
         self.subscription = subscription
         self._codes = codes_of(subscription.kind) if subscription.kind is not Event else None
@@ -120,6 +120,9 @@ class Reader:
         self._closing = threading.Event()
         self._next = 0
         self.thread = threading.Thread(target=self._work, name="cascade-events", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver."""
         self.thread.start()
 
     def close(self) -> None:

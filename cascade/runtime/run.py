@@ -64,6 +64,7 @@ class Run:
         self._ended_at = 0.0
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
+        self._ending = False
         self._readers = [Reader(flow.journal, s) for s in subscriptions]
 
     # -- the life of a run ------------------------------------------------------------------------------------------
@@ -74,6 +75,8 @@ class Run:
             ev.RunStarted, name=self.name, nodes=len(self.graph), params=self.params, capacities=self.capacities
         )
         threading.Thread(target=self._live, name=f"cascade-run-{self.run_id}", daemon=True).start()
+        for reader in self._readers:
+            reader.start()
 
     def _live(self) -> None:
         """Drive the flow to its end, close what it opened, tell how it went; on the driver's thread."""
@@ -125,6 +128,7 @@ class Run:
         self._ended_at = time.perf_counter()
         self._state = status
         with self._lock:
+            self._ending = True
             readers = list(self._readers)
         for reader in readers:
             reader.close()
@@ -287,10 +291,11 @@ class Run:
         subscription = Subscription(kind, handler, batched)
         with self._lock:
             reader = Reader(self._flow.journal, subscription)
-            if self._done.is_set():
+            if self._ending:
                 reader.close()
             else:
                 self._readers.append(reader)
+        reader.start()
         return subscription.cancel
 
     @property
@@ -328,6 +333,9 @@ class Run:
         from cascade.notebook.display import run_bundle
 
         return run_bundle(self)
+
+
+_UNKNOWN = 1 << 30  # nodes: before a graph is built, nobody knows how many
 
 
 class _calm_collector:  # noqa: N801 - used as a function
@@ -403,7 +411,8 @@ def start(
         from cascade.runtime.subscribers import make_log_subscriber
 
         subscriptions.append(Subscription(ev.Event, make_log_subscriber(log_level, log_format), batched=True))
-    graph, inputs, amounts, found, capacities = _check(target, params, system_resources, resources)
+    with _calm_collector(_UNKNOWN):
+        graph, inputs, amounts, found, capacities = _check(target, params, system_resources, resources)
     if name:
         graph.name = name
     journal = Journal(_run_id(), graph)

@@ -24,6 +24,10 @@ class Unset:
         """Show as a word."""
         return "UNSET"
 
+    def __reduce__(self) -> str:
+        """Stay the one and only in copies and other processes."""
+        return "UNSET"
+
 
 UNSET: Final = Unset()
 
