@@ -291,18 +291,18 @@ def _holds_special(value: object) -> bool:
 
 
 def slots_in(slot: object) -> Iterator[object]:
-    """Yield `slot` and every slot inside it."""
+    """Yield `slot` and every slot inside it, in the order in which they were written."""
     stack = [slot]
     while stack:
         current = stack.pop()
         yield current
         kind = type(current)
         if kind is ContainerSlot:
-            stack.extend(current.items)  # type: ignore[attr-defined]
+            stack.extend(reversed(current.items))  # type: ignore[attr-defined]
         elif kind is UnmappedSlot:
             stack.append(current.value)  # type: ignore[attr-defined]
         elif kind is Ref and current.path:  # type: ignore[attr-defined]
-            stack.extend(current.path)  # type: ignore[attr-defined]
+            stack.extend(reversed(current.path))  # type: ignore[attr-defined]
 
 
 def refs_in(slot: object) -> list[int]:

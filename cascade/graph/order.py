@@ -50,14 +50,14 @@ def sort(graph: Graph) -> tuple[list[int], list[int]]:
         for j in extra[i]:
             waiting[j] += 1
     heights = [1] * count
-    order = [i for i in range(count) if not waiting[i]]
+    order = [i for i in range(count - 1, -1, -1) if not waiting[i]]
     shapes, args, needs = graph.shapes, graph.args, graph.needs
     for i in order:
         above = heights[i] + 1
         sources = args[i] if shapes[i] == REFS and i not in needs else needs.get(i, ())
         if extra and i in extra:
             sources = [*sources, *extra[i]]
-        for j in sources:
+        for j in reversed(sources):  # the whole is reversed in the end: what was written first comes first
             if heights[j] < above:  # noqa: PLR1730 - the innermost loop of large graphs
                 heights[j] = above
             waiting[j] -= 1

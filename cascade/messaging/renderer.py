@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class ConsoleRenderer(_StreamRenderer):
         """Import nothing yet."""
         super().__init__(stream)
         self.color = color
-        self._console: Console | None = None
+        self._draft: tuple[TextIO, Console, StringIO] | None = None
 
     def render(self, message: Message) -> None:
         """Write one line."""
@@ -140,17 +141,39 @@ class ConsoleRenderer(_StreamRenderer):
             return False
 
     def _render_rich(self, stream: TextIO, clock: str, icon: str, style: str, text: str, level: str) -> None:
-        from rich.console import Console
         from rich.text import Text
 
-        if self._console is None or self._console.file is not stream:
-            forced = True if self.color else None
-            self._console = Console(file=stream, force_terminal=forced, force_jupyter=False, highlight=False)
         whole = style if not icon or level in ("ERROR", "CRITICAL") else ("dim" if level == "DEBUG" else "")
         line: Text = Text.assemble((clock, "dim"), (icon, style), " ") if icon else Text()
         line.append(text, whole)
-        with self._lock, suppress(OSError, ValueError):
-            self._console.print(line, soft_wrap=True)
+        with self._lock:
+            console, paper = self._drafting(stream)
+            console.print(line, soft_wrap=True, end="")
+            drafted = paper.getvalue()
+            paper.seek(0)
+            paper.truncate()
+        self._write(drafted)
+
+    def _drafting(self, stream: TextIO) -> tuple[Console, StringIO]:
+        """Return a console with the colours of `stream` that writes on paper; a real one ends us if its pipe breaks."""
+        if self._draft is None or self._draft[0] is not stream:
+            from rich.console import Console
+
+            terminal = True if self.color else None
+            real = Console(file=stream, force_terminal=terminal, force_jupyter=False)
+            paper = StringIO()
+            colors: Any = real.color_system
+            console = Console(
+                file=paper,
+                force_terminal=True,
+                force_jupyter=False,
+                color_system=colors,
+                no_color=real.no_color,
+                highlight=False,
+                legacy_windows=False,
+            )
+            self._draft = (stream, console, paper)
+        return self._draft[1:]
 
 
 class JsonRenderer(_StreamRenderer):

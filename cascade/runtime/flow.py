@@ -182,7 +182,7 @@ class Flow:
             self._look_at_limits(now)
             if self.core.orders:
                 self.orders.carry_out()
-            self.dispatch()
+            self._start_ready()
             if not self.inbox and not self.core.orders:
                 return
 
@@ -199,16 +199,23 @@ class Flow:
                 self.core.offer(node)
 
     def dispatch(self) -> None:
-        """Start what is ready for threads, the loop and processes. Under the lock, on any thread."""
+        """Start what is ready, and wake the driver for what only it can do. Under the lock, on any thread."""
+        self._start_ready()
+        core = self.core
+        if core.orders or not core.unfinished or (core.ready[INLINE] and not core.paused):
+            self.ring()
+
+    def _start_ready(self) -> None:
+        """Start what is ready for the loop, processes and threads; while the run is paused, nothing is."""
         ready = self.core.ready
+        if self.core.paused:
+            return
         if ready[LOOP]:
             self.loop_side.start_ready()
         if ready[PROCESS]:
             self.process_side.start_ready()
         if ready[THREAD]:
             self.crew.look_for_help()
-        if ready[INLINE] or self.core.orders or not self.core.unfinished:
-            self.ring()
 
     def post(self, call_: Callable[[], None]) -> None:
         """Have the driver do `call_` under the lock, soon; from any thread."""
@@ -261,7 +268,7 @@ class Flow:
         core, graph, values, record = self.core, self.graph, self.values, self.record
         shapes, args, calls, flagged, kinds = graph.shapes, graph.args, graph.calls, self.flagged, graph.kinds
         clock, lock = time.perf_counter, self.lock
-        if not core.ready[INLINE]:
+        if not core.ready[INLINE] or core.paused:
             return False
         now = clock()
         end = now + SLICE

@@ -108,9 +108,10 @@ class Orders:
         def one_done(error: BaseException | None) -> None:
             nonlocal pending
             pending -= 1
-            if flow.core.state[node] != core_.PENDING:
+            if pending < 0 or flow.core.state[node] != core_.PENDING:
                 return
             if error is not None:
+                pending = 0  # one failure is enough
                 flow.outcomes.fail_before_start(node, error)
             elif not pending:
                 flow.core.prepared(node)

@@ -316,7 +316,7 @@ class Scheduler:
             return -1
         while heap:
             node = self.by_rank[heappop(heap)]
-            if self.state[node] != PENDING and not (self.graph.kinds[node] == MAP and self.state[node] == RUNNING):
+            if (self.state[node] or self.hold[node]) and not (self.state[node] == RUNNING and self.graph.kinds[node] == MAP):
                 continue
             if self.limits.active:
                 if not self._may_start(node):

@@ -116,7 +116,7 @@ class Drawn:
         """
         if filename is None or skip_existing is None:
             write: Any = super()
-            return str(write.save(filename, directory, skip_existing=skip_existing))
+            return str(write.save(filename, directory=directory, skip_existing=skip_existing))
         path = Path(directory or "", filename)
         suffix = path.suffix.lower()
         if suffix not in _SUFFIXES:

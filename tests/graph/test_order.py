@@ -14,7 +14,7 @@ from cascade.interfaces.exceptions import GraphError
 
 
 @cs.task
-def step(*needs: Any) -> int:
+def step(*needs: Any, **named: Any) -> int:
     """Stand for any task."""
     return len(needs)
 
@@ -77,6 +77,13 @@ def test_a_circle_names_its_nodes() -> None:
     box.append(two)
     with pytest.raises(GraphError, match=r"circle: (one → two → one|two → one → two)"):
         build(two).order  # noqa: B018 - ordering happens on access
+
+
+def test_what_was_written_first_comes_first() -> None:
+    """Nodes that could go in any order go as a person reads them: arguments from left to right, targets as listed."""
+    a, b, c = (step().named(name) for name in "abc")
+    graph = build([step([a, (b,)], x=c).named("f"), step().named("z")])
+    assert [graph.label(i) for i in graph.order] == ["a", "b", "c", "f", "z"]
 
 
 def test_order_of_a_wide_graph_is_linear() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 import cascade as cs
 from cascade.interfaces import events as ev
@@ -256,6 +257,7 @@ def check(program: Program, expected: Expected) -> None:
         assert error is None
         assert shape(run.result()) == shape(expected.value)
     check_quiet(world)
+    check_log(run)
 
 
 def check_quiet(world: World) -> None:
@@ -266,12 +268,82 @@ def check_quiet(world: World) -> None:
     assert [name for name in world.closed if name != "own"] == shared[::-1]
 
 
-LONG = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.filter_too_much]}
+def check_log(run: Any) -> None:
+    """The events alone tell a whole story: every attempt that began ended once, every amount taken came back."""
+    events = run.events
+    assert [event.seq for event in events] == list(range(len(events)))
+    assert isinstance(events[0], ev.RunStarted)
+    begun: Counter[Any] = Counter()
+    usage: Counter[str] = Counter()
+    ended = (ev.NodeCompleted, ev.NodeFailed, ev.NodeRetrying, ev.NodeCancelled)
+    for event in events:
+        if isinstance(event, ev.NodeStarted):
+            begun[event.node, event.index] += 1
+            assert begun[event.node, event.index] == 1, f"{event.label} began twice"
+        elif isinstance(event, ended) and begun[event.node, event.index]:
+            begun[event.node, event.index] -= 1
+        elif isinstance(event, ev.ItemsCompleted):
+            begun[event.node, event.first] = 0
+        elif isinstance(event, ev.ResourceAcquired | ev.ResourceReleased):
+            usage[event.resource] += event.amount if isinstance(event, ev.ResourceAcquired) else -event.amount
+            assert usage[event.resource] == event.usage
+            assert event.kind == "resource" or event.usage <= event.capacity
+    assert not +begun, "attempts without an end"
+    assert not any(usage.values()), "amounts that were not given back"
+    finished = [event for event in events if isinstance(event, ev.RunFinished)]
+    assert [event.status for event in finished] == [run.state]
 
 
-@settings(**LONG)
+SETTINGS = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+
+
+@SETTINGS
 @given(programs())
 def test_run_gives_what_a_sequential_evaluator_gives(program: Program) -> None:
     """A run in threads, on a loop and inline has the values, failures and skips of a plain sequential reading."""
+    assume(needs_a_run(program))
+    check(program, expect(program))
+
+
+@SETTINGS
+@given(programs())
+def test_first_failure_stops_the_rest(program: Program) -> None:
+    """With on_failure="cancel" the error is one of those that were to come, and nothing goes on behind it."""
+    assume(needs_a_run(program))
+    expected = expect(program)
+    world = World(program)
+    run = start(world)
+    error = run.exception(20)
+    if expected.ends == "failures":
+        assert error is not None
+        assert all(names & expected.failed for names in blamed(error))
+    elif expected.ends == "value":
+        assert shape(run.result()) == shape(expected.value)
+    check_quiet(world)
+    check_log(run)
+
+
+@SETTINGS
+@given(programs(), st.integers(0, 30))
+def test_cancel_at_any_moment_leaves_nothing_behind(program: Program, moment: int) -> None:
+    """A run that is cancelled after some events ends at once, with its resources closed and its amounts back."""
+    assume(needs_a_run(program))
+    world = World(program)
+    run = start(world, on_failure="continue")
+    deadline = time.perf_counter() + 0.05
+    while len(run.events) < moment and not run.done() and time.perf_counter() < deadline:
+        pass
+    run.cancel("a test")
+    run.exception(20)
+    check_quiet(world)
+    check_log(run)
+    assert run.state in ("cancelled", "completed", "failed")
+
+
+@pytest.mark.slow
+@settings(SETTINGS, max_examples=10)
+@given(programs(modes=("compute", "inline"), most=6))
+def test_processes_give_the_same(program: Program) -> None:
+    """Tasks in other processes give the same values, failures and skips."""
     assume(needs_a_run(program))
     check(program, expect(program))

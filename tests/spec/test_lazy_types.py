@@ -30,7 +30,7 @@ def load(*args: Any, **kwargs: Any) -> Any:
         (str, "has no text before the run"),
         (lambda lazy: f"{lazy}", "Build the text inside a task, or use cs.template"),
         (lambda lazy: f"{lazy:>10}", "has no text"),
-        (lambda lazy: "{}".format(lazy), "has no text"),  # noqa: UP032 - the old way is met, too
+        ("{}".format, "has no text"),
     ],
 )
 @pytest.mark.parametrize("kind", ["call", "map", "item"])
