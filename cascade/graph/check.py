@@ -268,16 +268,19 @@ class _Finder:
         ordered: dict[str, Resource] = {}
         for first, resource in self.chosen.items():
             stack = [(first, iter(resource.needs.values()))]
+            open_names = {first}
             while stack:
                 name, needs = stack[-1]
                 need = next(needs, None)
                 if need is None:
                     stack.pop()
+                    open_names.discard(name)
                     ordered.setdefault(name, self.chosen[name])
-                elif any(need.name == above for above, _ in stack):
+                elif need.name in open_names:
                     names = [above for above, _ in stack]
                     raise ResourceError.for_cycle([*names[names.index(need.name) :], need.name])
                 elif need.name not in ordered:
+                    open_names.add(need.name)
                     stack.append((need.name, iter(self.chosen[need.name].needs.values())))
         return ordered
 

@@ -79,10 +79,11 @@ class _Writer:
         self.input_records: list[object] = []
         self.tasks: dict[tuple[str, str], int] = {}
         self.functions: dict[str, object] = {}
+        self.found: set[int] = set()
         self.depth = 0
 
     def write(self, target: object) -> str:
-        first = list(_calls_in(target))
+        first = _calls_in([target])
         if not first:
             raise NotLazyError.for_target(target)
         for call in first:
@@ -143,13 +144,18 @@ class _Writer:
         if found is None:
             found = len(self.tasks)
             self.tasks[_name(task.key, where), _name(task.name, where)] = found
+        if id(task) not in self.found:
+            self.check_task(task, where)
+            self.found.add(id(task))
+        return found
+
+    def check_task(self, task: Task[..., Any], where: str) -> None:
         registered = get_current_context().tasks.get(task.key, task)
         same_key = (registered.func, self.functions.setdefault(task.key, task.func))
         is_unique = "<" not in task.key and hasattr(task.func, "__qualname__")
         if any(func is not task.func for func in same_key) and not is_unique:
             problem = f"several functions are called {task.key!r}, and a file could not tell them apart"
             raise GraphFormatError.for_value(where, problem)
-        return found
 
     def router(self, router: Router) -> dict[str, object]:
         where = f"Router '{router.label}'"
@@ -256,37 +262,42 @@ class _Writer:
 
 
 def _needs(call: Call) -> Iterator[Call]:
-    """Yield the calls that `call` names anywhere."""
+    """Return the calls that `call` names anywhere, one at a time."""
     if isinstance(call, Router):
-        return _calls_in((call.selector, call.default, *call.routes.values()))
-    parts: list[object] = [call._args]  # noqa: SLF001
+        return iter(_calls_in([call.selector, call.default, *call.routes.values()]))
+    parts: list[object] = [*call._args]  # noqa: SLF001
     if call._kwargs:  # noqa: SLF001
-        parts.append(dict(call._kwargs))  # noqa: SLF001
+        parts += call._kwargs.values()  # noqa: SLF001
     options = call._options  # noqa: SLF001
     if options is not None:
-        parts += [options.condition, options.fallback, options.after, dict(options.constraints or {})]
-    return _calls_in(parts)
+        parts += [options.condition, options.fallback, *options.after, *(options.constraints or {}).values()]
+    return iter(_calls_in(parts))
 
 
-def _calls_in(value: object) -> Iterator[Call]:
-    """Yield the lazy results and Routers in a value, in order, at any depth."""
-    stack: list[Any] = [value]
+def _calls_in(values: list[Any]) -> list[Call]:
+    """Return the lazy results and Routers in some values, in order, at any depth."""
+    found: list[Call] = []
+    stack = values[::-1]
     seen: set[int] = set()
     while stack:
         current = stack.pop()
-        if type(current) in _ATOMS:
+        kind = type(current)
+        if kind is LazyResult:
+            found.append(current)
+        elif kind in _ATOMS:
             continue
-        if isinstance(current, LazyItem):
-            yield current._base  # noqa: SLF001
+        elif isinstance(current, LazyItem):
+            found.append(current._base)  # noqa: SLF001
             stack.extend(reversed(current._path))  # noqa: SLF001
         elif isinstance(current, (LazyResult, Router)):
-            yield current
+            found.append(current)
         elif isinstance(current, Unmapped):
             stack.append(current.value)
         elif isinstance(current, (list, tuple, set, frozenset, dict)) and id(current) not in seen:
             seen.add(id(current))
             parts = [p for pair in current.items() for p in pair] if isinstance(current, dict) else list(current)
             stack.extend(reversed(parts))
+    return found
 
 
 def _label(call: Call) -> str:
@@ -300,5 +311,4 @@ def _name(name: object, where: str) -> str:
     return name
 
 
-def _dump(value: object) -> str:
-    return json.dumps(value, allow_nan=False)
+_dump: Final = json.JSONEncoder(allow_nan=False).encode

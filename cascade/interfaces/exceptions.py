@@ -367,8 +367,7 @@ class RunTimeoutError(CascadeError, TimeoutError):
     def after(cls, seconds: float) -> RunTimeoutError:
         """`timeout=` of the run."""
         return cls(
-            f"The run took longer than its timeout of {seconds:g} s and was cancelled. "
-            "Raise timeout=, or do less."
+            f"The run took longer than its timeout of {seconds:g} s and was cancelled. Raise timeout=, or do less."
         )
 
 
@@ -393,6 +392,14 @@ class TaskExitError(CascadeError, RuntimeError):
         return cls(
             f"Task '{label}' raised {raised}, which would have ended the program; cascade caught it. "
             "Return a value or raise an ordinary exception instead."
+        )
+
+    @classmethod
+    def in_process(cls, label: str, kind: str, arguments: Sequence[str]) -> TaskExitError:
+        """The same in another process, of which only the words come back."""
+        return cls(
+            f"Task '{label}' raised {kind}({', '.join(arguments)}), which would have ended its process; "
+            "cascade caught it. Return a value or raise an ordinary exception instead."
         )
 
 

@@ -95,7 +95,7 @@ def show_plan(target: Any, params: Mapping[str, Any], capacities: Mapping[str, f
 
     plan = preview(target, params, capacities or None)
     picture = _picture_of(build(target))
-    html = f"{picture['text/html']}{plan._repr_html_()}"  # noqa: SLF001 - what a notebook shows of it
+    html = f"{picture['text/html']}{plan._repr_html_()}"
     display({"text/html": html, "text/plain": f"{picture['text/plain']}\n{plan}"}, raw=True)
 
 

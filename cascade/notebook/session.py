@@ -60,6 +60,7 @@ class Session:
         self.jobs: dict[int, Job] = {}
         self.cell = ""
         self.count = 0
+        self.mark = CellMark.of_now(shell)
         self.depth = 0
         self.usual: dict[str, float] = {}
         self._numbers = itertools.count(1)
@@ -88,6 +89,7 @@ class Session:
         self.depth += 1
         if self.depth > 1:
             return
+        self.mark = CellMark.of_now(self.shell)
         self.cell = str(getattr(info, "cell_id", None) or "")
         self.count = self.shell.execution_count - bool(getattr(info, "store_history", True))
         if self.cell:
@@ -148,6 +150,7 @@ class Session:
             job.run,
             CellMark.of_now(self.shell),
             choose(view, self.shell),
+            current=lambda: self.mark,
             usual=self.usual,
             shows_value=shows_value,
             redact=redaction_of(job.run),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cascade.runtime.maps import Row
     from cascade.spec.resource import Resource
 
-__all__ = ["Attempt", "attend", "call", "call_in_process", "current_attempt", "launch", "spawn"]
+__all__ = ["Attempt", "attend", "call", "call_in_process", "call_pickled", "current_attempt", "launch", "spawn"]
 
 Write = Callable[["Attempt", str, str, str], None]
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -225,3 +225,11 @@ def call_in_process(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit would end the worker
         return False, (type(error).__name__, [repr(a) for a in error.args])
+
+
+def call_pickled(payload: bytes) -> tuple[bool, Any]:
+    """Run a call that was pickled by cloudpickle, since an executor of the standard library knows only pickle."""
+    from pickle import loads
+
+    function, args, kwargs = loads(payload)  # noqa: S301 - made a moment ago by the process that runs the flow
+    return call_in_process(function, args, kwargs)

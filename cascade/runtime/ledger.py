@@ -4,7 +4,7 @@ In: requests and releases. Out: yes, or a place in the queue; whom a release let
 exceeds a capacity; all amounts of a request are taken together or none is; nobody is passed over for ever.
 
 A request that does not fit waits in the queue of its signature (equal amounts, one queue). Others that fit may pass
-it, so that idle capacity is used, but only `PATIENCE` times: then what it needs is kept for it.
+it, so that idle capacity is used, but only `PATIENCE` times: then the amounts it needs, and no more, are kept for it.
 """
 
 from __future__ import annotations
@@ -37,14 +37,16 @@ class Ledger:
         self.capacity = dict(capacity)
         self.used = dict.fromkeys(capacity, 0.0)
         self._waiting: dict[Amounts, deque[_Waiter]] = {}
-        self._kept: set[str] = set()
+        self._kept: dict[str, float] = {}  # by name, for those who have waited long
         self._arrivals = 0
 
     def take(self, node: int, amounts: Amounts) -> bool:
         """Take `amounts` for `node` if they are free and not kept for someone who waited long; else queue it."""
-        if self._fits(amounts) and not any(name in self._kept for name, _ in amounts):
+        if self._fits(amounts):
             self._add(amounts)
-            self._count_passing(amounts)
+            if self._waiting:
+                self._count_passing(amounts)
+                self._keep()
             return True
         self._arrivals += 1
         self._waiting.setdefault(amounts, deque()).append(_Waiter(node, self._arrivals))
@@ -70,36 +72,42 @@ class Ledger:
         self._kept.clear()
 
     def _fits(self, amounts: Amounts) -> bool:
-        return all(self.used[name] + amount <= self.capacity[name] + _SLACK for name, amount in amounts)
+        used, kept, capacity = self.used, self._kept, self.capacity
+        return all(used[n] + kept.get(n, 0.0) + amount <= capacity[n] + _SLACK for n, amount in amounts)
 
     def _add(self, amounts: Amounts) -> None:
         for name, amount in amounts:
             self.used[name] += amount
 
-    def _count_passing(self, amounts: Amounts) -> None:
-        """Note that the head of each queue that wants any of `amounts` has been passed over once more."""
-        if not self._waiting:
-            return
+    def _count_passing(self, amounts: Amounts, arrival: float = float("inf")) -> None:
+        """Someone of that `arrival` took `amounts`: count it for each older head of a queue that wants any of them."""
         names = {name for name, _ in amounts}
         for wanted, queue in self._waiting.items():
-            if any(name in names for name, _ in wanted):
+            if queue[0].arrival < arrival and any(name in names for name, _ in wanted):
                 queue[0].passed += 1
-                if queue[0].passed >= PATIENCE:
-                    self._kept.update(name for name, _ in wanted)
+
+    def _keep(self, before: float = float("inf")) -> None:
+        """Keep what the heads that were passed too often, and came `before`, need."""
+        self._kept = {}
+        for wanted, queue in self._waiting.items():
+            if queue[0].passed >= PATIENCE and queue[0].arrival < before:
+                for name, amount in wanted:
+                    self._kept[name] = self._kept.get(name, 0.0) + amount
 
     def _grant(self) -> list[int]:
+        """Let the waiting have what is free, oldest head first; each head sees only what is kept for older ones."""
         granted: list[int] = []
-        self._kept.clear()
         for amounts in sorted(self._waiting, key=lambda a: self._waiting[a][0].arrival):
             queue = self._waiting[amounts]
-            names = {name for name, _ in amounts}
-            while queue and self._fits(amounts) and not names & self._kept:
-                granted.append(queue.popleft().node)
+            while queue:
+                self._keep(before=queue[0].arrival)
+                if not self._fits(amounts):
+                    break
+                waiter = queue.popleft()
+                granted.append(waiter.node)
                 self._add(amounts)
-            if not queue:
-                del self._waiting[amounts]
-            elif queue[0].passed >= PATIENCE:
-                self._kept |= names
-        for head in self._waiting.values():
-            head[0].passed += len(granted) > 0
+                if not queue:
+                    del self._waiting[amounts]
+                self._count_passing(amounts, waiter.arrival)
+        self._keep()
         return granted

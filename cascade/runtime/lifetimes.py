@@ -65,7 +65,7 @@ class Lifetime:
         """Cancel a set-up that can be cancelled; it reports what becomes of it."""
         self._stopped = True
         if self._loop is not None:
-            self._call(self._cancel)
+            self._call(lambda: self._begun and self._closing is None and self._task.cancel())
 
     def _enter(self, needs: Mapping[str, object], report: Report) -> None:
         try:
@@ -118,10 +118,6 @@ class Lifetime:
         if tell is not None:
             tell(outcome)
 
-    def _cancel(self) -> None:
-        if self._begun:
-            self._task.cancel()
-
     def _call(self, call: Callable[[], object]) -> bool:
         """Have the loop's thread make a call; say whether there still is a loop."""
         try:
@@ -149,7 +145,7 @@ class Lifetime:
             return outcome.result(DEADLINE)
         except TimeoutError:
             if self._closing is not None:
-                self._call(self._cancel)
+                self._call(self._task.cancel)
             return ResourceError.for_deadline(self.name, DEADLINE)
 
     def _leave(self, failure: BaseException | None) -> BaseException | None:
@@ -160,7 +156,7 @@ class Lifetime:
         return None
 
     def _ask_to_close(self, failure: BaseException | None, tell: Callable[[BaseException | None], None]) -> None:
-        if self._closing.done():
-            tell(None)
+        if self._closing.done():  # the end of the caller's loop came first
+            self._task.add_done_callback(lambda _: tell(None))
         else:
             self._closing.set_result((failure, tell))

@@ -81,6 +81,10 @@ class Limits:
         self.active = bool(self._rules)
         return list(rule.parked) if rule is not None else []
 
+    def __contains__(self, limit_id: object) -> bool:
+        """Whether a limit with this id is in force."""
+        return limit_id in self._rules
+
     def expire(self) -> list[tuple[str, list[int]]]:
         """Remove what has expired and free what may be tried again; return ids (empty: none) and nodes to queue."""
         self.wake_at = None

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import MAP, PROCESS
 from cascade.interfaces.exceptions import CascadeError, TaskExitError, WorkerDiedError
-from cascade.runtime.attempts import Attempt, call_in_process
+from cascade.runtime.attempts import Attempt, call_in_process, call_pickled
+from cascade.runtime.threads import run_in_thread
 
 if TYPE_CHECKING:
+    from cascade.interfaces.protocols import Executor
     from cascade.runtime.flow import Flow
 
 __all__ = ["ProcessSide"]
@@ -27,34 +30,41 @@ _pools_at_exit: list[Any] = []
 
 
 class ProcessSide:
-    """Submits attempts of one flow and settles what comes back."""
+    """Submits attempts of one flow and settles what comes back.
 
-    __slots__ = ("_alone", "_in_flight", "_pool", "_queue", "_slots", "flow")
+    Attributes of note: `_queue` waits to be submitted; `_in_flight` has been, each with its pool; `_alone` are suspected
+    of having killed a worker; `_innocent` were in flight when a pool was ended on purpose.
+    """
+
+    __slots__ = ("_alone", "_in_flight", "_innocent", "_pool", "_queue", "_slots", "flow")
 
     def __init__(self, flow: Flow) -> None:
         """Start no process yet."""
         self.flow = flow
         self._pool: Any = None
         self._queue: deque[Attempt] = deque()
-        self._in_flight: dict[Attempt, None] = {}
+        self._in_flight: dict[Attempt, Any] = {}
         self._alone: deque[Attempt] = deque()
+        self._innocent: set[Attempt] = set()
         self._slots = flow.settings.max_processes or flow.crew.cores
+
+    # -- submitting -----------------------------------------------------------------------------------------------
 
     def start_ready(self, mode: int = PROCESS) -> None:
         """Take ready nodes for the free places; the driver submits them. Under the lock, on any thread."""
         flow = self.flow
-        room = self._slots if mode == PROCESS and flow.settings.executor is None else flow.settings.max_threads
+        room = self._slots if flow.settings.executor is None else flow.settings.max_threads
         while len(self._in_flight) + len(self._queue) < room and (node := flow.core.take(mode)) >= 0:
-            if flow.graph.kinds[node] == MAP and flow.outcomes.open_map(node) is None:
+            if flow.graph.kinds[node] == MAP and flow.map_side.open(node) is None:
                 continue
-            attempt = flow.make_attempt(node, mode)
+            attempt = flow.make_attempt(node, PROCESS)
             if attempt is None:
                 continue
             attempt.worker = "process" if flow.settings.executor is None else "executor"
             flow.begin_attempt(attempt)
             self._queue.append(attempt)
-            if flow.graph.kinds[node] == MAP:
-                flow.outcomes.offer_more(node, flow.maps[node])
+            if attempt.index is not None:
+                flow.map_side.offer_more(node)
         if self._queue:
             flow.post(self._submit_all)
 
@@ -76,77 +86,126 @@ class ProcessSide:
                 self._settle(attempt, None, future)
             else:
                 attempt.handle = future
+                if attempt.stopping:
+                    self._tell_to_stop(attempt)
                 future.add_done_callback(lambda done, attempt=attempt: self._ended(attempt, done))  # type: ignore[misc]
             if self._alone:
                 return
 
     def _submit(self, attempt: Attempt) -> Future[Any]:
-        if attempt.own:
-            raise CascadeError(f"Task '{attempt.name}' runs in another process and cannot use resources made for each task.")
-        args, kwargs = self.flow.gather(attempt, {})
-        if self.flow.settings.executor is not None:
-            return self.flow.settings.executor.submit(call_in_process, attempt.function, args, kwargs)  # type: ignore[no-any-return]
+        executor = self.flow.settings.executor
+        if executor is not None:
+            return self._submit_to(executor, attempt)
+        args, kwargs = self._gather(attempt)
         if self._pool is None:
             self._pool = _borrow_pool(self._slots)
-        return self._pool.submit(call_in_process, attempt.function, args, kwargs)  # type: ignore[no-any-return]
+        pool = self._in_flight[attempt] = self._pool
+        return pool.submit(call_in_process, attempt.function, args, kwargs)  # type: ignore[no-any-return]
+
+    def _submit_to(self, executor: Executor, attempt: Attempt) -> Future[Any]:
+        """Submit to the user's executor."""
+        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+        if isinstance(executor, ThreadPoolExecutor):
+            return executor.submit(self._run_in_thread, attempt)
+        args, kwargs = self._gather(attempt)
+        if isinstance(executor, ProcessPoolExecutor):
+            from cloudpickle import dumps
+
+            return executor.submit(call_pickled, dumps((attempt.function, args, kwargs)))
+        return executor.submit(call_in_process, attempt.function, args, kwargs)
+
+    def _gather(self, attempt: Attempt) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if attempt.own:
+            raise CascadeError(f"Task '{attempt.name}' runs in another process and cannot use resources made for each task.")
+        return self.flow.gather(attempt, {})
+
+    def _run_in_thread(self, attempt: Attempt) -> tuple[bool, Any]:
+        value, error = self.flow.run_here(attempt)
+        if error is not None:
+            raise error
+        return True, value
+
+    # -- settling -------------------------------------------------------------------------------------------------
 
     def _ended(self, attempt: Attempt, future: Future[Any]) -> None:
         """A future is done; on some thread of the executor."""
+        value: Any = None
+        error: BaseException | None
         if future.cancelled():
-            value, error = None, None
+            error = CancelledError()
         else:
             error = future.exception()
             value = None if error is not None else future.result()
         self.flow.post(lambda: self._settle(attempt, value, error))
 
     def _settle(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:  # noqa: ANN401
-        self._in_flight.pop(attempt, None)
+        pool = self._in_flight.pop(attempt, None)
         if error is not None and _is_death(error):
-            self._blame(attempt, error)
-            return
-        if attempt in self._alone:
-            self._alone.remove(attempt)
-        if error is None and isinstance(value, tuple):
-            ended_well, value = value
-            if not ended_well:
-                shown = f"{value[0]}({', '.join(value[1])})"
-                error = TaskExitError(f"Task '{attempt.name}' raised {shown} in its process; cascade caught it.")
-                value = None
-        self.flow.outcomes.settle(attempt, value, error)
+            self._drop(pool)
+            self._bury(attempt, error)
+        else:
+            if attempt in self._alone:
+                self._alone.remove(attempt)
+            self._innocent.discard(attempt)
+            if error is None:
+                ended_well, value = value
+                if not ended_well:
+                    error, value = TaskExitError.in_process(attempt.name, *value), None
+            self.flow.outcomes.settle(attempt, value, error)
         if self._queue:
             self._submit_all()
 
-    def _blame(self, attempt: Attempt, error: BaseException) -> None:
-        """A worker died: if `attempt` was the only one in flight it is to blame, else all are tried again alone."""
-        self._pool = None
-        was_alone = not self._in_flight and (not self._alone or attempt in self._alone)
-        if was_alone or self.flow.core.cancelling:
+    def _bury(self, attempt: Attempt, error: BaseException) -> None:
+        """A worker died: find out whether `attempt` is to blame, by trying it again alone if need be."""
+        if attempt.given_up or attempt.stopping:
+            self.flow.outcomes.settle(attempt, None, None)
+        elif attempt in self._innocent:
+            self._innocent.discard(attempt)
+            self._queue.append(attempt)
+        elif not self._in_flight and (not self._alone or attempt in self._alone):
             if attempt in self._alone:
                 self._alone.remove(attempt)
-            detail = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-            died = None if self.flow.core.cancelling else WorkerDiedError.during(attempt.name, detail)
-            self.flow.outcomes.settle(attempt, None, died)
+            self.flow.outcomes.settle(attempt, None, WorkerDiedError.during(attempt.name, _cause_of_death(error)))
         else:
             if attempt not in self._alone:
                 self._alone.append(attempt)
             self._queue.append(attempt)
-        if self._queue:
-            self.flow.post(self._submit_all)
+
+    # -- stopping -------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """End the worker processes: the run is cancelled. Under the lock."""
-        while self._queue:
-            attempt = self._queue.popleft()
+        """The run is cancelled: end the worker processes. Under the lock."""
+        queued, self._queue = list(self._queue), deque()
+        for attempt in (*queued, *self._in_flight):
+            attempt.stopping = True
+        for attempt in queued:
             self.flow.post(lambda attempt=attempt: self.flow.outcomes.settle(attempt, None, None))  # type: ignore[misc]
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            from cascade.runtime.threads import run_in_thread
+        if self.flow.settings.executor is None:
+            self._drop(self._pool)
+        for attempt in list(self._in_flight):
+            self._tell_to_stop(attempt)
 
-            run_in_thread(lambda: pool.shutdown(wait=False, kill_workers=True))
-        elif self.flow.settings.executor is not None:
-            for attempt in self._in_flight:
-                if attempt.handle is not None:
-                    attempt.handle.cancel()
+    def end_worker_of(self, attempt: Attempt) -> None:
+        """The time of `attempt` is over: end its worker, and with it the pool; who shared it is tried again."""
+        if self.flow.settings.executor is None:
+            self._innocent.update(a for a in self._in_flight if not a.given_up)
+            self._drop(self._in_flight.get(attempt))
+        self._tell_to_stop(attempt)
+
+    def _tell_to_stop(self, attempt: Attempt) -> None:
+        if self.flow.settings.executor is None:
+            self._drop(self._in_flight.get(attempt))
+        elif attempt.handle is not None:
+            attempt.handle.cancel()
+
+    def _drop(self, pool: Any) -> None:  # noqa: ANN401 - loky has no types
+        """Use `pool` no more and end its processes."""
+        if pool is None:
+            return
+        if pool is self._pool:
+            self._pool = None
+        run_in_thread(lambda: pool.shutdown(wait=False, kill_workers=True))
 
     def close(self) -> None:
         """Keep the pool warm for the next run, or end it when something in it would not stop."""
@@ -154,13 +213,21 @@ class ProcessSide:
         if pool is None:
             return
         if self._in_flight or len(_pools) >= 2:  # noqa: PLR2004
-            pool.shutdown(wait=False, kill_workers=True)
+            self._drop(pool)
         else:
             _pools.append(pool)
 
 
 def _is_death(error: BaseException) -> bool:
-    return any(k.__name__ in ("BrokenExecutor", "BrokenProcessPool", "TerminatedWorkerError") for k in type(error).__mro__)
+    names = ("BrokenExecutor", "BrokenProcessPool", "TerminatedWorkerError", "ShutdownExecutorError")
+    return any(k.__name__ in names for k in type(error).__mro__)
+
+
+def _cause_of_death(error: BaseException) -> str:
+    """Return what is known: the exit code or signal if the pool tells."""
+    told = str(error)
+    found = re.search(r"exit codes? of the workers? (?:are|is) \{([^}]*)\}", told)
+    return found[1] if found else told.splitlines()[0][:200] if told else type(error).__name__
 
 
 def _end_pools() -> None:

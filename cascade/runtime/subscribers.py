@@ -138,6 +138,11 @@ def _count_repeats(events: Sequence[ev.Event]) -> dict[type[ev.Event], int]:
     return counts
 
 
+def _label(event: ev.NodeEvent | ev.ResourceAcquired | ev.ResourceReleased) -> str:
+    """Return the node's id, which tells nodes of one name apart, with the item's number."""
+    return event.node if event.index is None else f"{event.node}[{event.index}]"
+
+
 # -- runs -----------------------------------------------------------------------------------------------------------
 
 
@@ -192,11 +197,11 @@ def _dropped(event: ev.EventsDropped) -> list[Said]:
 
 
 def _started(event: ev.NodeStarted) -> list[Said]:
-    return [("DEBUG", "node.started", {"label": event.label, "attempt": event.attempt, "worker": event.worker})]
+    return [("DEBUG", "node.started", {"label": _label(event), "attempt": event.attempt, "worker": event.worker})]
 
 
 def _completed(event: ev.NodeCompleted) -> list[Said]:
-    fields: dict[str, object] = {"label": event.label, "duration": event.duration}
+    fields: dict[str, object] = {"label": _label(event), "duration": event.duration}
     if event.summary:
         return [("INFO", "node.completed_giving", {**fields, "summary": event.summary})]
     return [("INFO", "node.completed", fields)]
@@ -204,50 +209,50 @@ def _completed(event: ev.NodeCompleted) -> list[Said]:
 
 def _items(event: ev.ItemsCompleted) -> list[Said]:
     fields: dict[str, object] = {"first": event.first, "count": event.count, "duration": event.duration}
-    return [("DEBUG", "items.completed", {"label": event.label, **fields})]
+    return [("DEBUG", "items.completed", {"label": _label(event), **fields})]
 
 
 def _failed(event: ev.NodeFailed) -> list[Said]:
     reason: dict[str, object] = {"error_type": event.error_type, "error": event.error}
-    said: list[Said] = [("ERROR", "node.failed", {"label": event.label, "attempt": event.attempt, **reason})]
+    said: list[Said] = [("ERROR", "node.failed", {"label": _label(event), "attempt": event.attempt, **reason})]
     if event.frames:
         file, line, function, code = event.frames[-1]
         place: dict[str, object] = {"file": file, "line": line, "function": function, "code": code.strip()}
-        said.append(("ERROR", "node.failed_at", {"label": event.label, **place}))
+        said.append(("ERROR", "node.failed_at", {"label": _label(event), **place}))
     return said
 
 
 def _retrying(event: ev.NodeRetrying) -> list[Said]:
     tries: dict[str, object] = {"attempt": event.attempt, "max_attempts": event.max_attempts, "delay": event.delay}
     reason: dict[str, object] = {"error_type": event.error_type, "error": event.error}
-    return [("WARNING", "node.retrying", {"label": event.label, **tries, **reason})]
+    return [("WARNING", "node.retrying", {"label": _label(event), **tries, **reason})]
 
 
 def _waiting(event: ev.NodeWaiting) -> list[Said]:
     fields: dict[str, object] = {"resource": event.resource, "reason": event.reason, "holders": event.holders}
-    return [("DEBUG", "node.waiting", {"label": event.label, **fields})]
+    return [("DEBUG", "node.waiting", {"label": _label(event), **fields})]
 
 
 def _skipped(event: ev.NodeSkipped) -> list[Said]:
-    return [("INFO", "node.skipped", {"label": event.label, "reason": event.reason})]
+    return [("INFO", "node.skipped", {"label": _label(event), "reason": event.reason})]
 
 
 def _cancelled(event: ev.NodeCancelled) -> list[Said]:
-    return [("INFO", "node.cancelled", {"label": event.label, "reason": event.reason})]
+    return [("INFO", "node.cancelled", {"label": _label(event), "reason": event.reason})]
 
 
 def _abandoned(event: ev.NodeAbandoned) -> list[Said]:
-    return [("WARNING", "node.abandoned", {"label": event.label, "reason": event.reason})]
+    return [("WARNING", "node.abandoned", {"label": _label(event), "reason": event.reason})]
 
 
 def _expanded(event: ev.MapExpanded) -> list[Said]:
     if event.total is None:
-        return [("DEBUG", "map.expanding", {"label": event.label})]
-    return [("DEBUG", "map.expanded", {"label": event.label, "total": event.total})]
+        return [("DEBUG", "map.expanding", {"label": _label(event)})]
+    return [("DEBUG", "map.expanded", {"label": _label(event), "total": event.total})]
 
 
 def _chosen(event: ev.RouteChosen) -> list[Said]:
-    return [("DEBUG", "route.chosen", {"label": event.label, "key": event.key})]
+    return [("DEBUG", "route.chosen", {"label": _label(event), "key": event.key})]
 
 
 # -- resources ------------------------------------------------------------------------------------------------------
@@ -266,10 +271,9 @@ def _torn_down(event: ev.ResourceTornDown) -> list[Said]:
 def _moved(event: ev.ResourceAcquired | ev.ResourceReleased) -> list[Said]:
     if event.kind != "capacity":
         return []
-    label = event.name if event.index is None else f"{event.name}[{event.index}]"
     message_id = "capacity.taken" if isinstance(event, ev.ResourceAcquired) else "capacity.returned"
     numbers: dict[str, object] = {"amount": event.amount, "usage": event.usage, "capacity": event.capacity}
-    return [("DEBUG", message_id, {"label": label, "resource": event.resource, **numbers})]
+    return [("DEBUG", message_id, {"label": _label(event), "resource": event.resource, **numbers})]
 
 
 @dataclass(frozen=True, slots=True)

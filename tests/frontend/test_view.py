@@ -217,6 +217,14 @@ def test_finished_document_needs_no_kernel(stage: Any, samples: Any) -> None:
     )
 
 
+def test_a_page_mounts_it_with_one_call(stage: Any, samples: Any) -> None:
+    """`cascadeView.mount(element, document)` is all that a self-contained page needs."""
+    one = stage()
+    one.page.evaluate("(shown) => { cascadeView.mount(document.getElementById('one'), shown); }", samples.finished())
+    assert one.page.locator(".cascade-head .cascade-status").inner_text() == "done · 4.9 s"
+    assert one.page.locator(".cascade-node").count() == 11
+
+
 def test_buttons_answer_at_once(stage: Any, samples: Any) -> None:
     """Pause and Cancel show that they were heard before the run answers, and cannot be sent twice."""
     one = stage()

@@ -298,7 +298,7 @@ def test_circular_and_huge_values_of_pure_calls_are_compared_by_identity() -> No
 def random_calls(draw: st.DrawFn) -> list[Any]:
     """Some calls, each of which names earlier ones in its arguments, options or routes."""
     calls: list[Any] = [join(0)]
-    for number in range(draw(st.integers(1, 12))):
+    for number in range(draw(st.integers(1, 6))):
         pick = st.sampled_from(calls)
         args = draw(st.lists(pick | st.integers() | st.lists(pick, max_size=2), max_size=3))
         call: Any = join(number, *args)

@@ -27,7 +27,6 @@ class Message:
     at: float
     type: str
     content: dict[str, Any]
-    parent: str
 
 
 @dataclass
@@ -93,6 +92,7 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
         self.cells: dict[str, Cell] = {}
+        self._owners: dict[str, Cell] = {}
 
     def stop(self) -> None:
         self.client.stop_channels()
@@ -135,9 +135,8 @@ class Kernel:
         except queue.Empty:
             got = None
         if got is not None:
-            parent = got["parent_header"].get("msg_id", "")
-            message = Message(time.monotonic(), got["msg_type"], got["content"], parent)
-            cell = self.cells.get(parent)
+            message = Message(time.monotonic(), got["msg_type"], got["content"])
+            cell = self._owner_of(message, self.cells.get(got["parent_header"].get("msg_id", "")))
             if cell is not None:
                 cell.messages.append(message)
                 if message.type == "status" and message.content["execution_state"] == "idle":
@@ -150,6 +149,15 @@ class Kernel:
         cell = self.cells.get(reply["parent_header"].get("msg_id", ""))
         if cell is not None:
             cell.reply = reply["content"]
+
+    def _owner_of(self, message: Message, parent: Cell | None) -> Cell | None:
+        """The cell in which a front end shows a message: displays and comms stay where they were opened."""
+        key = message.content.get("comm_id") or message.content.get("transient", {}).get("display_id")
+        if key is None:
+            return parent
+        if message.type in {"display_data", "comm_open"} and parent is not None:
+            self._owners[key] = parent
+        return self._owners.get(key, parent)
 
     # -- what a person does -------------------------------------------------------------------------------------------
 
@@ -176,7 +184,9 @@ class Kernel:
     def click(self, comm: str, command: str, subshell: str = "") -> float:
         """Send what the view sends when a button is clicked; return when."""
         content = {"type": "command", "command": command}
-        message = self.client.session.msg("comm_msg", {"comm_id": comm, "data": {"method": "custom", "content": content}})
+        message = self.client.session.msg(
+            "comm_msg", {"comm_id": comm, "data": {"method": "custom", "content": content}}
+        )
         if subshell:
             message["header"]["subshell_id"] = subshell
         self.client.shell_channel.send(message)

@@ -66,13 +66,19 @@ class Script:
         told = {"delay": delay, "error_type": "OSError", "error": "locked"}
         self.tell(e.NodeRetrying, node=node, name=name_of(node), index=index, attempt=attempt, max_attempts=3, **told)
 
-    def hold(self, node: str, what: str = "cpu", amount: float = 1, index: int | None = None, kind: str = "capacity") -> None:
+    def hold(
+        self, node: str, what: str = "cpu", amount: float = 1, index: int | None = None, kind: str = "capacity"
+    ) -> None:
         self.tell(e.ResourceAcquired, **self._holding(node, what, amount, index, kind, usage=amount))
 
-    def release(self, node: str, what: str = "cpu", amount: float = 1, index: int | None = None, kind: str = "capacity") -> None:
+    def release(
+        self, node: str, what: str = "cpu", amount: float = 1, index: int | None = None, kind: str = "capacity"
+    ) -> None:
         self.tell(e.ResourceReleased, **self._holding(node, what, amount, index, kind, usage=0.0))
 
-    def _holding(self, node: str, what: str, amount: float, index: int | None, kind: str, usage: float) -> dict[str, Any]:
+    def _holding(
+        self, node: str, what: str, amount: float, index: int | None, kind: str, usage: float
+    ) -> dict[str, Any]:
         told = {"resource": what, "kind": kind, "node": node, "name": name_of(node), "index": index}
         return {**told, "amount": amount, "usage": usage, "capacity": 2.0}
 

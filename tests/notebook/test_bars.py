@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,4 +71,4 @@ def test_merging_keeps_count_order_and_extent(steps: list[tuple[int, bool]], lim
         assert sum(one.count for one in store.items) == len(steps)
     for row in range(3):
         times = sorted((one.t0, one.t1) for one in store.items if one.row == f"r{row}")
-        assert all(first[1] <= second[0] for first, second in zip(times, times[1:], strict=False))
+        assert all(first[1] <= second[0] for first, second in pairwise(times))

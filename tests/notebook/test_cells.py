@@ -146,7 +146,10 @@ def test_views_less_than_live(kernel: Kernel) -> None:
 
 def test_without_the_widget_libraries_the_picture_says_what_to_install(kernel: Kernel) -> None:
     """The view falls to the next rung by itself, with one line, and the run is not disturbed."""
-    hide = "import sys\nhidden = sys.modules.pop('cascade.notebook.view.widget')\nsys.modules['anywidget'], kept = None, sys.modules['anywidget']"
+    hide = (
+        "import sys\nhidden = sys.modules.pop('cascade.notebook.view.widget')\n"
+        "sys.modules['anywidget'], kept = None, sys.modules['anywidget']"
+    )
     show = "sys.modules['anywidget'] = kept\nsys.modules['cascade.notebook.view.widget'] = hidden"
     assert kernel.run(hide).ok
     try:

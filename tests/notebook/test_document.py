@@ -122,7 +122,9 @@ def test_the_inputs_are_told_with_type_and_description() -> None:
     def load(rows: int, key: str) -> int:
         return rows
 
-    graph = build(load(cs.Param("rows", default=10, description="how many"), cs.Param("key", default="hush", secret=True)))
+    graph = build(
+        load(cs.Param("rows", default=10, description="how many"), cs.Param("key", default="hush", secret=True))
+    )
     rows, key = RunRecord(graph).document()["params"]
     assert rows == {"name": "rows", "value": "10", "type": "int", "description": "how many"}
     assert key["value"] == "•••"

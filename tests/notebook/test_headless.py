@@ -33,7 +33,9 @@ def execute(folder: Path) -> nbformat.NotebookNode:
 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in CELLS])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    client = NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(folder)}}, store_widget_state=False)
+    client = NotebookClient(
+        notebook, timeout=60, resources={"metadata": {"path": str(folder)}}, store_widget_state=False
+    )
     return client.execute(env={**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")})
 
 
@@ -87,5 +89,7 @@ def test_importing_cascade_brings_nothing_of_the_notebook(tmp_path: Path) -> Non
         "print(sorted(m for m in sys.modules if m.split('.')[0] in {'IPython', 'ipywidgets', 'traitlets'} or 'notebook' in m))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=environment, check=True
+    )
     assert done.stdout.strip() == "[]"

@@ -97,4 +97,8 @@ def test_mistakes_name_what_is_right(line: str, told: str) -> None:
 
 def test_words_remember_how_they_were_written() -> None:
     """The source of each word is kept beside its value."""
-    assert [(str(word), word.raw) for word in split_line("a 'b c'  d\"e\"")] == [("a", "a"), ("b c", "'b c'"), ("de", 'd"e"')]
+    assert [(str(word), word.raw) for word in split_line("a 'b c'  d\"e\"")] == [
+        ("a", "a"),
+        ("b c", "'b c'"),
+        ("de", 'd"e"'),
+    ]

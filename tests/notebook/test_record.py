@@ -207,7 +207,9 @@ def test_pause_and_resume_change_the_state_of_the_run_but_not_of_a_cancelling_on
 
 def test_params_show_the_value_of_this_run(script: Script) -> None:
     """A Param's box shows its default before the run and the given value after it began."""
-    record = RunRecord(FakeGraph([Node("rows", "rows", "param", note="10"), Node("load", "load")], [Edge("rows", "load")]))
+    record = RunRecord(
+        FakeGraph([Node("rows", "rows", "param", note="10"), Node("load", "load")], [Edge("rows", "load")])
+    )
     assert entry(record, "rows")["d"] == "10"
     script.begin(params={"rows": "30"})
     record.apply(script.news())

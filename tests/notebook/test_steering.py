@@ -44,7 +44,9 @@ def test_interrupt_at_any_moment_gives_the_prompt_back(kernel: Kernel, way: str)
         interrupted += not cell.ok
         assert cell.idle - pressed < 1.0
         assert kernel.run("1 + 1").value == "2"
-        kernel.run("deadline = time.monotonic() + 5\nwhile len(closed) < len(opened) and time.monotonic() < deadline: time.sleep(0.01)")
+        kernel.run(
+            "deadline = time.monotonic() + 5\nwhile len(closed) < len(opened) and time.monotonic() < deadline: time.sleep(0.01)"
+        )
         assert kernel.value("(len(opened), len(closed))") in {(0, 0), (1, 1)}
     assert interrupted >= 15
 
@@ -114,7 +116,9 @@ def test_a_background_run_goes_on_in_its_own_cell(kernel: Kernel) -> None:
     assert other.printed == "".join(f"mine {i}\n" for i in range(6))
     assert not other.of("display_data", "update_display_data", "comm_msg")
     said = {(line["label"], line["text"]) for line in cell.document["log"] if line["stream"] == "stdout"}
-    assert said == {(name, f"{words} words of {n}") for name, n in (("talk", 1), ("talk", 2)) for words in ("first", "last")}
+    assert said == {
+        (name, f"{words} words of {n}") for name, n in (("talk", 1), ("talk", 2)) for words in ("first", "last")
+    }
     assert cell.printed == ""
 
 
@@ -129,7 +133,12 @@ def test_what_each_task_prints_is_kept_apart(kernel: Kernel) -> None:
         ("b", "last words of 2"),
     ]
     assert cell.printed == ""
-    assert kernel.run("type(sys.stdout).__name__ if 'sys' in globals() else __import__('sys').stdout.__class__.__name__").value == "'OutStream'"
+    assert (
+        kernel.run(
+            "type(sys.stdout).__name__ if 'sys' in globals() else __import__('sys').stdout.__class__.__name__"
+        ).value
+        == "'OutStream'"
+    )
 
 
 def test_a_failure_in_the_background_raises_in_no_cell(kernel: Kernel) -> None:
@@ -148,7 +157,9 @@ def test_running_a_cell_again_replaces_its_run(kernel: Kernel) -> None:
     other = kernel.run("%%cascade --bg\nchain(100)", "bg4")
     second = kernel.run("%%cascade --bg\nchain(2)", "bg3")
     kernel.until(lambda: DOCUMENT in second.bundle)
-    states = kernel.value("[str(j.run.state) for j in __import__('cascade.notebook.session').notebook.session.current_session().jobs.values()][-3:]")
+    states = kernel.value(
+        "[str(j.run.state) for j in __import__('cascade.notebook.session').notebook.session.current_session().jobs.values()][-3:]"
+    )
     assert states == ["cancelled", "running", "completed"]
     assert first.comm not in kernel.value("list(__import__('ipywidgets').widgets.widget._instances)")
     assert DOCUMENT not in other.bundle

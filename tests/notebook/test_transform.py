@@ -44,7 +44,9 @@ def test_other_cells_are_left_alone(text: str) -> None:
     assert rewrite(lines(text)) == lines(text)
 
 
-@pytest.mark.parametrize("text", ["x = 1\n%%cascade\nf()\n", "# note\n%%cascade -p a=1\n", "%%cascade\n%%cascade\nf()\n"])
+@pytest.mark.parametrize(
+    "text", ["x = 1\n%%cascade\nf()\n", "# note\n%%cascade -p a=1\n", "%%cascade\n%%cascade\nf()\n"]
+)
 def test_a_magic_below_the_first_line_says_so(text: str) -> None:
     """Instead of a syntax error the user reads where the magic belongs."""
     with pytest.raises(UsageError, match="must be the first line of its cell"):

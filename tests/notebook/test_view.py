@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from cascade.graph.model import Node
 from cascade.interfaces import events as e
+from cascade.notebook.view import driver
 from cascade.notebook.view.driver import RunView
 from cascade.notebook.view.routing import CellMark
 from tests.notebook.script import FakeGraph, Script
@@ -149,7 +151,7 @@ def test_frames_keep_their_distance(script: Script) -> None:
     play(run, script)
     assert view.wait(PATIENCE)
     pushes = [at for at, (what, _) in zip(rung.times, rung.shown, strict=True) if what == "push"]
-    assert all(later - earlier >= 0.095 for earlier, later in zip(pushes, pushes[1:], strict=False))
+    assert all(later - earlier >= 0.095 for earlier, later in pairwise(pushes))
 
 
 def test_commands_of_the_view_are_posted_to_the_run(script: Script) -> None:
@@ -182,33 +184,25 @@ def test_a_view_that_missed_a_frame_gets_a_snapshot(script: Script) -> None:
 
 
 @pytest.mark.parametrize("fails", ["open", "push", "close"])
-def test_a_rung_that_breaks_is_replaced_by_a_picture(fails: str, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rung_that_breaks_is_replaced_by_a_picture(
+    fails: str, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever fails, and whenever, the run is not disturbed and its end is shown."""
-    import cascade.notebook.view.driver as driver
-
-    second: list[FakeRung] = []
-    last: list[dict[str, Any]] = []
-
-    def replacement(note: str) -> FakeRung:
-        assert "OSError" in note
-        second.append(FakeRung())
-        return second[-1]
-
-    monkeypatch.setattr(driver, "StaticRung", replacement)
+    second, last = FakeRung(), []
+    monkeypatch.setattr(driver, "make_fallback", lambda _error: second)
     monkeypatch.setattr(driver, "show_bundle", last.append)
-    monkeypatch.setattr(driver, "isinstance", lambda thing, kind: thing in second, raising=False)
     run, rung = FakeRun(), FakeRung(fails=fails)
     view = make(run, rung)
     script.begin()
     play(run, script)
-    (rung if fails == "close" else second[0] if fails == "open" else rung).heard.wait(PATIENCE)
+    if fails != "close":
+        second.wait_for("open")
     script.finish()
     play(run, script)
     assert view.wait(PATIENCE)
-    shown = last[-1] if fails == "close" else None if not second else second[-1].wait_for("close")
-    if fails != "push" or second:
-        assert shown is not None
-        assert "done" in shown["text/plain"]
+    shown = last[-1] if fails == "close" else second.wait_for("close")
+    assert "done" in shown["text/plain"]
+    assert view.fault == "OSError: gone"
 
 
 def test_without_a_rung_the_record_is_kept(script: Script) -> None:

@@ -83,9 +83,9 @@ def told(*events: ev.Event, level: str = "DEBUG") -> list[str]:
             "fit: attempt 1 of 3 failed (E: no), next one in 0.50 s",
         ),
         (
-            ev.NodeWaiting(**NODE, resource="gpu", reason="gpu is held by train"),
+            ev.NodeWaiting(**NODE, resource="gpu", reason="waits for gpu, held by train"),
             "DEBUG",
-            "fit waits: gpu is held by train",
+            "fit waits for gpu, held by train",
         ),
         (ev.NodeSkipped(**NODE, reason="its condition is false"), "INFO", "fit skipped: its condition is false"),
         (ev.NodeCancelled(**NODE, reason="load failed"), "INFO", "fit cancelled: load failed"),
@@ -132,6 +132,12 @@ def test_own_output_is_not_repeated() -> None:
     assert told(ev.OutputWritten(**NODE, stream="stdout", text="hello")) == []
 
 
+def test_nodes_of_one_name_are_told_apart() -> None:
+    """The second call of a task has its number, and the item of a map its index."""
+    second = {**NODE, "node": "fit#2"}
+    assert told(ev.NodeStarted(**second), ev.NodeStarted(**second, index=4)) == ["fit#2 started", "fit#2[4] started"]
+
+
 def test_params_are_previews() -> None:
     """The values of Params come with the start, as short as the event has them."""
     started = ev.RunStarted(**HEAD, name="demo", nodes=1, params={"alpha": "0.5", "key": "•••"})
@@ -170,7 +176,7 @@ def test_threads_that_go_on_are_named() -> None:
 
 def test_many_of_a_kind_in_one_list_are_folded() -> None:
     """A thousand completions are five lines and a number; twenty are twenty."""
-    done = [ev.NodeCompleted(**{**NODE, "name": f"n{i}"}) for i in range(1_000)]
+    done = [ev.NodeCompleted(**{**NODE, "node": f"n{i}"}) for i in range(1_000)]
     lines = told(*done)
     assert len(lines) == 6
     assert lines[0].startswith("n0 done")

@@ -84,7 +84,7 @@ def test_a_diamond_starts_with_the_longest_path() -> None:
 def targets(draw: st.DrawFn) -> Any:
     """Calls that need earlier ones, in all ways."""
     calls: list[Any] = [load()]
-    for _ in range(draw(st.integers(0, 10))):
+    for _ in range(draw(st.integers(0, 6))):
         pick = st.sampled_from(calls)
         call: Any = load(*draw(st.lists(pick, max_size=3)))
         if draw(st.booleans()):

@@ -19,7 +19,7 @@ from cascade.notebook.bundle import finished_bundle, static_bundle
 from cascade.notebook.preview import preview
 from cascade.notebook.record import GraphLike, RunRecord
 from cascade.notebook.view.routing import CellMark
-from cascade.notebook.view.rungs import Rung, StaticRung, show_bundle
+from cascade.notebook.view.rungs import Rung, make_fallback, show_bundle
 
 __all__ = ["RunLike", "RunView"]
 
@@ -67,10 +67,11 @@ class RunView:
     the run (`RunRecord`) and how it is shown (`Rung`).
 
     Args:
-        run: a handle. mark: the cell that the display belongs to. rung: how it is shown; None shows nothing and only
-            keeps the record. usual: how long tasks took in earlier runs. shows_value: whether the cell shows the run's
-            value itself, so that the view need not. redact: takes secrets out of a text. locate: what people
-            call a source file. on_end: called once when the display ends, on the view's thread.
+        run: a handle. mark: the cell that the display belongs to. current: tells which cell runs now.
+        rung: how it is shown; None shows nothing and only keeps the record.
+        usual: how long tasks took in earlier runs. shows_value: whether the cell shows the run's value itself, so that
+            the view need not. redact: takes secrets out of a text. locate: what people call a source file.
+        on_end: called once when the display ends, on the view's thread.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class RunView:
         mark: CellMark,
         rung: Rung | None,
         *,
+        current: Callable[[], CellMark] | None = None,
         usual: Mapping[str, float] | None = None,
         shows_value: bool = False,
         redact: Callable[[str], str] = str,
@@ -93,6 +95,7 @@ class RunView:
         self.finished = threading.Event()
         self.fault = ""
         self._mark = mark
+        self._current = current or (lambda: mark)
         self._rung = rung
         self._shows_value = shows_value
         self._redact = redact
@@ -103,6 +106,7 @@ class RunView:
         self._ending = threading.Event()
         self._resend = False
         self._discard = False
+        self._fallen = False
         self._grown_at = 0.0
         self._unsubscribe: Callable[[], None] = _nothing
 
@@ -184,7 +188,7 @@ class RunView:
     def _keep(self) -> None:
         """Show what comes until the run is over or the display is closed.
 
-        Updates find their display by its id, so they travel with whatever cell runs: nbclient only listens to that one.
+        Updates find their display by its id, so they travel with the cell that runs now: nbclient listens to no other.
         A display that is made here, when another failed, is made for the run's own cell.
         """
         try:
@@ -265,11 +269,11 @@ class RunView:
         if rung is None:
             return
         if self._discard:
-            rung.close(None)
+            self._current().run(partial(rung.close, None))
             return
         bundle = finished_bundle(self.make_document(), self.record.drawing.shape)
         try:
-            rung.close(bundle)
+            self._current().run(partial(rung.close, bundle))
         except Exception as error:  # noqa: BLE001 - a front end may fail in any way
             self.fault = f"{type(error).__name__}: {error}"
             self._mark.run(partial(show_bundle, bundle))
@@ -285,14 +289,19 @@ class RunView:
     def _try(self, action: Callable[[Any], None]) -> None:
         """Call `action`; if the rung cannot, fall to pictures, and from there to nothing."""
         try:
-            action(self)
+            self._current().run(partial(action, self))
         except Exception as error:  # noqa: BLE001 - a front end may fail in any way
             self.fault = f"{type(error).__name__}: {error}"
-            if self._rung is None or isinstance(self._rung, StaticRung):
-                self._rung = None
-                return
-            self._rung = StaticRung(f"The live view failed ({type(error).__name__}); this picture is drawn anew.")
-            self._mark.run(partial(self._try, self._rung.open))
+            self._fall(error)
+
+    def _fall(self, error: Exception) -> None:
+        """Go on with pictures, shown in the run's own cell; after pictures there is nothing."""
+        if self._rung is None or self._fallen:
+            self._rung = None
+            return
+        self._fallen = True
+        self._rung = make_fallback(error)
+        self._mark.run(partial(self._try, self._rung.open))
 
 
 def _nothing() -> None:

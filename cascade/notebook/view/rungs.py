@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from cascade.notebook.summary import summarize
 
-__all__ = ["LiveRung", "Rung", "StaticRung", "TextRung", "Viewed", "choose", "show_bundle"]
+__all__ = ["LiveRung", "Rung", "StaticRung", "TextRung", "Viewed", "choose", "make_fallback", "show_bundle"]
 
 FRAMES_PER_SECOND, PICTURES_PER_SECOND = 5.0, 2.0
 _EXTRA = "pip install 'cascade-notebook[notebook]'"
@@ -192,6 +192,11 @@ class TextRung:
     def _text(self, view: Viewed) -> dict[str, Any]:
         text = summarize(view.make_document())
         return {"text/plain": f"{text}\n{self._note}" if self._note else text}
+
+
+def make_fallback(error: Exception) -> Rung:
+    """Return the rung for a run whose display broke."""
+    return StaticRung(f"The live view failed ({type(error).__name__}); this picture is drawn anew from time to time.")
 
 
 def choose(wanted: str, shell: Any) -> Rung | None:

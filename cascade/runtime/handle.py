@@ -1,0 +1,354 @@
+"""The handle on a run: its life from the first event to the last, and what others may ask of it meanwhile.
+
+In: a flow that is ready to be driven. Out: the value or the error, state, events. Invariant: a run that began always
+ends, its resources are closed, and its handle says how; whatever thread asks, the flow's own driver obeys.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from cascade.interfaces import events as ev
+from cascade.interfaces.exceptions import RunCancelledError
+from cascade.runtime.bus import Reader, Subscription
+from cascade.runtime.collector import calm_collector
+from cascade.runtime.failure import join_errors, text_of
+from cascade.runtime.limits import check
+from cascade.runtime.summary import summarize
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from cascade.graph.model import Graph
+    from cascade.runtime.flow import Flow
+    from cascade.runtime.limits import Names, Ticket
+    from cascade.spec.constraint import GlobalConstraint
+
+__all__ = ["Run"]
+
+POLL = 0.05  # seconds between two looks of a waiting main thread, so that an interrupt is seen on every system
+LAND = 0.9  # seconds that an interrupt waits for the cancel to land
+FLUSH = 1.0  # seconds that the end of a run waits for subscribers
+
+
+class Run:
+    """One execution of a graph, and the handle on it. All methods may be called from any thread and return at once.
+
+    Attributes:
+        run_id: unique. name: shown in views. graph: what runs. params: previews of the inputs' values by name.
+        capacities: amounts by name.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        name: str,
+        params: Mapping[str, str],
+        capacities: Mapping[str, float],
+        subscriptions: Iterable[Subscription],
+    ) -> None:
+        """Take what `start` has put together; nothing runs before `_begin`."""
+        self.run_id = flow.journal.run_id
+        self.name = name
+        self.graph: Graph = flow.graph
+        self.params = dict(params)
+        self.capacities = dict(capacities)
+        self._flow = flow
+        self._state = "pending"
+        self._done = threading.Event()
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._trace: Any = None
+        self._ended_at = 0.0
+        self._callbacks: list[Callable[[], None]] = []
+        self._lock = threading.RLock()  # an interrupt may cancel inside of any of these methods
+        self._ending = False
+        self._readers = [Reader(flow.journal, s) for s in subscriptions]
+
+    # -- the life of a run ------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        self._state = "running"
+        self._flow.journal.tell(
+            ev.RunStarted, name=self.name, nodes=len(self.graph), params=self.params, capacities=self.capacities
+        )
+        threading.Thread(target=self._live, name=f"cascade-run-{self.run_id}", daemon=True).start()
+        for reader in self._readers:
+            reader.start()
+
+    def _live(self) -> None:
+        """Drive the flow to its end, close what it opened, tell how it went; on the driver's thread."""
+        flow = self._flow
+        try:
+            with calm_collector(len(flow.graph)):
+                flow.drive()
+            error, value = self._take_outcome()
+        except BaseException as fault:  # noqa: BLE001 - the engine's own fault must not leave anyone waiting
+            error, value = fault, None
+        errors = flow.resources.close(error)
+        if errors:
+            error = join_errors([error, *errors] if error is not None else errors, "the run and its resources failed")
+        self._finish(value, error)
+        self._close_the_rest(error)
+        flow.loop_side.close()
+        flow.process_side.close()
+
+    def _take_outcome(self) -> tuple[BaseException | None, Any]:
+        flow = self._flow
+        with flow.lock:
+            flow.orders.tell_unneeded()
+            error = flow.outcomes.failure()
+        if error is not None:
+            return error, None
+        try:
+            return None, flow.outcomes.result()
+        except Exception as fault:  # noqa: BLE001 - an index into the target's value
+            fault.add_note("While the result was taken from the target.")
+            return fault, None
+
+    def _finish(self, value: Any, error: BaseException | None) -> None:  # noqa: ANN401
+        flow = self._flow
+        with self._lock:
+            self._ending = True
+            readers = list(self._readers)
+        with flow.lock:
+            abandoned = tuple([flow.outcomes.label(a) for a in flow.running])
+        status = "completed" if error is None else "cancelled" if isinstance(error, RunCancelledError) else "failed"
+        redact = flow.settings.redact
+        flow.journal.tell(
+            ev.RunFinished,
+            status=status,
+            duration=time.perf_counter() - flow.journal.start,
+            error_type=type(error).__name__ if error is not None else "",
+            error=redact(text_of(error)[:2000]) if error is not None else "",
+            summary=redact(summarize(value)) if error is None else "",
+            abandoned=abandoned,
+        )
+        self._value, self._error = value, error
+        self._trace = error.__traceback__ if error is not None else None
+        self._ended_at = time.perf_counter()
+        self._state = status
+        for reader in readers:
+            reader.close()
+        limit = time.perf_counter() + FLUSH
+        for reader in readers:
+            if reader.thread is not threading.current_thread():
+                reader.join(max(0.0, limit - time.perf_counter()))
+        with self._lock:
+            self._done.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for call in callbacks:
+            call()
+
+    def _close_the_rest(self, error: BaseException | None) -> None:
+        """Wait for threads that could not be stopped, then close the resources that they used."""
+        flow = self._flow
+        while flow.resources.is_needed:
+            flow.wait_for_ends()
+        flow.resources.close(error)
+
+    # -- waiting ----------------------------------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self._done.is_set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait up to `timeout` seconds for the end; say whether it has come."""
+        until = None if timeout is None else time.perf_counter() + timeout
+        while not self._done.wait(POLL if until is None else max(0.0, min(POLL, until - time.perf_counter()))):
+            if until is not None and time.perf_counter() >= until:
+                return self._done.is_set()
+        return True
+
+    def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - the target's value
+        """Return the value of the target.
+
+        Args:
+            timeout: seconds to wait; None: until the end. The run goes on when the time is over.
+
+        Raises:
+            TimeoutError: when the run has not ended in time.
+            Exception: what failed the run: the task's own exception, or a group of several.
+            KeyboardInterrupt: the wait was interrupted; the run is then cancelled.
+        """
+        try:
+            ended = self.wait(timeout)
+        except KeyboardInterrupt:
+            self.cancel("interrupted")
+            self._done.wait(LAND)
+            raise
+        if not ended:
+            raise TimeoutError(f"The run '{self.name}' has not ended within {timeout:g} s; it goes on.")
+        if self._error is not None:
+            raise self._error.with_traceback(self._trace)
+        return self._value
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Return what failed the run, None if nothing did."""
+        if not self.wait(timeout):
+            raise TimeoutError(f"The run '{self.name}' has not ended within {timeout:g} s; it goes on.")
+        return self._error
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait on an event loop; it wakes often enough for an interrupt to work."""
+        return self._wait_on_loop().__await__()
+
+    async def _wait_on_loop(self) -> Any:  # noqa: ANN401 - the target's value
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+
+        def tell() -> None:
+            try:
+                loop.call_soon_threadsafe(lambda: ended.done() or ended.set_result(None))
+            except RuntimeError:
+                pass  # the loop has been closed meanwhile
+
+        self.add_done_callback(tell)
+        try:
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=2 * POLL)
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            self.cancel("interrupted")
+            await asyncio.wait({ended}, timeout=LAND)
+            raise
+        return self.result()
+
+    def add_done_callback(self, call: Callable[[], None]) -> None:
+        """Call `call` once when the run has ended, on the run's thread, or now if it has."""
+        with self._lock:
+            if not self._done.is_set():
+                self._callbacks.append(call)
+                return
+        call()
+
+    # -- steering ---------------------------------------------------------------------------------------------------
+
+    def cancel(self, reason: str = "") -> None:
+        """Stop the run: nothing more starts, what runs is told to stop."""
+        with self._lock:
+            if self._ending:
+                return
+            if self._state in ("running", "paused"):
+                self._state = "cancelling"
+                self._flow.journal.tell(ev.RunCancelRequested, reason=reason)
+        self._flow.post(lambda: self._flow.cancel(reason))
+
+    def pause(self) -> None:
+        """Start no further attempt until `resume`; what runs goes on."""
+
+        def obey() -> None:
+            if self._state == "running":
+                self._state = "paused"
+                self._flow.core.paused = True
+                self._flow.journal.tell(ev.RunPaused)
+
+        self._flow.post(obey)
+
+    def resume(self) -> None:
+        """Start attempts again."""
+
+        def obey() -> None:
+            if self._state == "paused":
+                self._state = "running"
+                self._flow.core.paused = False
+                self._flow.journal.tell(ev.RunResumed)
+
+        self._flow.post(obey)
+
+    def set_limit(self, limit: GlobalConstraint) -> None:
+        """Put a limit in force, or replace the one with its id; attempts that run already count.
+
+        Raises:
+            SettingError: when its type does not exist.
+        """
+        check(limit)
+        flow = self._flow
+
+        def obey() -> None:
+            running: list[tuple[Names, Ticket]] = []
+            for attempt in flow.running:
+                attempt.ticket = attempt.ticket or []
+                running.append((flow.core.names(attempt.node), attempt.ticket))
+            nodes = flow.core.limits.set(limit, running)
+            flow.journal.tell(
+                ev.LimitSet, limit_id=limit.id, scope=limit.scope, kind=limit.type, params=dict(limit.params),
+                expires_at=limit.expires_at,
+            )  # fmt: skip
+            for node in nodes:
+                flow.core.offer(node)
+
+        flow.post(obey)
+
+    def remove_limit(self, limit_id: str) -> None:
+        """Take a limit out of force; one that is not in force is no fault."""
+        flow = self._flow
+
+        def obey() -> None:
+            if limit_id in flow.core.limits:
+                nodes = flow.core.limits.remove(limit_id)
+                flow.journal.tell(ev.LimitRemoved, limit_id=limit_id)
+                for node in nodes:
+                    flow.core.offer(node)
+
+        flow.post(obey)
+
+    # -- watching ---------------------------------------------------------------------------------------------------
+
+    def subscribe(
+        self, handler: Callable[[Any], object], *, kind: type[ev.Event] = ev.Event, batched: bool = True
+    ) -> Callable[[], None]:
+        """Call `handler` with the run's events from its beginning on; return a function that ends it."""
+        subscription = Subscription(kind, handler, batched)
+        with self._lock:
+            reader = Reader(self._flow.journal, subscription)
+            if self._ending:
+                reader.close()
+            else:
+                self._readers.append(reader)
+        reader.start()
+        return subscription.cancel
+
+    @property
+    def state(self) -> str:
+        """``pending``, ``running``, ``paused``, ``cancelling``, ``completed``, ``failed`` or ``cancelled``."""
+        return self._state
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start, up to the end."""
+        return (self._ended_at or time.perf_counter()) - self._flow.journal.start
+
+    @property
+    def started_at(self) -> float:
+        """Wall clock of the start, seconds since the epoch."""
+        return self._flow.journal.wall
+
+    @property
+    def events(self) -> list[ev.Event]:
+        """All events so far, in order."""
+        return self._flow.journal.events()
+
+    def view(self) -> Any:  # noqa: ANN401 - something that a notebook shows
+        """Show the run: live while it goes on, finished afterwards."""
+        from cascade.notebook.display import show_run
+
+        return show_run(self)
+
+    def __repr__(self) -> str:
+        """Show name, state and time."""
+        return f"<run {self.name!r} {self.run_id}: {self.state}, {self.elapsed:.2f} s>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Show the run in a notebook."""
+        from cascade.notebook.display import run_bundle
+
+        return run_bundle(self)
+
+
+_UNKNOWN = 1 << 30  # nodes: before a graph is built, nobody knows how many
