@@ -39,11 +39,11 @@ class MapState:
         results: by index. pulled: items taken from the inputs so far. outstanding: items handed out without a result.
         lazy: the inputs are the user's own iterators, which may take their time: `pull` must not be called under a
             lock. pulling: someone does. waiting: items pulled but not handed out. again: items to be tried again.
-        chunk: how many short items a thread takes at once. error: of the first item that failed for good.
+        cut: items were left when it was stopped. chunk: how many short items a thread takes at once. error: of the first item that failed for good.
     """
 
     __slots__ = (
-        "again", "attempts", "chunk", "collect", "dry", "error", "lazy", "max_concurrency", "outstanding", "pulled",
+        "again", "attempts", "chunk", "collect", "cut", "dry", "error", "lazy", "max_concurrency", "outstanding", "pulled",
         "pulling", "results", "running", "total", "waiting", "_args", "_kwargs", "_rows",
     )  # fmt: skip
 
@@ -83,7 +83,7 @@ class MapState:
         self.attempts: dict[int, int] = {}
         self.pulled = self.outstanding = self.running = 0
         self.dry = self.total == 0
-        self.pulling = False
+        self.pulling = self.cut = False
         self.chunk = 1
         self.max_concurrency = max_concurrency
         self.collect = collect
@@ -173,7 +173,8 @@ class MapState:
         self.outstanding -= 1
 
     def stop(self) -> None:
-        """Hand out nothing more."""
+        """Hand out nothing more; a map of which items are left never has a value."""
+        self.cut = self.cut or not self.dry or bool(self.again or self.waiting)
         self.again.clear()
         self.waiting.clear()
         self.dry = True
@@ -195,4 +196,4 @@ class MapState:
         """Whether nothing is left to do."""
         if self.error is not None:
             return self.running == 0
-        return self.exhausted and not self.outstanding
+        return self.exhausted and not self.outstanding and not self.cut

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SETUP = """
 %load_ext cascade
-import asyncio, time, threading
+import asyncio, sys, time
 import cascade as cs
 
 opened, closed = [], []
@@ -47,6 +47,24 @@ def talk(x, seconds=0.2):
 def fail(x):
     y = x - 1
     raise ValueError(f"no <b>{y}</b>")
+
+def wait_until(condition, seconds=5):
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+
+def session():
+    from cascade.notebook.session import current_session
+    return current_session()
+
+def live_widgets():
+    import ipywidgets
+    return list(ipywidgets.widgets.widget._instances)
+
+def loaded():
+    ip = get_ipython()
+    listeners = ip.events.callbacks["pre_run_cell"]
+    return len(ip.input_transformers_cleanup), len(listeners), "cascade" in ip.magics_manager.magics["cell"]
 
 def chain(n, task=nap, **given):
     x = task(0, **given)

@@ -133,12 +133,7 @@ def test_what_each_task_prints_is_kept_apart(kernel: Kernel) -> None:
         ("b", "last words of 2"),
     ]
     assert cell.printed == ""
-    assert (
-        kernel.run(
-            "type(sys.stdout).__name__ if 'sys' in globals() else __import__('sys').stdout.__class__.__name__"
-        ).value
-        == "'OutStream'"
-    )
+    assert kernel.value("type(sys.stdout).__name__") == "OutStream"
 
 
 def test_a_failure_in_the_background_raises_in_no_cell(kernel: Kernel) -> None:
@@ -157,11 +152,9 @@ def test_running_a_cell_again_replaces_its_run(kernel: Kernel) -> None:
     other = kernel.run("%%cascade --bg\nchain(100)", "bg4")
     second = kernel.run("%%cascade --bg\nchain(2)", "bg3")
     kernel.until(lambda: DOCUMENT in second.bundle)
-    states = kernel.value(
-        "[str(j.run.state) for j in __import__('cascade.notebook.session').notebook.session.current_session().jobs.values()][-3:]"
-    )
+    states = kernel.value("[str(job.run.state) for job in session().jobs.values()][-3:]")
     assert states == ["cancelled", "running", "completed"]
-    assert first.comm not in kernel.value("list(__import__('ipywidgets').widgets.widget._instances)")
+    assert first.comm not in kernel.value("live_widgets()")
     assert DOCUMENT not in other.bundle
     assert kernel.run("%cascade cancel").ok
     kernel.until(lambda: DOCUMENT in other.bundle)
@@ -183,11 +176,10 @@ def test_jobs_can_be_paused_attached_and_cancelled_from_another_cell(kernel: Ker
 
 def test_thirty_runs_leave_no_widget_behind(kernel: Kernel) -> None:
     """The number of live widgets after thirty runs of a cell is what it was before."""
-    count = "len(__import__('ipywidgets').widgets.widget._instances)"
-    before = kernel.value(count)
+    before = kernel.value("live_widgets()")
     for _ in range(30):
         assert kernel.run("%%cascade\nnap(1, seconds=0);", "c7").ok
-    assert kernel.value(count) == before
+    assert kernel.value("live_widgets()") == before
 
 
 def test_many_events_make_few_messages(kernel: Kernel) -> None:
@@ -205,12 +197,11 @@ def test_many_events_make_few_messages(kernel: Kernel) -> None:
 
 def test_loading_is_idempotent_and_unloading_takes_everything_away(kernel: Kernel) -> None:
     """After %unload_ext there is no magic, no transform, no listener and no proxy; after %load_ext there is one of each."""
-    count = "ip = get_ipython(); (len(ip.input_transformers_cleanup), len(ip.events.callbacks['pre_run_cell']), 'cascade' in ip.magics_manager.magics['cell'])"
-    loaded = kernel.value(count)
+    before = kernel.value("loaded()")
     assert kernel.run("%reload_ext cascade\n%load_ext cascade").ok
-    assert kernel.value(count) == loaded
+    assert kernel.value("loaded()") == before
     assert kernel.run("%unload_ext cascade").ok
-    assert kernel.value(count) == (loaded[0] - 1, loaded[1] - 1, False)
+    assert kernel.value("loaded()") == (before[0] - 1, before[1] - 1, False)
     assert "not found" in kernel.run("%%cascade\nnap(1)").error
     assert kernel.run("%load_ext cascade").ok
     assert kernel.run("%%cascade\nnap(1)").value == "1"

@@ -301,7 +301,10 @@ class RunView:
             return
         self._fallen = True
         self._rung = make_fallback(error)
-        self._mark.run(partial(self._try, self._rung.open))
+        try:
+            self._mark.run(partial(self._rung.open, self))
+        except Exception as fault:  # noqa: BLE001 - the second display failed like the first
+            self._rung, self.fault = None, f"{type(fault).__name__}: {fault}"
 
 
 def _nothing() -> None:
