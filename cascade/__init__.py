@@ -57,7 +57,36 @@ _HOMES = {
     "visualize": "cascade.tools.visualize",
 }
 
-__all__ = [*sorted(_HOMES), "load_ipython_extension", "unload_ipython_extension"]
+__all__ = [
+    "DependencyMissingError",
+    "Engine",
+    "Env",
+    "Event",
+    "LazyResult",
+    "MessageBus",
+    "Param",
+    "Router",
+    "Run",
+    "arun",
+    "dry_run",
+    "from_json",
+    "get_current_context",
+    "inject",
+    "load_ipython_extension",
+    "messaging_bus",
+    "override_resource",
+    "pipeline",
+    "resource",
+    "run",
+    "sequence",
+    "start",
+    "task",
+    "to_json",
+    "unload_ipython_extension",
+    "unmapped",
+    "visualize",
+    "with_constraints",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name

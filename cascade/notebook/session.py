@@ -176,8 +176,11 @@ class Session:
 
 def redaction_of(run: Any) -> Callable[[str], str]:
     """Return the run's own way of taking secrets out of a text."""
-    redact: Callable[[str], str] = getattr(run, "redact", str)
-    return redact
+    redact: Callable[[str], str] | None = getattr(run, "redact", None)
+    if redact is not None:
+        return redact
+    settings = getattr(getattr(run, "_flow", None), "settings", None)
+    return getattr(settings, "redact", str)
 
 
 _current: list[Session] = []

@@ -376,8 +376,9 @@ class Flow:
         if attempt.rows is None or len(attempt.rows) == 1:
             self.record((jr.STARTED, now, node, index, attempt.number, attempt.worker))
         options = self.graph.options(node)
-        if options is not None and options.timeout is not None:
-            self.set_timer(options.timeout, lambda: self.outcomes.attempt_timed_out(attempt, options.timeout))
+        seconds = options.timeout if options is not None else None
+        if seconds is not None:
+            self.set_timer(seconds, lambda: self.outcomes.attempt_timed_out(attempt, seconds))
 
     def gather(self, attempt: Attempt, own: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what the attempt's function is called with. Not under the lock."""

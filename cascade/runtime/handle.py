@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -203,11 +204,13 @@ class Run:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
 
+        def end() -> None:
+            if not ended.done():
+                ended.set_result(None)
+
         def tell() -> None:
-            try:
-                loop.call_soon_threadsafe(lambda: ended.done() or ended.set_result(None))
-            except RuntimeError:
-                pass  # the loop has been closed meanwhile
+            with suppress(RuntimeError):  # the loop may have been closed meanwhile
+                loop.call_soon_threadsafe(end)
 
         self.add_done_callback(tell)
         try:

@@ -82,7 +82,7 @@ class Journal:
         self.wall = time.time()
         self.closed = False
 
-    def tell(self, kind: type[ev.Event], **fields: object) -> None:
+    def tell(self, kind: type[ev.Event], /, **fields: object) -> None:
         """Write down an event of the rarer kinds."""
         self.records.append((TOLD, time.perf_counter(), kind, fields))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from cascade.graph.check import check_amount
 from cascade.graph.build import refs_in
 from cascade.graph.order import may_need
 from cascade.interfaces.exceptions import CapacityError, RouteError
@@ -126,15 +127,9 @@ class Orders:
         label, found = flow.graph.label(node), {}
         capacity = flow.core.ledger.capacity
         for name, slot in flow.graph.amounts[node].items():
-            amount = flow.arguments.resolve(slot)
-            if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not amount >= 0:
-                raise CapacityError.for_amount(label, name, amount)
-            if name not in capacity:
-                raise CapacityError.for_unknown(label, name, capacity)
-            if amount > capacity[name]:
-                raise CapacityError.for_excess(label, name, amount, capacity[name])
+            amount = check_amount(label, name, flow.arguments.resolve(slot), capacity)
             if amount:
-                found[name] = float(amount)
+                found[name] = amount
         flow.core.set_amounts(node, tuple(sorted(found.items())))
 
     # -- telling --------------------------------------------------------------------------------------------------

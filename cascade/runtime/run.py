@@ -175,15 +175,15 @@ def _check(
 ) -> tuple[Any, ...]:
     from cascade.context import get_current_context
     from cascade.graph.build import build
-    from cascade.graph.check import check_amounts, find_resources, read_inputs
+    from cascade.graph.check import check_amounts, check_capacities, find_resources, read_inputs
     from cascade.graph.model import Graph
 
     graph = target if isinstance(target, Graph) else build(target)
-    capacities = dict(system_resources or {})
+    capacities = check_capacities(system_resources)
     inputs = read_inputs(graph, params, os.environ)
     amounts = check_amounts(graph, capacities)
-    found = find_resources(graph, tuple(resources), get_current_context())
-    return graph, inputs, amounts, found, {k: float(v) for k, v in capacities.items()}
+    found = find_resources(graph, resources, get_current_context())
+    return graph, inputs, amounts, found, capacities
 
 
 def _make_plan(graph: Graph, solver: Any) -> ExecutionPlan:  # noqa: ANN401

@@ -86,7 +86,8 @@ def test_importing_cascade_brings_nothing_of_the_notebook(tmp_path: Path) -> Non
         "import sys, cascade as cs\n"
         "@cs.task\ndef one(): return 1\n"
         "assert cs.run(one(), log_level=None) == 1\n"
-        "print(sorted(m for m in sys.modules if m.startswith(('IPython', 'ipywidgets', 'traitlets', 'cascade.notebook'))))"
+        "unwanted = ('IPython', 'ipywidgets', 'traitlets', 'cascade.notebook')\n"
+        "print(sorted(name for name in sys.modules if name.startswith(unwanted)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
