@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cascade.context import get_current_context
+
 if TYPE_CHECKING:
-    from cascade.context import get_current_context
+    from cascade.context import Display
     from cascade.graph.serialize import from_json, to_json
     from cascade.interfaces.events import Event
     from cascade.interfaces.exceptions import DependencyMissingError
@@ -27,6 +29,16 @@ if TYPE_CHECKING:
     from cascade.tools.visualize import visualize
 
 __version__ = "0.1.0"
+
+
+def _find_display() -> Display:
+    """Load what shows lazy results, graphs and runs in a notebook."""
+    from cascade.notebook import display
+
+    return display
+
+
+get_current_context().display = _find_display
 
 _HOMES = {
     "get_current_context": "cascade.context",
@@ -89,7 +101,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+def __getattr__(name: str) -> Any:
     """Load a public name at its first use."""
     home = _HOMES.get(name)
     if home is None:
@@ -107,14 +119,14 @@ def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
 
 
-def load_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's shell
+def load_ipython_extension(shell: Any) -> None:
     """Hook for ``%load_ext cascade``."""
     from cascade.notebook.extension import load
 
     load(shell)
 
 
-def unload_ipython_extension(shell: Any) -> None:  # noqa: ANN401 - IPython's shell
+def unload_ipython_extension(shell: Any) -> None:
     """Hook for ``%unload_ext cascade``."""
     from cascade.notebook.extension import unload
 

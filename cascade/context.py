@@ -6,14 +6,16 @@ cascade; defining something again replaces it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cascade.spec.input import Env, Param
     from cascade.spec.resource import Resource
     from cascade.spec.task import Task
 
-__all__ = ["WorkflowContext", "get_current_context"]
+__all__ = ["Display", "WorkflowContext", "get_current_context"]
 
 
 class Closable(Protocol):
@@ -23,15 +25,29 @@ class Closable(Protocol):
         """Close it."""
 
 
+Bundle = tuple[dict[str, Any], dict[str, Any]]
+
+
+class Display(Protocol):
+    """What knows how things are shown in a notebook."""
+
+    def bundle(self, shown: object) -> Bundle:
+        """Return the MIME bundle of a lazy result, a Router, a graph or a run."""
+
+    def view(self, run: Any) -> object:
+        """Show a run."""
+
+
 class WorkflowContext:
     """Names that a run, a notebook cell or a graph file may refer to.
 
     Args:
         tasks: by ``module:qualname``. params, envs, resources: by name. overrides: what stands in for resources.
+        display: gives what knows how things are shown, at first use; what is recorded, meant and run does not know it.
         sessions: the instances of session-wide resources, made by the first run that needs one.
     """
 
-    __slots__ = ("envs", "overrides", "params", "resources", "sessions", "tasks")
+    __slots__ = ("display", "envs", "overrides", "params", "resources", "sessions", "tasks")
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -41,6 +57,11 @@ class WorkflowContext:
         self.resources: dict[str, Resource] = {}
         self.overrides: dict[str, Resource] = {}
         self.sessions: Closable | None = None
+        self.display: Callable[[], Display] | None = None
+
+    def bundle_of(self, shown: object) -> Bundle:
+        """Return what a notebook shows of `shown`: its text, where nobody knows more."""
+        return self.display().bundle(shown) if self.display is not None else ({"text/plain": repr(shown)}, {})
 
     def clear(self) -> None:
         """Forget everything and close the session's resources; for tests."""

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from cascade.context import get_current_context
+
 if TYPE_CHECKING:
     from cascade.spec.input import Env, Input, Param
     from cascade.spec.policy import Options
@@ -283,6 +285,4 @@ class Graph:
         exclude: object = None,  # noqa: ARG002
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Show the graph as a picture in a notebook."""
-        from cascade.notebook.display import graph_bundle
-
-        return graph_bundle(self)
+        return get_current_context().bundle_of(self)

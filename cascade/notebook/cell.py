@@ -124,17 +124,34 @@ def interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Let an Interrupt raise only at the end: a run that is half started would be nobody's."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: caught.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if caught:
-            signal.raise_signal(signal.SIGINT)
+class HeldInterrupts:
+    """Holds Interrupts back from its making to its `release`, which raises if there was one.
+
+    A run that is half started when KeyboardInterrupt comes would be nobody's: whoever starts one holds interrupts, and
+    releases them where the run can be cancelled.
+    """
+
+    __slots__ = ("_before", "_came", "_held")
+
+    def __init__(self) -> None:
+        """Begin to hold; does nothing outside the main thread, where no interrupt comes."""
+        self._came = False
+        self._before: Any = None
+        self._held = threading.current_thread() is threading.main_thread()
+        if self._held:
+            self._before = signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self._came = True
+
+    def release(self) -> None:
+        """Let interrupts through again.
+
+        Raises:
+            KeyboardInterrupt: if one came meanwhile, by way of whoever handled them before.
+        """
+        if self._held:
+            self._held = False
+            signal.signal(signal.SIGINT, self._before)
+            if self._came:
+                signal.raise_signal(signal.SIGINT)

@@ -14,9 +14,18 @@ from cascade.notebook.bundle import graph_bundle as bundle_of_drawing
 from cascade.notebook.folding import draw
 from cascade.notebook.record import RunRecord
 
-__all__ = ["graph_bundle", "lazy_bundle", "run_bundle", "show_graph", "show_plan", "show_run"]
+__all__ = ["bundle", "graph_bundle", "lazy_bundle", "run_bundle", "show_graph", "show_plan", "show_run", "view"]
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
+
+
+def bundle(shown: Any) -> Bundle:
+    """Return what a notebook shows of a lazy result, a Router, a graph or a run."""
+    from cascade.graph.model import Graph
+    from cascade.runtime.handle import Run
+
+    made = run_bundle if isinstance(shown, Run) else graph_bundle if isinstance(shown, Graph) else lazy_bundle
+    return made(shown)
 
 
 def lazy_bundle(lazy: Any) -> Bundle:
@@ -58,6 +67,16 @@ def record_of(run: Any) -> RunRecord:
     return record
 
 
+def view(run: Any) -> str | None:
+    """Show a run in the cell that runs now; outside a notebook, return its text."""
+    from IPython import get_ipython
+
+    if get_ipython() is None:
+        return str(run_bundle(run)[0]["text/plain"])
+    show_run(run)
+    return None
+
+
 def show_run(run: Any, view: str = "auto") -> None:
     """Show a run in the cell that runs now: live while it goes on, finished afterwards.
 
@@ -67,9 +86,6 @@ def show_run(run: Any, view: str = "auto") -> None:
     from IPython.display import display
 
     shell = get_ipython()
-    if shell is None:
-        print(run_bundle(run)[0]["text/plain"])  # noqa: T201 - outside IPython there is no other place
-        return
     if run.done():
         display(run_bundle(run)[0], raw=True)
         return

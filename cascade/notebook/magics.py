@@ -5,12 +5,12 @@ In: lines and cells. Out: runs, displays, short texts. Invariant: a magic return
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand, output_can_be_silenced
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
+from IPython.display import display
 
 from cascade.notebook import cell, commands
 from cascade.notebook.errors import short_errors
@@ -106,8 +106,8 @@ class CascadeMagics(Magics):
             target = self._target(options, cell.run_body(self.shell, self._compile(options, line, text)))
             if options.plan:
                 return show_plan(target, options)
-            job = self._launch(target, options, text)
-            return None if options.background else self._give(options, text, wait(job))
+            job, held = self._launch(target, options, text)
+            return None if options.background else self._give(options, text, wait(job, held))
 
     async def run_cell_async(self, line: str, text: str) -> Any:
         """Do what `run_cell` does in a cell that may await; the cell transform calls it."""
@@ -119,8 +119,8 @@ class CascadeMagics(Magics):
             target = self._target(options, last)
             if options.plan:
                 return show_plan(target, options)
-            job = self._launch(target, options, text)
-            return None if options.background else self._give(options, text, await wait_async(job))
+            job, held = self._launch(target, options, text)
+            return None if options.background else self._give(options, text, await wait_async(job, held))
 
     @_as_magic(_LINE)
     def run_line(self, line: str) -> Any:
@@ -140,7 +140,7 @@ class CascadeMagics(Magics):
         return read_options(parse_line(vars(type(self).run_cell)["parser"], line), VIEWS)
 
     def _explain(self) -> None:
-        print(vars(type(self).run_cell)["parser"].format_help())  # noqa: T201 - help is printed, as that of every magic
+        display({"text/plain": vars(type(self).run_cell)["parser"].format_help()}, raw=True)
 
     def _compile(self, options: Options, line: str, text: str) -> cell.Body:
         if not text.strip() and not options.target:
@@ -154,12 +154,18 @@ class CascadeMagics(Magics):
             usage_error(_NO_TARGET)
         return last
 
-    def _launch(self, target: object, options: Options, text: str) -> Job:
+    def _launch(self, target: object, options: Options, text: str) -> tuple[Job, cell.HeldInterrupts]:
+        """Start the run; interrupts are held until someone waits who can cancel it."""
         shows_value = not options.background and not options.output and not cell.stays_silent(text)
-        with contextlib.ExitStack() as stack:
-            if not options.background:
-                stack.enter_context(cell.uninterrupted())
-            return launch(self.session, target, options, shows_value=shows_value)
+        held = cell.HeldInterrupts()
+        try:
+            job = launch(self.session, target, options, shows_value=shows_value)
+        except BaseException:
+            held.release()
+            raise
+        if options.background:
+            held.release()
+        return job, held
 
     def _give(self, options: Options, text: str, value: Any) -> Any:
         if options.output:

@@ -11,6 +11,7 @@ import contextlib
 import time
 from typing import Any
 
+from cascade.notebook.cell import HeldInterrupts
 from cascade.notebook.errors import RunInterrupt
 from cascade.notebook.plain import listed
 from cascade.notebook.session import Job
@@ -23,9 +24,10 @@ LANDING = 0.7
 LAST_PICTURE = 3.0
 
 
-def wait(job: Job) -> Any:
-    """Block until the run is over and return its value; an Interrupt cancels it."""
+def wait(job: Job, held: HeldInterrupts) -> Any:
+    """Block until the run is over and return its value; an Interrupt cancels it, also one held since before the start."""
     try:
+        held.release()
         while not job.run.done():
             job.run.wait(POLL)
         _wait_for_picture(job, LAST_PICTURE)
@@ -36,10 +38,11 @@ def wait(job: Job) -> Any:
     return job.run.result(0)
 
 
-async def wait_async(job: Job) -> Any:
+async def wait_async(job: Job, held: HeldInterrupts) -> Any:
     """The same for a cell that awaits: the kernel's loop stays free for clicks, and wakes so that Interrupt is seen."""
     over = _end_of(job)
     try:
+        held.release()
         while not job.run.done():
             await asyncio.wait({over}, timeout=WAKE)
         await _until_shown(job, time.monotonic() + LAST_PICTURE)
@@ -103,6 +106,8 @@ async def _until_shown(job: Job, until: float) -> None:
 def _interrupt(job: Job) -> RunInterrupt:
     """Tell in one line what was kept, what was cancelled, what still runs."""
     record = job.views[0].record
+    if job.run.done() and job.run.state != "cancelled":
+        return RunInterrupt(f"run {job.number} was over by then: {job.run.state}.")
     if not job.run.done():
         running = [unit.name for unit in record.units.values() if unit.state == "running"]
         threads = f" Still running, since a thread cannot be stopped: {listed(running)}." if running else ""

@@ -49,7 +49,7 @@ class Arguments:
         kwargs = graph.kwargs.get(node)
         return args, {k: self.resolve(v, own) for k, v in kwargs.items()} if kwargs else {}
 
-    def resolve(self, slot: Any, own: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401, PLR0911 - one return per kind
+    def resolve(self, slot: Any, own: Mapping[str, object] | None = None) -> Any:
         """Return the value that `slot` stands for."""
         kind = type(slot)
         if kind not in SLOTS:
@@ -69,7 +69,7 @@ class Arguments:
         return _rebuild(slot, [self.resolve(item, own) for item in slot.items])
 
 
-def _rebuild(slot: ContainerSlot, items: list[Any]) -> Any:  # noqa: ANN401 - any container
+def _rebuild(slot: ContainerSlot, items: list[Any]) -> Any:
     like: Any = slot.like
     kind = type(like)
     if kind is list:

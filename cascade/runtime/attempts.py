@@ -78,12 +78,12 @@ current_attempt: ContextVar[Attempt | None] = ContextVar("cascade_current_attemp
 Gather = Callable[[Attempt, dict[str, Any]], tuple[tuple[Any, ...], dict[str, Any]]]
 
 
-def call(attempt: Attempt, context: Context, gather: Gather) -> Any:  # noqa: ANN401 - the task's value
+def call(attempt: Attempt, context: Context, gather: Gather) -> Any:
     """Run a plain function's attempt here, in a copy of `context`, with its own resources around it."""
     return context.copy().run(_call, attempt, gather)
 
 
-def _call(attempt: Attempt, gather: Gather) -> Any:  # noqa: ANN401 - the task's value
+def _call(attempt: Attempt, gather: Gather) -> Any:
     current_attempt.set(attempt)
     if not attempt.own:
         args, kwargs = gather(attempt, {})
@@ -109,7 +109,7 @@ def _call(attempt: Attempt, gather: Gather) -> Any:  # noqa: ANN401 - the task's
     return _conclude(value, failure, errors)
 
 
-def _open(attempt: Attempt, name: str, resource: Resource, own: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def _open(attempt: Attempt, name: str, resource: Resource, own: Mapping[str, Any]) -> Any:
     """Return the context manager of a task-scoped resource, made with the instances that it needs."""
     needs = {k: own[i.name] if i.name in own else attempt.shared[i.name] for k, i in resource.needs.items()}
     try:
@@ -133,7 +133,7 @@ def _join(errors: list[BaseException], error: BaseException, failure: BaseExcept
     errors.append(error)
 
 
-def _conclude(value: Any, failure: BaseException | None, errors: list[BaseException]) -> Any:  # noqa: ANN401
+def _conclude(value: Any, failure: BaseException | None, errors: list[BaseException]) -> Any:
     if errors:
         raise join_errors([failure, *errors] if failure else errors, "the task and its resources failed")
     if failure is not None:
@@ -163,7 +163,7 @@ def _see_begun(task: asyncio.Task[None], attempt: Attempt, ended: Ended) -> None
         ended(attempt, None, CancelledError())
 
 
-def spawn(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context) -> Any:  # noqa: ANN401
+def spawn(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None], context: Context) -> Any:
     """Start a coroutine that minds a resource on `loop` and return its task; runs on the loop's thread."""
     return loop.create_task(coroutine, context=context)
 
@@ -180,7 +180,7 @@ async def attend(attempt: Attempt, gather: Gather, ended: Ended) -> None:
         ended(attempt, value, None)
 
 
-async def _await(attempt: Attempt, gather: Gather) -> Any:  # noqa: ANN401 - the task's value
+async def _await(attempt: Attempt, gather: Gather) -> Any:
     if attempt.stopping:
         from asyncio import CancelledError
 

@@ -42,8 +42,8 @@ class Engine:
         bus: MessageBus | None = None,
         state_backend_factory: Callable[[str], Any] | None = None,
         system_resources: Mapping[str, float] | None = None,
-        connector: Any = None,  # noqa: ANN401
-        cache_backend: Any = None,  # noqa: ANN401
+        connector: Any = None,
+        cache_backend: Any = None,
     ) -> None:
         """Keep the parts; run nothing."""
         self.solver = solver
@@ -59,13 +59,13 @@ class Engine:
         """Use `resource` in this engine's runs, whatever the workflow context says of its name."""
         self._resources[resource.name] = resource
 
-    async def run(self, target: Any, params: Mapping[str, Any] | None = None, **options: Any) -> Any:  # noqa: ANN401
+    async def run(self, target: Any, params: Mapping[str, Any] | None = None, **options: Any) -> Any:
         """Run `target` with its async tasks on the caller's loop and return its value."""
         import asyncio
 
         return await self.start(target, params, _loop=asyncio.get_running_loop(), **options)
 
-    def start(self, target: Any, params: Mapping[str, Any] | None = None, **options: Any) -> Run:  # noqa: ANN401
+    def start(self, target: Any, params: Mapping[str, Any] | None = None, **options: Any) -> Run:
         """Start a run and return its handle."""
         options.setdefault("log_level", None)
         subscribers = (*self.bus.subscriptions, *options.pop("subscribers", ()))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from cascade.context import get_current_context
 from cascade.interfaces import events as ev
 from cascade.interfaces.exceptions import RunCancelledError
 from cascade.runtime.bus import Reader, Subscription
@@ -110,7 +111,7 @@ class Run:
             fault.add_note("While the result was taken from the target.")
             return fault, None
 
-    def _finish(self, value: Any, error: BaseException | None) -> None:  # noqa: ANN401
+    def _finish(self, value: Any, error: BaseException | None) -> None:
         flow = self._flow
         with self._lock:
             self._ending = True
@@ -165,7 +166,7 @@ class Run:
                 return self._done.is_set()
         return True
 
-    def result(self, timeout: float | None = None) -> Any:  # noqa: ANN401 - the target's value
+    def result(self, timeout: float | None = None) -> Any:
         """Return the value of the target.
 
         Args:
@@ -198,7 +199,7 @@ class Run:
         """Wait on an event loop; it wakes often enough for an interrupt to work."""
         return self._wait_on_loop().__await__()
 
-    async def _wait_on_loop(self) -> Any:  # noqa: ANN401 - the target's value
+    async def _wait_on_loop(self) -> Any:
         import asyncio
 
         loop = asyncio.get_running_loop()
@@ -337,11 +338,10 @@ class Run:
         """All events so far, in order."""
         return self._flow.journal.events()
 
-    def view(self) -> Any:  # noqa: ANN401 - something that a notebook shows
+    def view(self) -> Any:
         """Show the run: live while it goes on, finished afterwards."""
-        from cascade.notebook.display import show_run
-
-        return show_run(self)
+        display = get_current_context().display
+        return display().view(self) if display is not None else repr(self)
 
     def __repr__(self) -> str:
         """Show name, state and time."""
@@ -349,9 +349,7 @@ class Run:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """Show the run in a notebook."""
-        from cascade.notebook.display import run_bundle
-
-        return run_bundle(self)
+        return get_current_context().bundle_of(self)
 
 
 _UNKNOWN = 1 << 30  # nodes: before a graph is built, nobody knows how many

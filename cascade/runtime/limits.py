@@ -79,7 +79,7 @@ class Limits:
         """Take a limit out of force; return the nodes to queue again."""
         rule = self._rules.pop(limit_id, None)
         self.active = bool(self._rules)
-        return list(rule.parked) if rule is not None else []
+        return self._free(rule, len(rule.parked)) if rule is not None else []
 
     def __contains__(self, limit_id: object) -> bool:
         """Whether a limit with this id is in force."""

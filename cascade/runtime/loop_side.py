@@ -82,7 +82,7 @@ class LoopSide:
             return False
         return True
 
-    def ended(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:  # noqa: ANN401
+    def ended(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
         """An async attempt has ended; on the loop's thread."""
         flow = self.flow
         if self._borrowed is None or attempt.given_up:

@@ -43,8 +43,25 @@ class MapState:
     """
 
     __slots__ = (
-        "again", "attempts", "chunk", "collect", "cut", "dry", "error", "lazy", "max_concurrency", "outstanding", "pulled",
-        "pulling", "results", "running", "total", "waiting", "_args", "_kwargs", "_rows",
+        "_args",
+        "_kwargs",
+        "_rows",
+        "again",
+        "attempts",
+        "chunk",
+        "collect",
+        "cut",
+        "dry",
+        "error",
+        "lazy",
+        "max_concurrency",
+        "outstanding",
+        "pulled",
+        "pulling",
+        "results",
+        "running",
+        "total",
+        "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +107,7 @@ class MapState:
         self.error: BaseException | None = None
 
     @staticmethod
-    def _column(value: Any, name: str, columns: list[Any], shown: dict[str, int | str]) -> tuple[int, Any]:  # noqa: ANN401
+    def _column(value: Any, name: str, columns: list[Any], shown: dict[str, int | str]) -> tuple[int, Any]:
         if not is_mapped(value):
             return _CONST, value.value if type(value) is Unmapped else value
         columns.append(value)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cascade.graph.check import check_amount
 from cascade.graph.build import refs_in
+from cascade.graph.check import check_amount
 from cascade.graph.order import may_need
-from cascade.interfaces.exceptions import CapacityError, RouteError
+from cascade.interfaces.exceptions import RouteError
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
 from cascade.spec.policy import UNSET
@@ -58,7 +58,7 @@ class Orders:
                 else:
                     self._tell(order, node, text, because)
 
-    def _guard(self, node: int, step: Any) -> None:  # noqa: ANN401 - a method of this class
+    def _guard(self, node: int, step: Any) -> None:
         if self.flow.core.state[node] != core_.PENDING:
             return
         try:

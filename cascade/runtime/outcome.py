@@ -60,7 +60,7 @@ class Outcomes:
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
-    def settle(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:  # noqa: ANN401
+    def settle(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
         """An attempt has really ended: give back what it held, then see what its end means."""
         flow = self.flow
         flow.running.pop(attempt, None)
@@ -106,7 +106,7 @@ class Outcomes:
         for freed in self.flow.core.limits.leave(ticket):
             self.flow.core.offer(freed)
 
-    def _succeed(self, attempt: Attempt, value: Any) -> None:  # noqa: ANN401
+    def _succeed(self, attempt: Attempt, value: Any) -> None:
         now = time.perf_counter()
         node, index = attempt.node, attempt.index
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
@@ -116,14 +116,14 @@ class Outcomes:
         else:
             self._has_value(node, value)
 
-    def complete(self, node: int, value: Any, began: float | None = None) -> None:  # noqa: ANN401
+    def complete(self, node: int, value: Any, began: float | None = None) -> None:
         """`node` has its value without an attempt of its own: a route, a fallback, a whole map."""
         now = time.perf_counter()
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
         self.flow.record((jr.COMPLETED, now, node, None, 1, now - began if began else 0.0, shown))
         self._has_value(node, value)
 
-    def _has_value(self, node: int, value: Any) -> None:  # noqa: ANN401
+    def _has_value(self, node: int, value: Any) -> None:
         flow = self.flow
         flow.values[node] = value
         flow.core.succeed(node)
@@ -357,7 +357,7 @@ class Outcomes:
             node = node_before
         return chain
 
-    def result(self) -> Any:  # noqa: ANN401 - the target's value
+    def result(self) -> Any:
         """Return the value of the target."""
         return self.flow.arguments.resolve(self.flow.graph.target)
 

@@ -139,7 +139,7 @@ class ProcessSide:
             value = None if error is not None else future.result()
         self.flow.post(lambda: self._settle(attempt, value, error))
 
-    def _settle(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:  # noqa: ANN401
+    def _settle(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
         pool = self._in_flight.pop(attempt, None)
         if error is not None and _is_death(error):
             self._drop(pool)
@@ -199,7 +199,7 @@ class ProcessSide:
         elif attempt.handle is not None:
             attempt.handle.cancel()
 
-    def _drop(self, pool: Any) -> None:  # noqa: ANN401 - loky has no types
+    def _drop(self, pool: Any) -> None:
         """Use `pool` no more and end its processes."""
         if pool is None:
             return
@@ -235,7 +235,7 @@ def _end_pools() -> None:
         _pools.pop().shutdown(wait=True, kill_workers=True)
 
 
-def _borrow_pool(workers: int) -> Any:  # noqa: ANN401 - loky has no types
+def _borrow_pool(workers: int) -> Any:
     for pool in list(_pools):
         _pools.remove(pool)
         if pool._max_workers == workers:  # noqa: SLF001

@@ -27,18 +27,18 @@ __all__ = ["Run", "arun", "run", "start"]
 
 
 def start(
-    target: Any,  # noqa: ANN401 - lazy results in any container
+    target: Any,
     params: Mapping[str, Any] | None = None,
     system_resources: Mapping[str, float] | None = None,
     log_level: str | None = "INFO",
     log_format: str = "human",
-    connector: Any = None,  # noqa: ANN401
+    connector: Any = None,
     *,
     resources: Iterable[Any] = (),
-    executor: Any = None,  # noqa: ANN401
-    solver: Any = None,  # noqa: ANN401
-    cache: Any = None,  # noqa: ANN401
-    state_backend: Any = None,  # noqa: ANN401
+    executor: Any = None,
+    solver: Any = None,
+    cache: Any = None,
+    state_backend: Any = None,
     subscribers: Iterable[Any] = (),
     timeout: float | None = None,
     on_failure: str = "cancel",
@@ -95,22 +95,22 @@ def start(
 
 
 def run(
-    target: Any,  # noqa: ANN401 - lazy results in any container
+    target: Any,
     params: Mapping[str, Any] | None = None,
     system_resources: Mapping[str, float] | None = None,
     log_level: str | None = "INFO",
     log_format: str = "human",
-    connector: Any = None,  # noqa: ANN401
+    connector: Any = None,
     *,
     resources: Iterable[Any] = (),
-    executor: Any = None,  # noqa: ANN401
-    solver: Any = None,  # noqa: ANN401
-    cache: Any = None,  # noqa: ANN401
-    state_backend: Any = None,  # noqa: ANN401
+    executor: Any = None,
+    solver: Any = None,
+    cache: Any = None,
+    state_backend: Any = None,
     subscribers: Iterable[Any] = (),
     timeout: float | None = None,
     on_failure: str = "cancel",
-) -> Any:  # noqa: ANN401 - the target's value
+) -> Any:
     """Run `target` and return its value; works in scripts, in notebook cells and inside a running event loop.
 
     Args:
@@ -144,14 +144,14 @@ def run(
 
 
 async def arun(
-    target: Any,  # noqa: ANN401 - lazy results in any container
+    target: Any,
     params: Mapping[str, Any] | None = None,
     system_resources: Mapping[str, float] | None = None,
     log_level: str | None = "INFO",
     log_format: str = "human",
-    connector: Any = None,  # noqa: ANN401
-    **options: Any,  # noqa: ANN401 - those of `run`
-) -> Any:  # noqa: ANN401 - the target's value
+    connector: Any = None,
+    **options: Any,
+) -> Any:
     """Run `target` with its async tasks on the caller's event loop; takes what `run` takes.
 
     Example:
@@ -168,7 +168,7 @@ async def arun(
 
 
 def _check(
-    target: Any,  # noqa: ANN401
+    target: Any,
     params: Mapping[str, Any] | None,
     system_resources: Mapping[str, float] | None,
     resources: Iterable[Any],
@@ -186,7 +186,7 @@ def _check(
     return graph, inputs, amounts, found, capacities
 
 
-def _make_plan(graph: Graph, solver: Any) -> ExecutionPlan:  # noqa: ANN401
+def _make_plan(graph: Graph, solver: Any) -> ExecutionPlan:
     if solver is None:
         from cascade.adapters.solvers.native import NativeSolver
 
@@ -194,7 +194,7 @@ def _make_plan(graph: Graph, solver: Any) -> ExecutionPlan:  # noqa: ANN401
     return solver.solve(graph)  # type: ignore[no-any-return]
 
 
-def _set_executor(settings: Any, executor: Any) -> None:  # noqa: ANN401
+def _set_executor(settings: Any, executor: Any) -> None:
     if executor is None:
         return
     threads = getattr(executor, "max_threads", None)
@@ -213,7 +213,7 @@ def _refuse_unbuilt(**given: object) -> None:
             raise CascadeError(f"{word}= is not available in this version of cascade; leave it out.")
 
 
-def _subscription(given: Any) -> Subscription:  # noqa: ANN401
+def _subscription(given: Any) -> Subscription:
     if isinstance(given, Subscription):
         return given
     if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], type):  # noqa: PLR2004

@@ -13,7 +13,7 @@ __all__ = ["preview_arguments", "summarize"]
 MOST = 80
 
 
-def summarize(value: Any) -> str:  # noqa: ANN401 - any value
+def summarize(value: Any) -> str:
     """Return what a person would say of `value`: ``344 rows × 8 columns``, ``list of 3``, ``0.87``.
 
     Example:
@@ -26,7 +26,7 @@ def summarize(value: Any) -> str:  # noqa: ANN401 - any value
         return type(value).__name__
 
 
-def _summarize(value: Any) -> str:  # noqa: ANN401, PLR0911 - one return per kind
+def _summarize(value: Any) -> str:
     kind = type(value)
     if value is None or kind is bool:
         return str(value)
@@ -47,7 +47,7 @@ def _summarize(value: Any) -> str:  # noqa: ANN401, PLR0911 - one return per kin
     return kind.__name__
 
 
-def _shaped(value: Any, shape: tuple[int, ...]) -> str:  # noqa: ANN401 - frames, series, arrays
+def _shaped(value: Any, shape: tuple[int, ...]) -> str:
     if hasattr(value, "columns") and len(shape) == 2:  # noqa: PLR2004
         return f"{shape[0]:,} rows × {shape[1]:,} columns"
     if hasattr(value, "index") and len(shape) == 1:

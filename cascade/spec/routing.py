@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cascade.context import get_current_context
 from cascade.interfaces.exceptions import LazyUseError
 from cascade.spec.policy import UNSET
 
@@ -72,6 +73,4 @@ class Router:
         exclude: object = None,  # noqa: ARG002
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Show the graph as a picture in a notebook."""
-        from cascade.notebook.display import lazy_bundle
-
-        return lazy_bundle(self)
+        return get_current_context().bundle_of(self)

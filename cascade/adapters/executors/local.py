@@ -34,7 +34,7 @@ class LocalExecutor:
         self.max_threads = max_threads
         self.max_processes = max_processes
 
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run one call in a thread, for those who use the executor without an engine."""
         import threading
 
