@@ -19,7 +19,7 @@ os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 
 settings.register_profile("commit", max_examples=50, deadline=None)
 settings.register_profile(
-    "ci", max_examples=300, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci", max_examples=100, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "commit"))
 

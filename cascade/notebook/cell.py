@@ -18,7 +18,16 @@ from typing import Any
 
 from cascade.notebook.options import usage_error
 
-__all__ = ["NOTHING", "Body", "compile_body", "evaluate", "run_body", "run_body_async", "stays_silent", "uninterrupted"]
+__all__ = [
+    "NOTHING",
+    "Body",
+    "HeldInterrupts",
+    "compile_body",
+    "evaluate",
+    "run_body",
+    "run_body_async",
+    "stays_silent",
+]
 
 NOTHING = object()
 

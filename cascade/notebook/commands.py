@@ -50,19 +50,20 @@ def _graph(session: Session, words: Sequence[str]) -> Said | None:
 
     if words:
         from cascade.graph.build import build
+        from cascade.notebook.folding import draw
 
-        show_graph(build(evaluate(session.shell, " ".join(words))))
+        graph = build(evaluate(session.shell, " ".join(words)))
+        show_graph(draw(graph.nodes, graph.edges), graph.name)
     else:
-        show_graph(_job(session, []).run.graph)
+        record = _job(session, []).views[0].record
+        show_graph(record.drawing, record.name)
     return None
 
 
 def _status(session: Session, words: Sequence[str]) -> Said | None:
-    from cascade.notebook.display import record_of
     from cascade.notebook.summary import summarize
 
-    job = _job(session, words)
-    return Said(summarize(record_of(job.run).document(job.run.elapsed)))
+    return Said(summarize(_job(session, words).views[0].make_document()))
 
 
 def _jobs(session: Session, words: Sequence[str]) -> Said | None:
@@ -73,9 +74,13 @@ def _jobs(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _attach(session: Session, words: Sequence[str]) -> Said | None:
-    from cascade.notebook.display import show_run
+    from cascade.notebook.display import show_record, show_run
 
-    show_run(_job(session, words).run)
+    job = _job(session, words)
+    if job.over:
+        show_record(job.views[0].record)
+    else:
+        show_run(job.run)
     return None
 
 

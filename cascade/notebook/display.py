@@ -11,7 +11,7 @@ from typing import Any
 
 from cascade.notebook.bundle import finished_bundle
 from cascade.notebook.bundle import graph_bundle as bundle_of_drawing
-from cascade.notebook.folding import draw
+from cascade.notebook.folding import Drawing, draw
 from cascade.notebook.record import RunRecord
 
 __all__ = ["bundle", "graph_bundle", "lazy_bundle", "run_bundle", "show_graph", "show_plan", "show_run", "view"]
@@ -95,11 +95,18 @@ def show_run(run: Any, view: str = "auto") -> None:
     session.show(session.add(run, background=True), view)
 
 
-def show_graph(graph: Any) -> None:
-    """Show a graph in the cell that runs now."""
+def show_record(record: RunRecord) -> None:
+    """Show the finished picture of a run in the cell that runs now."""
     from IPython.display import display
 
-    display(graph_bundle(graph)[0], raw=True)
+    display(finished_bundle(record.document(), record.drawing.shape), raw=True)
+
+
+def show_graph(drawing: Drawing, name: str) -> None:
+    """Show the graph of a run, or of a target, in the cell that runs now."""
+    from IPython.display import display
+
+    display(bundle_of_drawing(drawing, name), raw=True)
 
 
 def show_plan(target: Any, params: Mapping[str, Any], capacities: Mapping[str, float]) -> None:

@@ -21,6 +21,12 @@ __all__ = ["OutputCapture", "StreamProxy", "capture"]
 _LONGEST_PIECE = 8_192
 
 
+def _listener() -> Any:
+    """The attempt that this code runs in, if its run wants to hear what it says."""
+    attempt = current_attempt.get()
+    return attempt if attempt is not None and getattr(attempt, "writer", attempt) is not None else None
+
+
 class _Line:
     """The unfinished line of one attempt; it lives in the attempt's context, and is passed on when that ends."""
 
@@ -71,7 +77,7 @@ class StreamProxy:
 
     def write(self, text: str) -> int:
         """Write a piece of text."""
-        attempt = current_attempt.get()
+        attempt = _listener()
         if attempt is None:
             return self._under.write(text)
         line = self._line.get()
@@ -88,7 +94,7 @@ class StreamProxy:
 
     def flush(self) -> None:
         """Pass on what is not yet written, but for a progress bar that is still being overwritten."""
-        if current_attempt.get() is None:
+        if _listener() is None:
             self._under.flush()
             return
         line = self._line.get()
@@ -161,7 +167,7 @@ def _install_logging() -> Callable[[], None]:
     original = logging.Logger.callHandlers
 
     def call_handlers(logger: logging.Logger, record: logging.LogRecord) -> None:
-        attempt = current_attempt.get()
+        attempt = _listener()
         if attempt is None:
             original(logger, record)
             return
@@ -203,7 +209,7 @@ def _install_warnings() -> Callable[[], None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        attempt = current_attempt.get()
+        attempt = _listener()
         if attempt is None or file is not None:
             original(message, category, filename, lineno, file, line)
         else:

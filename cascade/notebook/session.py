@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from cascade.notebook.output import capture
 from cascade.notebook.plain import duration, plain
 from cascade.notebook.view.driver import RunView
 from cascade.notebook.view.routing import CellMark
@@ -19,9 +20,24 @@ from cascade.notebook.view.rungs import choose
 __all__ = ["Job", "Session", "current_session"]
 
 MOST_JOBS = 50
+MOST_HANDLES = 2
 MOST_LIVE = 20
 VIEWS = ("auto", "live", "static", "text", "none")
 _OVER = frozenset({"completed", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """What is kept of a run once newer ones are over: its values may be large, and its handle holds them."""
+
+    run_id: str
+    name: str
+    state: str
+    elapsed: float
+
+    def done(self) -> bool:
+        """It is over."""
+        return True
 
 
 @dataclass(slots=True)
@@ -43,6 +59,14 @@ class Job:
     def over(self) -> bool:
         """Whether the run is over."""
         return str(self.run.state) in _OVER
+
+    def let_go(self) -> None:
+        """Keep the record and let the handle go, and with it the values of the run."""
+        run = self.run
+        if not isinstance(run, EndedRun):
+            self.run = EndedRun(run.run_id, run.name, run.state, run.elapsed)
+            for view in self.views:
+                view.run = self.run
 
     def describe(self) -> str:
         """Return ``3  penguin report  running  4.2 s``."""
@@ -121,9 +145,15 @@ class Session:
             return known
         job = Job(next(self._numbers), run, self.cell, background=background)
         self.jobs[job.number] = job
-        for number in [number for number, old in self.jobs.items() if old.over][: max(0, len(self.jobs) - MOST_JOBS)]:
-            del self.jobs[number]
+        self._tidy_up()
         return job
+
+    def _tidy_up(self) -> None:
+        over = [old for old in self.jobs.values() if old.over and not any(view.is_live for view in old.views)]
+        for old in over[:-MOST_HANDLES]:
+            old.let_go()
+        for old in over[: max(0, len(self.jobs) - MOST_JOBS)]:
+            del self.jobs[old.number]
 
     def job_of(self, run: Any) -> Job | None:
         """Return the job of a run."""
@@ -138,13 +168,19 @@ class Session:
     def show(
         self, job: Job, view: str = "auto", *, shows_value: bool = False, on_end: Callable[[], None] | None = None
     ) -> RunView:
-        """Open a display of `job` in the cell that runs now; `on_end` is called when its run is over."""
+        """Open a display of `job` in the cell that runs now.
+
+        `on_end` undoes what was done for the run; without it, what the run's tasks print is captured from now on.
+        """
         self._thin_out()
+        if on_end is None:
+            capture.acquire()
+            on_end = capture.release
+        undo = on_end
 
         def learn(ended: RunView) -> None:
             self.usual.update(ended.record.typical())
-            if on_end is not None:
-                on_end()
+            undo()
 
         made = RunView(
             job.run,

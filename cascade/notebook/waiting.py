@@ -25,7 +25,7 @@ LAST_PICTURE = 3.0
 
 
 def wait(job: Job, held: HeldInterrupts) -> Any:
-    """Block until the run is over and return its value; an Interrupt cancels it, also one held since before the start."""
+    """Block until the run is over and return its value; an Interrupt, also one held so far, cancels it."""
     try:
         held.release()
         while not job.run.done():

@@ -6,10 +6,11 @@ user's own containers are never changed; those that hold something lazy are made
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from cascade.graph.build import slots_in
 from cascade.graph.model import REFS, SLOTS, ContainerSlot, InputRef, Ref, ResourceRef, UnmappedSlot
 from cascade.spec.lazy_types import Unmapped
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from cascade.spec.input import Input
 
 __all__ = ["Arguments"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Later:
+    """An argument of a map's items that each item gets made for itself."""
+
+    slot: object
 
 
 class Arguments:
@@ -48,6 +56,28 @@ class Arguments:
         args = tuple([self.resolve(a, own) for a in graph.args[node]])
         kwargs = graph.kwargs.get(node)
         return args, {k: self.resolve(v, own) for k, v in kwargs.items()} if kwargs else {}
+
+    def of_map(self, node: int, own: Container[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the inputs of a map; those with resources that each item has for itself (`own`) are left for `for_item`."""
+        if not own:
+            return self.of(node)
+        args = tuple([self._later(a, own) for a in self._graph.args[node]])
+        return args, {k: self._later(v, own) for k, v in self._graph.kwargs.get(node, {}).items()}
+
+    def _later(self, slot: object, own: Container[str]) -> Any:  # noqa: ANN401 - any value
+        if any(type(inner) is ResourceRef and inner.inject.name in own for inner in slots_in(slot)):
+            return _Later(slot.value if type(slot) is UnmappedSlot else slot)
+        return self.resolve(slot)
+
+    def for_item(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], own: Mapping[str, object]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of one item with its own resources put in."""
+
+        def fill(value: Any) -> Any:  # noqa: ANN401 - any value
+            return self.resolve(value.slot, own) if type(value) is _Later else value
+
+        return tuple([fill(a) for a in args]), {k: fill(v) for k, v in kwargs.items()}
 
     def resolve(self, slot: Any, own: Mapping[str, object] | None = None) -> Any:
         """Return the value that `slot` stands for."""

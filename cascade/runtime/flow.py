@@ -383,7 +383,8 @@ class Flow:
     def gather(self, attempt: Attempt, own: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what the attempt's function is called with. Not under the lock."""
         if attempt.row is not None:
-            return attempt.row[1], attempt.row[2]
+            args, kwargs = attempt.row[1:]
+            return self.arguments.for_item(args, kwargs, own) if own else (args, kwargs)
         return self.arguments.of(attempt.node, own)
 
     def run_here(self, attempt: Attempt) -> tuple[Any, BaseException | None]:

@@ -77,7 +77,8 @@ class Run:
         self._flow.journal.tell(
             ev.RunStarted, name=self.name, nodes=len(self.graph), params=self.params, capacities=self.capacities
         )
-        threading.Thread(target=self._live, name=f"cascade-run-{self.run_id}", daemon=True).start()
+        live = self._flow.context.copy().run  # inline tasks see the caller's context variables
+        threading.Thread(target=live, args=(self._live,), name=f"cascade-run-{self.run_id}", daemon=True).start()
         for reader in self._readers:
             reader.start()
 

@@ -59,7 +59,7 @@ class Lifetime:
         if self.resource.is_async:
             self._open_on_loop(lambda: self.resource.open(**needs), report)
         else:
-            run_in_thread(lambda: self._context.run(self._enter, needs, report))
+            run_in_thread(lambda: self._open_here(needs, report))
 
     def stop_opening(self) -> None:
         """Cancel a set-up that can be cancelled; it reports what becomes of it."""
@@ -67,18 +67,30 @@ class Lifetime:
         if self._loop is not None:
             self._call(lambda: self._begun and self._closing is None and self._task.cancel())
 
-    def _enter(self, needs: Mapping[str, object], report: Report) -> None:
+    def _open_here(self, needs: Mapping[str, object], report: Report) -> None:
+        """Set up on this thread; what turns out to be for the event loop goes there.
+
+        Others hear of it after the context is left, since no two threads can be in one at once.
+        """
+        manager, value, error = self._context.run(self._enter, needs)
+        if error is not None:
+            report(None, clean_error(error, self.name))
+        elif manager is None:
+            report(value, None)
+        else:
+            self._open_on_loop(lambda: manager, report)
+
+    def _enter(self, needs: Mapping[str, object]) -> tuple[Any, object, BaseException | None]:
+        """Return a context manager that is for the event loop, or the value, or what went wrong."""
         try:
             manager: Any = self.resource.open(**needs)
             if not hasattr(manager, "__enter__"):
-                self._open_on_loop(lambda: manager, report)
-                return
+                return manager, None, None
             value = manager.__enter__()
         except BaseException as error:  # noqa: BLE001 - reported to those who wait for the resource
-            report(None, clean_error(error, self.name))
-        else:
-            self._manager = manager
-            report(value, None)
+            return None, None, error
+        self._manager = manager
+        return None, value, None
 
     def _open_on_loop(self, make: Callable[[], Any], report: Report) -> None:
         loop = self._loop = self._find_loop()

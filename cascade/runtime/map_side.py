@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["MapSide"]
 
 ITEMS_SLICE = 0.005  # seconds of short inline items that one record covers
-PULL = 64  # items that are taken at once from an iterator of the user
+PULL = 256  # items that are taken at once from an iterator of the user
 PULL_SLICE = 0.005  # seconds after which those that came so far are handed out
 
 ItemOutcome = tuple[int, Any, BaseException | None]
@@ -48,11 +48,12 @@ class MapSide:
             return state
         call = flow.graph.calls[node]
         try:
-            args, kwargs = flow.arguments.of(node)
+            names = flow.graph.resources.get(node, ())
+            args, kwargs = flow.arguments.of_map(node, flow.resources.uses(names)[1] if names else ())
             bound = call._max_concurrency or window  # noqa: SLF001
             collect = call._on_error == "collect"  # noqa: SLF001
-            names = call._task.positional  # noqa: SLF001
-            state = MapState(flow.graph.label(node), names, args, kwargs, bound, collect=collect)
+            positional = call._task.positional  # noqa: SLF001
+            state = MapState(flow.graph.label(node), positional, args, kwargs, bound, collect=collect)
         except BaseException as error:  # noqa: BLE001 - inputs are the user's; whatever they raise fails the map
             self._undo_start(node)
             flow.outcomes.fail_before_start(node, error)

@@ -64,6 +64,7 @@ class Outcomes:
         """An attempt has really ended: give back what it held, then see what its end means."""
         flow = self.flow
         flow.running.pop(attempt, None)
+        attempt.handle = None  # an asyncio task knows its attempt: together they would wait for the garbage collector
         self._give_back(attempt)
         if attempt.given_up:
             return
@@ -154,8 +155,11 @@ class Outcomes:
         flow = self.flow
         options = flow.graph.options(attempt.node)
         policy = options.retry if options is not None else None
-        if policy is not None and attempt.number < policy.max_attempts and not flow.core.cancelling and _applies(policy, error):
-            self._try_again(attempt, policy, error)
+        if policy is not None and attempt.number < policy.max_attempts and _applies(policy, error):
+            if flow.core.cancelling:
+                self._cancelled(attempt)
+            else:
+                self._try_again(attempt, policy, error)
             return
         duration = time.perf_counter() - attempt.started
         inputs = self._preview(attempt.node, attempt)
@@ -238,9 +242,13 @@ class Outcomes:
     def node_failed(self, node: int, error: BaseException) -> None:
         """A node failed for good and is recorded so: fall back, or stop what needs it, or everything."""
         flow = self.flow
-        if flow.core.has_fallback(node) and not flow.core.cancelling:
-            self._fallen[node] = error
-            flow.core.fall_back(node, "it failed")
+        if flow.core.has_fallback(node):
+            if flow.core.cancelling:  # nobody can say whether it would have had its fallback's value
+                flow.record((jr.NODE_CANCELLED, time.perf_counter(), node, None, flow.cancel_reason))
+                flow.core.stop(node)
+            else:
+                self._fallen[node] = error
+                flow.core.fall_back(node, "it failed")
             return
         self.failures.append((node, error))
         if flow.settings.on_failure == "cancel":

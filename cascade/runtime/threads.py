@@ -87,6 +87,7 @@ class LoopThread:
 
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
+        self.loop.close()
 
     def stop(self) -> None:
         """End the loop and its thread."""

@@ -126,14 +126,18 @@ class Page:
         self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         self.page.wait_for_function("() => window.jupyterapp !== undefined", timeout=60_000)
         if kernel:
-            self.page.wait_for_function(
-                """() => { const widget = window.jupyterapp.shell.currentWidget;
+            self.wait_until_idle()
+        return self
+
+    def wait_until_idle(self) -> None:
+        """Wait until the kernel is connected and has nothing to do."""
+        self.page.wait_for_function(
+            """() => { const widget = window.jupyterapp.shell.currentWidget;
                   const session = widget && (widget.sessionContext || widget.content?.sessionContext);
                   return session?.session?.kernel?.connectionStatus === 'connected'
                     && session.session.kernel.status === 'idle'; }""",
-                timeout=60_000,
-            )
-        return self
+            timeout=60_000,
+        )
 
     def command(self, name: str) -> None:
         """Execute a command of the application, as its menus do, without waiting for what it starts."""
@@ -142,6 +146,12 @@ class Page:
     def run_all(self) -> None:
         """Run all cells."""
         self.command("notebook:run-all-cells")
+
+    def run_cell(self, index: int) -> None:
+        """Run one cell, once nothing else runs: what is queued behind a failing cell is dropped."""
+        self.wait_until_idle()
+        self.page.evaluate("(n) => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", index)
+        self.command("notebook:run-cell")
 
     def cell(self, index: int) -> Any:
         """The output area of cell number `index`."""

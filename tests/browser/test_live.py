@@ -100,11 +100,10 @@ def test_cancel_works_while_the_cell_blocks(either: Any) -> None:
     either.open(name).run_all()
     either.page.wait_for_selector(".cascade-is-live .cascade-s-running")
     clicked = either.page.evaluate(NOW) / 1000
-    either.page.get_by_role("button", name="Cancel").click()
+    either.page.get_by_role("button", name="Cancel", exact=True).click()
     either.page.wait_for_selector(".cascade-view:not(.cascade-is-live)", timeout=20_000)
     # The cancelled cell stopped Run All; the last cell is run by hand.
-    either.page.locator(".jp-Notebook .jp-Cell").nth(2).locator(".jp-InputArea-editor").click()
-    either.command("notebook:run-cell")
+    either.run_cell(2)
     first, state = events_of(either, 2)
     assert state == "cancelled"
     assert first["RunCancelRequested"] - clicked < 0.5
@@ -116,10 +115,10 @@ def test_pause_and_resume_work_while_the_cell_blocks(lab: Any) -> None:
     lab.open(name).run_all()
     lab.page.wait_for_selector(".cascade-is-live .cascade-s-running")
     clicked = lab.page.evaluate(NOW) / 1000
-    lab.page.get_by_role("button", name="Pause").click()
-    lab.page.get_by_role("button", name="Resume").wait_for(timeout=5000)
+    lab.page.get_by_role("button", name="Pause", exact=True).click()
+    lab.page.get_by_role("button", name="Resume", exact=True).wait_for(timeout=5000)
     lab.page.wait_for_function("() => document.querySelector('.cascade-status').textContent.startsWith('paused')")
-    lab.page.get_by_role("button", name="Resume").click()
+    lab.page.get_by_role("button", name="Resume", exact=True).click()
     first, state = events_of(lab, 2)
     assert state == "completed"
     assert first["RunPaused"] - clicked < 0.5

@@ -147,10 +147,11 @@ def test_views_less_than_live(kernel: Kernel) -> None:
 def test_without_the_widget_libraries_the_picture_says_what_to_install(kernel: Kernel) -> None:
     """The view falls to the next rung by itself, with one line, and the run is not disturbed."""
     hide = (
-        "import sys\nhidden = sys.modules.pop('cascade.notebook.view.widget')\n"
+        "import cascade.notebook.view as package\n"
+        "hidden = sys.modules.pop('cascade.notebook.view.widget')\ndel package.widget\n"
         "sys.modules['anywidget'], kept = None, sys.modules['anywidget']"
     )
-    show = "sys.modules['anywidget'] = kept\nsys.modules['cascade.notebook.view.widget'] = hidden"
+    show = "sys.modules['anywidget'] = kept\nsys.modules['cascade.notebook.view.widget'] = package.widget = hidden"
     assert kernel.run(hide).ok
     try:
         cell = kernel.run("%%cascade\nnap(1)")
@@ -165,7 +166,7 @@ def test_without_the_widget_libraries_the_picture_says_what_to_install(kernel: K
 
 def test_help_is_shown_everywhere(kernel: Kernel) -> None:
     """-h, ? and %cascade help explain the options and the commands."""
-    assert "--keep-going" in kernel.run("%%cascade -h\n").printed
+    assert "--keep-going" in kernel.run("%%cascade -h\n").bundle["text/plain"]
     assert "draw the graph of TARGET" in kernel.run("%cascade help").value
     shown = kernel.run("%%cascade?")
     pages = [part["data"]["text/plain"] for part in shown.reply["payload"]]

@@ -62,6 +62,22 @@ def test_a_progress_bar_arrives_as_its_last_state() -> None:
     assert in_task(work).said == [("stderr", "100 of 100", "")]
 
 
+def test_a_run_that_does_not_listen_prints_as_usual() -> None:
+    """While one run's output is captured, another's that was started without capturing is not swallowed."""
+    under = io.StringIO()
+    proxy = StreamProxy(under, "stdout")  # type: ignore[arg-type]
+
+    class Deaf(Attempt):
+        writer = None
+
+    def call() -> None:
+        current_attempt.set(Deaf())  # type: ignore[arg-type]
+        print("aloud", file=proxy, flush=True)
+
+    contextvars.copy_context().run(call)
+    assert under.getvalue() == "aloud\n"
+
+
 def test_outside_tasks_nothing_changes() -> None:
     """The notebook's own output goes where it always went."""
     under = io.StringIO()

@@ -152,7 +152,7 @@ def test_running_a_cell_again_replaces_its_run(kernel: Kernel) -> None:
     kernel.until(lambda: DOCUMENT in second.bundle)
     states = kernel.value("[str(job.run.state) for job in session().jobs.values()][-3:]")
     assert states == ["cancelled", "running", "completed"]
-    assert first.comm not in kernel.value("live_widgets()")
+    kernel.until(lambda: first.comm not in kernel.value("live_widgets()"))
     assert DOCUMENT not in other.bundle
     assert kernel.run("%cascade cancel").ok
     kernel.until(lambda: DOCUMENT in other.bundle)
@@ -172,12 +172,42 @@ def test_jobs_can_be_paused_attached_and_cancelled_from_another_cell(kernel: Ker
     assert kernel.run(f"%cascade cancel {number}").value == f"Run {number} is over: cancelled."
 
 
+def test_an_interrupt_while_the_run_starts_leaves_no_run_behind(kernel: Kernel) -> None:
+    """Whenever the stop button is pressed, nothing goes on running that no cell waits for."""
+    for pause in range(12):
+        cell = kernel.send(WAYS["blocking cell"].format(target="chain(10)"), "c1")
+        moment(kernel, cell, pause / 500)
+        kernel.interrupt()
+        kernel.until(lambda cell=cell: bool(cell.idle and cell.reply))
+        assert kernel.value("[job.number for job in session().jobs.values() if not job.over]") == []
+
+
+def test_old_runs_let_their_values_go(kernel: Kernel) -> None:
+    """The notebook remembers how its runs went, not the data of all of them; the newest can still be asked."""
+    for _ in range(4):
+        assert kernel.run("%%cascade\nnap(1, seconds=0);").ok
+    kinds = kernel.value("[type(job.run).__name__ for job in session().jobs.values()]")
+    assert kinds[-1] == "Run"
+    assert set(kinds[:-3]) == {"EndedRun"}
+    first = kernel.run("%cascade jobs").value.split()[0]
+    assert " · " in kernel.run(f"%cascade status {first}").value
+    assert DOCUMENT in kernel.run(f"%cascade attach {first}").bundle
+
+
+def test_python_calls_capture_what_tasks_print(kernel: Kernel) -> None:
+    """`cs.start(…, capture_output=True).view()` shows the words of tasks in its log, and the cell stays clean."""
+    cell = kernel.run("r = cs.start(talk(1), log_level=None, capture_output=True)\nr.view()\nr.result()")
+    kernel.until(lambda: DOCUMENT in cell.bundle)
+    assert "last words of 1" in [line["text"] for line in cell.document["log"]]
+    assert kernel.value("type(sys.stdout).__name__") == "OutStream"
+
+
 def test_thirty_runs_leave_no_widget_behind(kernel: Kernel) -> None:
-    """The number of live widgets after thirty runs of a cell is what it was before."""
-    before = kernel.value("live_widgets()")
+    """After thirty runs of a cell no widget is alive, as before."""
+    kernel.until(lambda: kernel.value("live_widgets()") == [])
     for _ in range(30):
         assert kernel.run("%%cascade\nnap(1, seconds=0);", "c7").ok
-    assert kernel.value("live_widgets()") == before
+    kernel.until(lambda: kernel.value("live_widgets()") == [])
 
 
 def test_many_events_make_few_messages(kernel: Kernel) -> None:

@@ -302,6 +302,7 @@ def test_pause_limit_expires_by_itself() -> None:
     run = cs.start(add(cs.task(gate, name="gate")(1)), **QUIET)
     gate.await_entered()
     run.set_limit(GlobalConstraint("hold", "task:add", expires_at=time.time() + 0.1))
+    _until(lambda: any(isinstance(e, ev.LimitSet) for e in run.events), AT_ONCE)
     gate.opened.set()
     assert run.result(SOON) == 1
     assert run.elapsed >= 0.05
@@ -389,7 +390,7 @@ def test_users_containers_are_not_changed() -> None:
 
 
 def test_tasks_see_the_callers_context_variables() -> None:
-    """Context variables of the caller hold in threads, inline, on the loop; what tasks set stays with them."""
+    """Context variables of the caller hold in threads, inline, on the loop; what tasks set does not come back."""
     place = contextvars.ContextVar("place", default="nowhere")
     place.set("here")
 
@@ -401,7 +402,7 @@ def test_tasks_see_the_callers_context_variables() -> None:
     async def read_later() -> str:
         return read()
 
-    calls = [cs.task(read)(), cs.task(read, mode="inline")(), cs.task(read_later)(), cs.task(read).map([1, 2])]
+    calls = [cs.task(read)(), cs.task(place.get, mode="inline")(), cs.task(read_later)(), cs.task(read).map([1, 2])]
     assert cs.run(calls, **QUIET) == ["here", "here", "here", ["here", "here"]]
     assert place.get() == "here"
 

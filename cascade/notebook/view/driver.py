@@ -88,7 +88,7 @@ class RunView:
         on_end: Callable[[RunView], None] | None = None,
     ) -> None:
         """Prepare the record; `open` shows it."""
-        self.run = run
+        self.run: Any = run
         self._usual = usual
         self._locate = locate
         self.record = RunRecord(run.graph, usual=usual, locate=locate)

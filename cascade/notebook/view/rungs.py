@@ -6,14 +6,21 @@ to the next one.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cascade.notebook.summary import summarize
+
+if TYPE_CHECKING:
+    from cascade.notebook.view.widget import RunWidget
 
 __all__ = ["LiveRung", "Rung", "StaticRung", "TextRung", "Viewed", "choose", "make_fallback", "show_bundle"]
 
 FRAMES_PER_SECOND, PICTURES_PER_SECOND = 5.0, 2.0
+SETTLING = 2.0  # seconds that a browser may need to open a widget
+MOST_KEPT = 5  # widgets of pages that were loaded again while their run went on
 _EXTRA = "pip install 'cascade-notebook[notebook]'"
 
 
@@ -91,16 +98,18 @@ class LiveRung:
         Raises:
             ImportError: anywidget or ipywidgets is not installed. FileNotFoundError: the front end is not built.
         """
-        from cascade.notebook.view.widget import RunWidget, front_end
+        from cascade.notebook.view import widget
 
-        front_end()
-        self._make: Callable[..., RunWidget] = RunWidget
+        widget.front_end()
+        self._make: Callable[..., RunWidget] = widget.RunWidget
         self._widget: RunWidget | None = None
+        self._opened_at = 0.0
         self._display = _Displayed()
 
     def open(self, view: Viewed) -> None:
         """Open the widget and show it, with the picture beside it for whoever cannot show widgets."""
         self._widget = self._make(view.make_snapshot, view.take_message)
+        self._opened_at = time.monotonic()
         reference = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
         self._display.show({"application/vnd.jupyter.widget-view+json": reference, **view.make_bundle()})
 
@@ -117,12 +126,41 @@ class LiveRung:
             self._widget.send_snapshot()
 
     def close(self, bundle: dict[str, Any] | None) -> None:
-        """Replace the widget by `bundle`, then close it."""
+        """Replace the widget by `bundle`, then close it; on a page that was loaded again, it stays with its last state.
+
+        Such a page does not know the display's id any more: all that it has is the widget.
+        """
+        widget, self._widget = self._widget, None
         if bundle is not None:
             self._display.replace(bundle)
-        if self._widget is not None:
-            self._widget.close()
-            self._widget = None
+        if widget is None:
+            return
+        if bundle is not None and widget.readers > 1:
+            widget.send_snapshot()
+            _keep(widget)
+        else:
+            _close_in_time(widget, self._opened_at)
+
+
+_kept: list[RunWidget] = []
+
+
+def _keep(widget: RunWidget) -> None:
+    """Leave a widget open, but not more than a few of them."""
+    _kept.append(widget)
+    while len(_kept) > MOST_KEPT:
+        _kept.pop(0).close()
+
+
+def _close_in_time(widget: RunWidget, opened_at: float) -> None:
+    """Close a widget, but not before a browser has had time to open it: it would report an error."""
+    wait = opened_at + SETTLING - time.monotonic()
+    if wait <= 0:
+        widget.close()
+        return
+    timer = threading.Timer(wait, widget.close)
+    timer.daemon = True
+    timer.start()
 
 
 class StaticRung:

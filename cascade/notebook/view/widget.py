@@ -31,6 +31,7 @@ def front_end() -> tuple[str, str]:
 
 
 def _to_snapshot(_: object, widget: RunWidget) -> dict[str, Any]:
+    widget.readers += 1
     return widget.make_snapshot()
 
 
@@ -39,6 +40,9 @@ class RunWidget(anywidget.AnyWidget):
 
     The trait `snapshot` never changes, its serializer computes: whoever asks for the state, after a reload or in a
     second view, gets what is true at that moment.
+
+    Attributes:
+        readers: how often someone asked: once when it is opened, and again after each reload of the page.
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -53,6 +57,7 @@ class RunWidget(anywidget.AnyWidget):
             take: gets each message of the view; called in any thread.
         """
         self.make_snapshot = make_snapshot
+        self.readers = 0
         code, style = front_end()
         super().__init__(_esm=code, _css=style)
         self.on_msg(lambda _widget, content, _buffers: take(content) if isinstance(content, dict) else None)
