@@ -35,10 +35,11 @@ class Crew:
     """The workers of one flow.
 
     Attributes:
-        workers: how many there are. busy: since when each has been in its task.
+        workers: how many there are. busy: since when each has been in its task. look_at: when the driver shall `grow`
+            the crew, None while nobody waits.
     """
 
-    __slots__ = ("_cpu", "_made", "_period", "_wall", "_watching", "busy", "cores", "flow", "workers")
+    __slots__ = ("_cpu", "_hired_at", "_made", "_period", "_wall", "busy", "cores", "flow", "look_at", "workers")
 
     def __init__(self, flow: Flow) -> None:
         """Begin without workers."""
@@ -46,9 +47,10 @@ class Crew:
         self.workers = 0
         self.busy: dict[int, float] = {}
         self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+        self.look_at: float | None = None
         self._made = 0
-        self._watching = False
         self._period = TICK
+        self._hired_at = 0.0
         self._cpu = self._wall = 0.0
 
     # -- how many -------------------------------------------------------------------------------------------------
@@ -59,32 +61,40 @@ class Crew:
             self.flow.process_side.start_ready(THREAD)
         elif not self.workers:
             self._hire(1)
-        elif not self._watching:
-            self._watching = True
+        elif self.look_at is None:
             self._period = TICK
             self._cpu, self._wall = time.process_time(), time.perf_counter()
+            self.look_at = self._wall + TICK
             self.flow.ring()
 
-    def watch_period(self) -> float | None:
-        """Return how long the driver may sleep before it looks again, None if it need not look."""
-        return self._period if self._watching else None
-
-    def grow(self) -> None:
+    def grow(self, now: float) -> None:
         """Hire as many as would help now. Under the lock, by the driver."""
         waiting = self._count_waiting()
         if not waiting:
-            self._watching = False
+            self.look_at = None
             return
-        now = time.perf_counter()
         hired = 0
         if all(now - since > LONG for since in self.busy.values()):
             cpu = time.process_time()
             idle = cpu - self._cpu < IDLE * (now - self._wall)
             self._cpu, self._wall = cpu, now
-            room = (self.flow.settings.max_threads if idle else self.cores) - self.workers
+            most = self.flow.settings.max_threads
+            room = (most if idle else min(most, self._bound_while_busy(now))) - self.workers
             hired = max(0, min(waiting, room))
             self._hire(hired)
+            self._hired_at = now if hired else self._hired_at
         self._period = TICK if hired else min(self._period * 1.5, SLOWEST)
+        self.look_at = now + self._period
+
+    def _bound_while_busy(self, now: float) -> int:
+        """Return how many workers a busy machine gets: its cores, and ever more slowly others.
+
+        Tasks that wait for each other look like tasks that compute while something else keeps the processor busy.
+        """
+        surplus = self.workers - self.cores
+        if surplus < 0:
+            return self.cores
+        return self.workers + (now - self._hired_at > SLOWEST * (surplus + 1))
 
     def _count_waiting(self) -> int:
         core = self.flow.core

@@ -183,6 +183,8 @@ class Flow:
             if self.core.orders:
                 self.orders.carry_out()
             self._start_ready()
+            if self.crew.look_at is not None and self.crew.look_at <= now:
+                self.crew.grow(now)
             if not self.inbox and not self.core.orders:
                 return
 
@@ -237,16 +239,9 @@ class Flow:
     def _sleep(self) -> None:
         now = time.perf_counter()
         until = [self.timers[0][0]] if self.timers else []
-        if self.core.limits.wake_at is not None:
-            until.append(self.core.limits.wake_at)
+        until += [at for at in (self.core.limits.wake_at, self.crew.look_at) if at is not None]
         wait = max(0.0, min(until) - now) if until else -1.0
-        watch = self.crew.watch_period()
-        if watch is not None:
-            wait = watch if wait < 0 else min(wait, watch)
-        rang = self._bell.acquire(timeout=min(wait, 3600.0)) if wait >= 0 else self._bell.acquire()
-        if not rang and watch is not None:
-            with self.lock:
-                self.crew.grow()
+        self._bell.acquire(timeout=min(wait, 3600.0))
 
     def wait_for_ends(self) -> None:
         """After the run: wait until something that could not be stopped ends, and settle it."""

@@ -149,7 +149,8 @@ class Page:
 
     def run_cell(self, index: int) -> None:
         """Run one cell, once nothing else runs: what is queued behind a failing cell is dropped."""
-        self.wait_until_idle()
+        prompts = "() => [...document.querySelectorAll('.jp-InputPrompt')].every((p) => !p.textContent.includes('*'))"
+        self.page.wait_for_function(prompts, timeout=60_000)
         self.page.evaluate("(n) => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", index)
         self.command("notebook:run-cell")
 
