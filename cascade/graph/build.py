@@ -37,6 +37,7 @@ from cascade.spec.routing import Router
 
 __all__ = ["build", "refs_in", "slots_in"]
 
+MOST_NAME = 60  # characters of a name made of keys
 _ATOMS = frozenset({int, float, str, bytes, bool, complex, type(None)})
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 _SPECIAL = (LazyResult, Router, Input, Inject, Resource, Unmapped)
@@ -97,11 +98,16 @@ class _Builder:
         return graph
 
     def describe(self) -> str:
-        """Name the graph after its target."""
+        """Name the graph after its target: the node's name, the keys of a dict, else the first node's and a number."""
         graph = self.graph
-        if type(graph.target) is Ref:
-            return graph.label(graph.target.index)
-        others = len(set(refs_in(graph.target))) - 1
+        target: Any = graph.target
+        if type(target) is Ref:
+            return graph.label(target.index)
+        if type(target) is ContainerSlot and isinstance(target.like, dict):
+            keys = [str(key) for key in target.like if isinstance(key, (str, int))][:4]
+            if len(keys) == len(target.like):
+                return ", ".join(keys)[:MOST_NAME]
+        others = len(set(refs_in(target))) - 1
         return f"{graph.label(0)} and {others} more" if others else graph.label(0)
 
     # -- numbering ------------------------------------------------------------------------------------------------

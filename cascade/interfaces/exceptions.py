@@ -80,7 +80,7 @@ class NotLazyError(CascadeError, TypeError):
             if kind == "Task" and hasattr(target, "name")
             else " Decorate the function with @cs.task, call it, and pass what the call returns."
         )
-        return cls(f"There is nothing to run: the target is a {kind}, not a lazy result.{hint}")
+        return cls(f"There is nothing to run: the target is of type {kind}, not a lazy result.{hint}")
 
 
 class LazyUseError(CascadeError, TypeError):

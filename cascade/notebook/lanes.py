@@ -73,14 +73,14 @@ class LaneBook:
     """
 
     def __init__(
-        self, boxes: Mapping[str, str], needs_capacity: frozenset[str], maps: frozenset[str], limit: int = BAR_LIMIT
+        self, boxes: Mapping[str, str], needs_capacity: frozenset[str], apart: frozenset[str], limit: int = BAR_LIMIT
     ) -> None:
-        """Take the box of each node by id, the nodes that ask for capacities, the nodes that are maps."""
+        """Take the box of each node by id, the nodes that hold something, the nodes that are maps or Routers."""
         self.bars = BarStore(limit)
         self.rows: list[dict[str, str]] = []
         self._boxes = boxes
         self._needs_capacity = needs_capacity
-        self._maps = maps
+        self._apart = apart
         self._lanes: dict[str, Lane] = {}
         self._holds: dict[Key, list[Hold]] = {}
         self._attempt: dict[Key, list[int]] = {}
@@ -214,8 +214,8 @@ class LaneBook:
         self._add_done(event.node, f"{event.name} ×{event.count:,}", event.elapsed, event.duration, event.count)
 
     def _is_apart(self, key: Key) -> bool:
-        """Whether this has no row among the tasks: a map as a whole, and whoever has a row of what it holds."""
-        return (key[1] is None and key[0] in self._maps) or key[0] in self._needs_capacity
+        """Whether this has no row among the tasks: maps as a whole, Routers, and whoever has a row of what it holds."""
+        return (key[1] is None and key[0] in self._apart) or key[0] in self._needs_capacity
 
     def _add_done(self, node: str, label: str, end: float, seconds: float, count: int = 1) -> None:
         """Add the bar of something so short that its begin was not told."""

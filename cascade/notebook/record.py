@@ -96,10 +96,10 @@ class RunRecord:
         self._resources, users = _resources_of(graph)
         hungry = users | {node.id for node in graph.nodes if node.requirements}
         self._has_plain = any(node.id not in hungry and node.kind not in {*VALUES, "route"} for node in graph.nodes)
-        maps = frozenset(node.id for node in graph.nodes if node.kind == "map")
+        apart = frozenset(node.id for node in graph.nodes if node.kind in {"map", "route"})
         self._parts = _fractions(graph.nodes)
         limit = document.bar_limit(drawing, len(self.boxes), BAR_LIMIT)
-        self.lanes = LaneBook(drawing.boxes, hungry, maps, limit)
+        self.lanes = LaneBook(drawing.boxes, hungry, apart, limit)
         self.log = LogBook(drawing.boxes)
 
     def _add_unit(self, node: Node, box: Box) -> None:

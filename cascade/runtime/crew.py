@@ -6,7 +6,7 @@ node under one lock; others are hired only while ready nodes wait behind a task 
 Waking a second thread for a task of some microseconds costs more than the task. So a run begins with one worker, and
 the driver watches: when every worker has been inside its task for over a millisecond and nodes wait, it hires more
 (the hand-off of Go's scheduler). While the processor is idle, as with sleeping or waiting tasks, it hires one for each
-waiting node, up to `max_threads`; while it is busy, only up to the number of cores.
+waiting node, up to `max_threads`; while it is busy, up to the number of cores, and beyond that ever more slowly.
 """
 
 from __future__ import annotations

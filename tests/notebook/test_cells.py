@@ -71,7 +71,7 @@ def test_params_and_their_errors(kernel: Kernel) -> None:
         ("%%cascade", "The cell is empty."),
         ("%%cascade\n", "The cell is empty."),
         ("%%cascade\nx = nap(1)", "the cell does not end with an expression"),
-        ("%%cascade\n1 + 1", "There is nothing to run: the target is a int"),
+        ("%%cascade\n1 + 1", "There is nothing to run: the target is of type int"),
         ("%%cascade --tiemout 3\nnap(1)", "Did you mean '--timeout'?"),
         ("x = 1\n%%cascade\nnap(x)", "%%cascade must be the first line of its cell."),
         ("%%cascade nobody\n", "The target 'nobody' cannot be found"),
