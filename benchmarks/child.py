@@ -1,7 +1,8 @@
 """One workload under one engine, timed in this process: `python -m benchmarks.child ENGINE WORKLOAD`.
 
-In: two names. Out: one line of JSON with the seconds of each repetition, or what went wrong. Invariant: an answer that
-is not the workload's is an error, never a time.
+In: two names; without the second, the kinds of workload that the engine knows are told. Out: one line of JSON with the
+seconds of each repetition, or what went wrong. Invariant: an answer that is not the workload's is an error, never a
+time.
 """
 
 from __future__ import annotations
@@ -21,25 +22,28 @@ from benchmarks.workloads import BY_NAME, Workload
 
 ENOUGH = 0.6  # seconds of repetitions
 MOST = 25
-LONG = 1.0  # seconds; what takes longer than this is not warmed up
+LONG = 0.4  # seconds; what takes longer than this is not warmed up, unless it is asked for
 STATUS = Path("/proc/self/status")
 
 
 def main() -> None:
     """Measure and print."""
-    engine, workload = sys.argv[1], BY_NAME[sys.argv[2]]
+    engine = sys.argv[1]
     try:
-        result = measure(engine, workload)
+        result = measure(engine, BY_NAME[sys.argv[2]]) if len(sys.argv) > 2 else kinds(engine)
     except (Exception, RecursionError) as error:  # noqa: BLE001 - a peer that cannot is a result too
         result = {"error": type(error).__name__, "message": str(error)[:300]}
     print(json.dumps(result))
 
 
+def kinds(engine: str) -> dict[str, Any]:
+    """Which kinds of workload an engine knows."""
+    return {"kinds": list(importlib.import_module(f"benchmarks.engines.{engine}").PREPARE)}
+
+
 def measure(engine: str, workload: Workload) -> dict[str, Any]:
     """Prepare, check the answer, repeat."""
     module = importlib.import_module(f"benchmarks.engines.{engine}")
-    if workload.kind not in module.PREPARE:
-        return {"error": "absent"}
     if workload.size > getattr(module, "LARGEST", {}).get(workload.kind, workload.size):
         return {"error": "quadratic"}
     workload = replace(workload, size=getattr(module, "MEASURED_AT", {}).get(workload.kind, workload.size))
@@ -51,12 +55,12 @@ def measure(engine: str, workload: Workload) -> dict[str, Any]:
 
 
 def repeat(call: Callable[[], object], workload: Workload) -> list[float]:
-    """Time a call some times over; the first is a warm-up if it was short and may be one."""
+    """Time a call some times over, by the workload's rule on the first one."""
+    first = timed(call, workload)
+    if workload.start == "cold" or (workload.start == "any" and first > LONG):
+        return [first]
     times = [timed(call, workload)]
-    if workload.once or times[0] > LONG:
-        return times
-    times.clear()
-    while len(times) < MOST and (sum(times) < ENOUGH or len(times) < 3):
+    while first < LONG and len(times) < MOST and sum(times) < ENOUGH:
         times.append(timed(call, workload))
     return times
 

@@ -87,7 +87,8 @@ def run(
 ) -> Report:
     """Measure every pair `rounds` times, in turns."""
     report = Report()
-    pairs = [(BY_NAME[name], engine) for name in workloads for engine in engines]
+    known = {engine: set(child(engine).get("kinds", ())) for engine in engines}
+    pairs = [(BY_NAME[name], engine) for name in workloads for engine in known if BY_NAME[name].kind in known[engine]]
     for number in range(rounds):
         tell(f"round {number + 1} of {rounds}: {len(pairs)} processes")
         pairs = [pair for pair in pairs if measure(*pair, report)]
@@ -99,10 +100,10 @@ def run(
 
 def measure(workload: Workload, engine: str, report: Report) -> bool:
     """Measure one pair; whether another round is worth its time."""
-    result = child(engine, workload)
+    result = child(engine, workload.name)
     if "error" in result:
         report.missing.setdefault(workload.name, {})[engine] = result["error"]
-        if result["error"] not in {"absent", "quadratic"}:
+        if result["error"] != "quadratic":
             print(f"  {workload.name} under {engine}: {result['error']}: {result.get('message', '')}", file=sys.stderr)
         return False
     if result["size"] != workload.size:
@@ -116,9 +117,9 @@ def measure(workload: Workload, engine: str, report: Report) -> bool:
     return max(seconds) < SLOW
 
 
-def child(engine: str, workload: Workload) -> dict[str, Any]:
-    """Start the process of one pair and read its line."""
-    command = [sys.executable, "-m", "benchmarks.child", ENGINES[engine], workload.name]
+def child(engine: str, *workload: str) -> dict[str, Any]:
+    """Start a process for one engine, and a workload or none, and read its line."""
+    command = [sys.executable, "-m", "benchmarks.child", ENGINES[engine], *workload]
     environment = {**os.environ, "HAMILTON_TELEMETRY_ENABLED": "false"}
     try:
         answer = subprocess.run(

@@ -33,7 +33,7 @@ class Workload:
         size: number of tasks, items or sleeps.
         unit: what the number means.
         width: tasks in a layer, for layered graphs.
-        once: timed on its first call, without a warm-up.
+        start: ``cold``, only the first call counts; ``warm``, it never does; ``any``, it does if it is long.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Workload:
     size: int
     unit: Unit = "us/task"
     width: int = DAG_WIDTH
-    once: bool = False
+    start: Literal["cold", "warm", "any"] = "any"
 
     @cached_property
     def parents(self) -> list[tuple[int, int]]:
@@ -97,11 +97,11 @@ WORKLOADS = (
     Workload("dag_threads", "the same in threads", "dag_threads", 2000),
     Workload("async_naps", "200 async sleeps of 20 ms", "async_naps", 200, "ms"),
     Workload("naps", "200 blocking sleeps of 20 ms", "naps", 200, "ms"),
-    Workload("cpu_cold", "8 CPU tasks of 0.2 s, cold", "cpu", 8, "ms", once=True),
-    Workload("cpu_warm", "8 CPU tasks of 0.2 s, warm", "cpu", 8, "ms"),
+    Workload("cpu_cold", "8 CPU tasks of 0.2 s, cold", "cpu", 8, "ms", start="cold"),
+    Workload("cpu_warm", "8 CPU tasks of 0.2 s, warm", "cpu", 8, "ms", start="warm"),
     Workload("growth_1k", "DAG of 1,000", "dag", 1000, width=GROWTH_WIDTH),
-    Workload("growth_100k", "DAG of 100,000", "dag", 100_000, width=GROWTH_WIDTH, once=True),
-    Workload("memory", "DAG of 100,000, peak memory", "dag", 100_000, "KiB/task", width=GROWTH_WIDTH, once=True),
-    Workload("chain_100k", "chain of 100,000", "chain", 100_000, once=True),
+    Workload("growth_100k", "DAG of 100,000", "dag", 100_000, width=GROWTH_WIDTH, start="cold"),
+    Workload("memory", "DAG of 100,000, peak memory", "dag", 100_000, "KiB/task", width=GROWTH_WIDTH, start="cold"),
+    Workload("chain_100k", "chain of 100,000", "chain", 100_000, start="cold"),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

@@ -24,7 +24,9 @@ def composed(make: Callable[[Workload], sources.Functions], last: str) -> Callab
     """Build a driver of the functions and execute it for `last`."""
 
     def prepare(workload: Workload) -> Callable[[], object]:
-        module = ad_hoc_utils.create_temporary_module(*make(workload), module_name=f"nodes_{workload.name}")
+        module = ad_hoc_utils.create_temporary_module(
+            *make(workload), module_name=f"nodes_{workload.name}_{workload.size}"
+        )
         target = last.format(workload.size - 1)
         if workload.kind != "chain" or workload.size <= DEEPEST_WITH_ROOM:
             sys.setrecursionlimit(ROOM)

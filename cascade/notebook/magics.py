@@ -40,7 +40,7 @@ _CELL: tuple[Any, ...] = (
     ),
     argument("-p", "--param", action="append", metavar="NAME=VALUE", help="the value of a Param"),
     argument("-r", "--resource", action="append", metavar="NAME=AMOUNT", help="a capacity, such as gpu=1"),
-    argument("-o", "--output", metavar="NAME", help="bind the value to this name"),
+    argument("-o", "--output", metavar="NAME", help="also bind the value to this name"),
     argument("--plan", action="store_true", help="show what would run, run nothing"),
     argument("--bg", action="store_true", help="return at once; the view goes on in this cell"),
     argument("--timeout", metavar="S", help="cancel the run after so many seconds"),
@@ -156,7 +156,7 @@ class CascadeMagics(Magics):
 
     def _launch(self, target: object, options: Options, text: str) -> tuple[Job, cell.HeldInterrupts]:
         """Start the run; interrupts are held until someone waits who can cancel it."""
-        shows_value = not options.background and not options.output and not cell.stays_silent(text)
+        shows_value = not options.background and not cell.stays_silent(text)
         held = cell.HeldInterrupts()
         try:
             job = launch(self.session, target, options, shows_value=shows_value)
@@ -164,10 +164,16 @@ class CascadeMagics(Magics):
             held.release()
             raise
         if options.background:
+            job.run.add_done_callback(lambda: self._bind_later(job, options.output))
             held.release()
         return job, held
+
+    def _bind_later(self, job: Job, name: str) -> None:
+        """Bind the value of a run in the background to its name, when there is a value."""
+        if name and job.run.state == "completed":
+            self.shell.user_ns[name] = job.run.result(0)
 
     def _give(self, options: Options, text: str, value: Any) -> Any:
         if options.output:
             self.shell.user_ns[options.output] = value
-        return None if options.output or cell.stays_silent(text) else value
+        return None if cell.stays_silent(text) else value

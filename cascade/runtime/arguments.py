@@ -58,13 +58,11 @@ class Arguments:
         return args, {k: self.resolve(v, own) for k, v in kwargs.items()} if kwargs else {}
 
     def of_map(self, node: int, own: Container[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the inputs of a map; those with resources that each item has for itself (`own`) are left for `for_item`."""
-        if not own:
-            return self.of(node)
+        """Return a map's inputs; those with resources that each item has for itself (`own`) wait till `for_item`."""
         args = tuple([self._later(a, own) for a in self._graph.args[node]])
         return args, {k: self._later(v, own) for k, v in self._graph.kwargs.get(node, {}).items()}
 
-    def _later(self, slot: object, own: Container[str]) -> Any:  # noqa: ANN401 - any value
+    def _later(self, slot: object, own: Container[str]) -> Any:
         if any(type(inner) is ResourceRef and inner.inject.name in own for inner in slots_in(slot)):
             return _Later(slot.value if type(slot) is UnmappedSlot else slot)
         return self.resolve(slot)
@@ -74,7 +72,7 @@ class Arguments:
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of one item with its own resources put in."""
 
-        def fill(value: Any) -> Any:  # noqa: ANN401 - any value
+        def fill(value: Any) -> Any:
             return self.resolve(value.slot, own) if type(value) is _Later else value
 
         return tuple([fill(a) for a in args]), {k: fill(v) for k, v in kwargs.items()}

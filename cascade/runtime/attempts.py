@@ -33,8 +33,8 @@ class Attempt:
 
     Attributes:
         node, index: what is tried; `index` is None but for map items. number: from 1. rows: items of a map that a
-            thread takes at once. amounts: taken of capacities. resources: names in use. own: task-scoped resources by
-            name, those that others need first. shared: instances that those may need. ticket: limits that count it.
+            thread takes at once. amounts: taken of capacities. resources: names in use. own: task-scoped resources
+            by name, those that others need first. shared: instances they may need. ticket: limits that count it.
         stopping: it was told to stop. timed_out: its time is over. given_up: its node no longer waits for it.
         begun: its coroutine runs. closing: it tears down its own resources and must not be disturbed.
         handle: the asyncio task or the future.
@@ -93,7 +93,7 @@ def _call(attempt: Attempt, gather: Gather) -> Any:
     own: dict[str, Any] = {}
     try:
         for name, resource in attempt.own.items():
-            manager: Any = _open(attempt, name, resource, own)
+            manager: Any = _open(attempt, resource, own)
             own[name] = manager.__enter__()
             opened.append((name, manager))
         args, kwargs = gather(attempt, own)
@@ -109,13 +109,10 @@ def _call(attempt: Attempt, gather: Gather) -> Any:
     return _conclude(value, failure, errors)
 
 
-def _open(attempt: Attempt, name: str, resource: Resource, own: Mapping[str, Any]) -> Any:
+def _open(attempt: Attempt, resource: Resource, own: Mapping[str, Any]) -> Any:
     """Return the context manager of a task-scoped resource, made with the instances that it needs."""
     needs = {k: own[i.name] if i.name in own else attempt.shared[i.name] for k, i in resource.needs.items()}
-    try:
-        return resource.open(**needs)
-    except BaseException as error:
-        raise clean_error(error, name) from error.__cause__
+    return resource.open(**needs)
 
 
 def _explain(error: BaseException, attempt: Attempt, opened: list[tuple[str, Any]]) -> BaseException:
@@ -193,7 +190,7 @@ async def _await(attempt: Attempt, gather: Gather) -> Any:
     own: dict[str, Any] = {}
     try:
         for name, resource in attempt.own.items():
-            manager: Any = _open(attempt, name, resource, own)
+            manager: Any = _open(attempt, resource, own)
             own[name] = await manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
             opened.append((name, manager))
         args, kwargs = gather(attempt, own)

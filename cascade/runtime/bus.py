@@ -81,7 +81,9 @@ class MessageBus:
         """Begin without subscribers."""
         self.subscriptions: list[Subscription] = []
 
-    def subscribe(self, kind: type[Event], handler: Callable[[Any], object], *, batched: bool = False) -> Callable[[], None]:
+    def subscribe(
+        self, kind: type[Event], handler: Callable[[Any], object], *, batched: bool = False
+    ) -> Callable[[], None]:
         """Call `handler` for each event of `kind` (or a subclass); with `batched`, for lists of them.
 
         Returns:
@@ -172,4 +174,5 @@ def _report(subscription: Subscription, error: BaseException) -> None:
 
     name = getattr(subscription.handler, "__qualname__", type(subscription.handler).__name__)
     fate = "it is detached" if not subscription.active else "it goes on"
-    logging.getLogger("cascade").warning("The subscriber %s raised %s: %s; %s.", name, type(error).__name__, error, fate)
+    kind = type(error).__name__
+    logging.getLogger("cascade").warning("The subscriber %s raised %s: %s; %s.", name, kind, error, fate)

@@ -40,7 +40,9 @@ class calm_collector:  # noqa: N801 - used as a function
                 _before.append(_before[0] if _before else gc.get_threshold())
                 gc.set_threshold(50_000, 20, 100)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.large:
             with _lock:
                 before = _before.pop()

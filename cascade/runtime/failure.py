@@ -14,7 +14,17 @@ from typing import Any
 
 from cascade.interfaces.exceptions import ResourceError, TaskExitError
 
-__all__ = ["Frame", "clean_error", "facts_of", "hide_secrets", "join_errors", "note_origin", "own_frames", "text_of", "to_exception"]
+__all__ = [
+    "Frame",
+    "clean_error",
+    "facts_of",
+    "hide_secrets",
+    "join_errors",
+    "note_origin",
+    "own_frames",
+    "text_of",
+    "to_exception",
+]
 
 Frame = tuple[str, int, str, str]
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 - pathlib costs an import

@@ -56,7 +56,16 @@ class Settings:
             output. redact: takes secrets out of texts.
     """
 
-    __slots__ = ("executor", "foreign_loop", "max_processes", "max_threads", "on_failure", "redact", "timeout", "watched")
+    __slots__ = (
+        "executor",
+        "foreign_loop",
+        "max_processes",
+        "max_threads",
+        "on_failure",
+        "redact",
+        "timeout",
+        "watched",
+    )
 
     def __init__(self) -> None:
         self.on_failure = "cancel"
@@ -142,9 +151,8 @@ class Flow:
             flagged[node] = 1
         for node, call_ in enumerate(graph.calls):
             options = getattr(call_, "_options", None)
-            if options is not None:
-                if options.retry or options.timeout or options.cache is not None:
-                    flagged[node] = 1
+            if options is not None and (options.retry or options.timeout or options.cache is not None):
+                flagged[node] = 1
         return flagged
 
     # -- the driver's loop ----------------------------------------------------------------------------------------
@@ -231,7 +239,7 @@ class Flow:
 
     def ring(self) -> None:
         """Wake the driver."""
-        try:
+        try:  # noqa: SIM105 - a suppress() costs more than all the rest of the ringing
             self._bell.release()
         except RuntimeError:
             pass  # it is awake already
@@ -258,7 +266,7 @@ class Flow:
 
     # -- inline nodes ---------------------------------------------------------------------------------------------
 
-    def _run_inline(self) -> bool:
+    def _run_inline(self) -> bool:  # noqa: C901, PLR0912 - the hot path: what it does not call it does not pay for
         """Run ready inline nodes for a slice of time; say whether there were any."""
         core, graph, values, record = self.core, self.graph, self.values, self.record
         shapes, args, calls, flagged, kinds = graph.shapes, graph.args, graph.calls, self.flagged, graph.kinds

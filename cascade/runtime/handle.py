@@ -246,25 +246,20 @@ class Run:
 
     def pause(self) -> None:
         """Start no further attempt until `resume`; what runs goes on."""
-
-        def obey() -> None:
+        with self._lock:
             if self._state == "running":
                 self._state = "paused"
                 self._flow.core.paused = True
                 self._flow.journal.tell(ev.RunPaused)
 
-        self._flow.post(obey)
-
     def resume(self) -> None:
         """Start attempts again."""
-
-        def obey() -> None:
+        with self._lock:
             if self._state == "paused":
                 self._state = "running"
                 self._flow.core.paused = False
                 self._flow.journal.tell(ev.RunResumed)
-
-        self._flow.post(obey)
+                self._flow.ring()
 
     def set_limit(self, limit: GlobalConstraint) -> None:
         """Put a limit in force, or replace the one with its id; attempts that run already count.
@@ -348,7 +343,7 @@ class Run:
         """Show name, state and time."""
         return f"<run {self.name!r} {self.run_id}: {self.state}, {self.elapsed:.2f} s>"
 
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """Show the run in a notebook."""
         return get_current_context().bundle_of(self)
 

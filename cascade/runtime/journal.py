@@ -113,8 +113,8 @@ class Journal:
         return {"run_id": self.run_id, "seq": seq, "at": self.wall + elapsed, "elapsed": elapsed}
 
     def _node(self, seq: int, record: Record, index: int | None) -> dict[str, Any]:
-        node = record[2]
-        return {**self._head(seq, record[1]), "node": self.graph.ids[node], "name": self.graph.labels[node], "index": index}
+        node, graph = record[2], self.graph
+        return {**self._head(seq, record[1]), "node": graph.ids[node], "name": graph.labels[node], "index": index}
 
 
 def _plain(*names: str) -> Callable[[Journal, int, Record], ev.Event]:
@@ -185,7 +185,7 @@ def _resource(*names: str) -> Callable[[Journal, int, Record], ev.Event]:
 
 def _holding(journal: Journal, seq: int, record: Record) -> ev.Event:
     code, at, resource, kind, node, index, amount, usage, capacity = record
-    made: type[ev.ResourceAcquired | ev.ResourceReleased] = ev.ResourceAcquired if code == ACQUIRED else ev.ResourceReleased
+    made = ev.ResourceAcquired if code == ACQUIRED else ev.ResourceReleased
     return made(
         **journal._head(seq, at),  # noqa: SLF001
         resource=resource,

@@ -1,8 +1,8 @@
 """One instance of a resource: set up, held open, torn down.
 
-In: a resource and what it needs. Out: its value, and later what went wrong while it was torn down. Invariant: set-up and
-teardown run in one context, and on one asyncio task if they are async, so that scopes that belong to a task (timeouts,
-task groups) hold; nobody's cancel disturbs a teardown, only its own deadline does.
+In: a resource and what it needs. Out: its value, and later what went wrong while it was torn down. Invariant: set-up
+and teardown run in one context, and on one asyncio task if they are async, so that scopes that belong to a task
+(timeouts, task groups) hold; nobody's cancel disturbs a teardown, only its own deadline does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,18 @@ class Lifetime:
         find_loop: gives the event loop on which it lives if it is async.
     """
 
-    __slots__ = ("_begun", "_closing", "_context", "_find_loop", "_loop", "_manager", "_stopped", "_task", "name", "resource")
+    __slots__ = (
+        "_begun",
+        "_closing",
+        "_context",
+        "_find_loop",
+        "_loop",
+        "_manager",
+        "_stopped",
+        "_task",
+        "name",
+        "resource",
+    )
 
     def __init__(
         self, name: str, resource: Resource, context: Context, find_loop: Callable[[], asyncio.AbstractEventLoop]

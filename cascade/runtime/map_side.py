@@ -49,7 +49,8 @@ class MapSide:
         call = flow.graph.calls[node]
         try:
             names = flow.graph.resources.get(node, ())
-            args, kwargs = flow.arguments.of_map(node, flow.resources.uses(names)[1] if names else ())
+            own = flow.resources.uses(names)[1] if names else {}
+            args, kwargs = flow.arguments.of_map(node, own) if own else flow.arguments.of(node)
             bound = call._max_concurrency or window  # noqa: SLF001
             collect = call._on_error == "collect"  # noqa: SLF001
             positional = call._task.positional  # noqa: SLF001
@@ -254,7 +255,7 @@ class MapSide:
                 if now - began > ITEMS_SLICE:
                     flow.record((jr.ITEMS, now, node, first, index - first, now - began))
                     began, first = now, index
-                    if flow.inbox or flow.core.cancelling:
+                    if flow.inbox or flow.core.cancelling or flow.core.paused:
                         break
             else:
                 state.pulled = index

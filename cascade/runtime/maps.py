@@ -39,7 +39,8 @@ class MapState:
         results: by index. pulled: items taken from the inputs so far. outstanding: items handed out without a result.
         lazy: the inputs are the user's own iterators, which may take their time: `pull` must not be called under a
             lock. pulling: someone does. waiting: items pulled but not handed out. again: items to be tried again.
-        cut: items were left when it was stopped. chunk: how many short items a thread takes at once. error: of the first item that failed for good.
+        cut: items were left when it was stopped. chunk: how many short items a thread takes at once.
+        error: of the first item that failed for good.
     """
 
     __slots__ = (
@@ -82,7 +83,8 @@ class MapState:
         columns: list[Any] = []
         shown: dict[str, int | str] = {}
         self._args = [
-            self._column(a, names[k] if k < len(names) else f"argument {k + 1}", columns, shown) for k, a in enumerate(args)
+            self._column(a, names[k] if k < len(names) else f"argument {k + 1}", columns, shown)
+            for k, a in enumerate(args)
         ]
         self._kwargs = {k: self._column(v, k, columns, shown) for k, v in kwargs.items()}
         if not columns:
@@ -141,7 +143,7 @@ class MapState:
         return args, {k: const if at == _CONST else zipped[at] for k, (at, const) in self._kwargs.items()}
 
     def is_from_inputs(self, error: BaseException) -> bool:
-        """Whether the inputs raised `error`, which came out of a loop over `rows`, and not what was done in the loop."""
+        """Whether the inputs raised `error`, which came out of a loop over `rows`, not what was done in the loop."""
         trace = error.__traceback__
         inner = trace.tb_next if trace is not None else None
         return inner is not None and inner.tb_frame.f_code is MapState._zip.__code__

@@ -37,7 +37,9 @@ class Orders:
         """Tell the core which nodes need preparation, and let it begin."""
         flow, graph = self.flow, self.flow.graph
         prepare = {n for n, names in graph.resources.items() if flow.resources.uses(names)[0]}
-        prepare |= {n for n, amounts in graph.amounts.items() if any(refs_in(a) or _is_slot(a) for a in amounts.values())}
+        prepare |= {
+            n for n, amounts in graph.amounts.items() if any(refs_in(a) or _is_slot(a) for a in amounts.values())
+        }
         flow.core.begin(refs_in(graph.target), prepare)
 
     def carry_out(self) -> None:

@@ -1,7 +1,7 @@
 """What an attempt's end means: a value, another try, a failure, a stop.
 
-In: ended attempts. Out: facts to the core, records, timers for further tries, the run's outcome. Invariant: capacity and
-resources of an attempt are given back here and only here, when it has really ended; a node ends once.
+In: ended attempts. Out: facts to the core, records, timers for further tries, the run's outcome. Invariant: capacity
+and resources of an attempt are given back here and only here, when it has really ended; a node ends once.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ class Outcomes:
         flow.values[node] = value
         flow.core.succeed(node)
         graph, uses = flow.graph, flow.uses
-        needs = graph.args[node] if graph.shapes[node] == REFS and node not in graph.needs else graph.needs.get(node, ())
+        needs = (
+            graph.args[node] if graph.shapes[node] == REFS and node not in graph.needs else graph.needs.get(node, ())
+        )
         for j in needs:
             uses[j] -= 1
             if not uses[j]:
@@ -176,7 +178,9 @@ class Outcomes:
 
     def map_failed(self, node: int, error: BaseException, duration: float) -> None:
         """A map whose items have all ended fails with the `error` of one of them, or of its inputs."""
-        if any(note.startswith(f"In the node '{self.flow.graph.label(node)}[") for note in getattr(error, "__notes__", ())):
+        if any(
+            note.startswith(f"In the node '{self.flow.graph.label(node)}[") for note in getattr(error, "__notes__", ())
+        ):
             exception = to_exception(error, self.flow.graph.label(node))
         else:
             exception = self._note(self.flow.graph.label(node), 1, error, {})
@@ -197,7 +201,9 @@ class Outcomes:
         delay = policy.delay_after(attempt.number, random.random)
         told = flow.settings.redact(_first_line(error))
         now = time.perf_counter()
-        flow.record((jr.RETRYING, now, node, index, attempt.number, policy.max_attempts, delay, type(error).__name__, told))
+        flow.record(
+            (jr.RETRYING, now, node, index, attempt.number, policy.max_attempts, delay, type(error).__name__, told)
+        )
         if index is not None:
             flow.map_side.states[node].attempts[index] = attempt.number
         else:
@@ -349,7 +355,9 @@ class Outcomes:
         if errors:
             return join_errors(errors)
         if self.flow.core.cancelling:
-            return RunCancelledError(f"The run was cancelled{f': {self.flow.cancel_reason}' if self.flow.cancel_reason else ''}.")
+            return RunCancelledError(
+                f"The run was cancelled{f': {self.flow.cancel_reason}' if self.flow.cancel_reason else ''}."
+            )
         for ref in refs_in(self.flow.graph.target):
             if self.flow.core.state[ref] != core_.DONE:
                 return DependencyMissingError.for_skip(self.flow.graph.label(ref), self._chain(ref))
@@ -387,5 +395,6 @@ def _is_cancel(error: BaseException) -> bool:
 
 def _lazy_value(label: str) -> GraphError:
     return GraphError(
-        f"Task '{label}' returned a lazy result. Return a plain value; to call other tasks on a value, compose them outside."
+        f"Task '{label}' returned a lazy result. "
+        "Return a plain value; to call other tasks on a value, compose them outside."
     )

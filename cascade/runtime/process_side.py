@@ -32,8 +32,8 @@ _pools_at_exit: list[Any] = []
 class ProcessSide:
     """Submits attempts of one flow and settles what comes back.
 
-    Attributes of note: `_queue` waits to be submitted; `_in_flight` has been, each with its pool; `_alone` are suspected
-    of having killed a worker; `_innocent` were in flight when a pool was ended on purpose.
+    Its books: `_queue` waits to be submitted; `_in_flight` has been, each with its pool; `_alone` are suspected of
+    having killed a worker; `_innocent` were in flight when a pool was ended on purpose.
     """
 
     __slots__ = ("_alone", "_in_flight", "_innocent", "_pool", "_queue", "_slots", "flow")
@@ -117,7 +117,9 @@ class ProcessSide:
 
     def _gather(self, attempt: Attempt) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if attempt.own:
-            raise CascadeError(f"Task '{attempt.name}' runs in another process and cannot use resources made for each task.")
+            raise CascadeError(
+                f"Task '{attempt.name}' runs in another process and cannot use resources made for each task."
+            )
         return self.flow.gather(attempt, {})
 
     def _run_in_thread(self, attempt: Attempt) -> tuple[bool, Any]:

@@ -87,7 +87,17 @@ def start(
     _set_executor(settings, executor)
     plan = _make_plan(graph, solver)
     limits = Limits(time.perf_counter, time.time)
-    flow = Flow(graph, plan, journal, Ledger(capacities), limits, ResourceManager(found, journal, settings.redact), inputs, amounts, settings)
+    flow = Flow(
+        graph,
+        plan,
+        journal,
+        Ledger(capacities),
+        limits,
+        ResourceManager(found, journal, settings.redact),
+        inputs,
+        amounts,
+        settings,
+    )
     shown = {i.name: i.preview(v) for i, v in inputs.items()}
     made = Run(flow, graph.name, shown, capacities, subscriptions)
     made._begin()  # noqa: SLF001

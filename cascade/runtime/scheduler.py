@@ -316,7 +316,9 @@ class Scheduler:
             return -1
         while heap:
             node = self.by_rank[heappop(heap)]
-            if (self.state[node] or self.hold[node]) and not (self.state[node] == RUNNING and self.graph.kinds[node] == MAP):
+            if (self.state[node] or self.hold[node]) and not (
+                self.state[node] == RUNNING and self.graph.kinds[node] == MAP
+            ):
                 continue
             if self.limits.active:
                 if not self._may_start(node):

@@ -96,7 +96,9 @@ class Sessions:
 
     def _take_replaced(self, name: str, resource: Resource) -> list[Lifetime]:
         """Remove idle instances of older definitions of `name`, for the caller to close."""
-        old = [r for r, h in self._held.items() if h.life.name == name and r is not resource and h.is_open and not h.holds]
+        old = [
+            r for r, h in self._held.items() if h.life.name == name and r is not resource and h.is_open and not h.holds
+        ]
         return [self._held.pop(r).life for r in reversed(old)]
 
     def close(self) -> None:

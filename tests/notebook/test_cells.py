@@ -52,8 +52,10 @@ def test_top_level_await_and_ipython_syntax_work_in_the_body(kernel: Kernel) -> 
 
 def test_a_named_target_and_a_name_for_the_value(kernel: Kernel) -> None:
     """TARGET is an expression of the notebook, -o binds the value."""
-    assert kernel.run("%%cascade nap(7, seconds=0) -o seven\n").ok
+    assert kernel.run("%%cascade nap(7, seconds=0) -o seven\n").value == "7"
     assert kernel.value("seven") == 7
+    assert kernel.run("%%cascade --bg -o eight\nnap(8)").value == ""
+    assert kernel.run("wait_until(lambda: 'eight' in globals())\neight").value == "8"
 
 
 def test_params_and_their_errors(kernel: Kernel) -> None:

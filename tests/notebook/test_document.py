@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 BIG: list[Callable[[], tuple[FakeGraph, Script]]] = [
-    lambda: many_items(3_000),
+    lambda: many_items(1_200),
     lambda: many_nodes(300),
     lambda: many_nodes(2_000),
     lambda: many_nodes(600, names=600),
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", BIG)
 def test_a_document_weighs_at_most_200_kb(make: Callable[[], tuple[FakeGraph, Script]]) -> None:
     """Events are folded, previews cut and the picture folded by task name, so that any run fits."""
@@ -52,6 +53,7 @@ def test_twenty_thousand_items_are_folded_fast_and_small() -> None:
     assert whole.document()["run"]["counts"]["done"] == 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", BIG)
 def test_a_frame_weighs_at_most_20_kb_and_frames_add_up(make: Callable[[], tuple[FakeGraph, Script]]) -> None:
     """Whoever applies every frame to the first snapshot has, in the end, what the record tells."""

@@ -195,6 +195,7 @@ def test_long_names_of_resources_do_not_weigh_on_every_bar(script: Script) -> No
     assert len(rows[0]["label"]) <= 40
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_bars_of_one_row_never_overlap_and_units_are_never_shared(data: st.DataObject) -> None:
     """Whatever order tasks take and give back a capacity, each unit has one holder at a time."""

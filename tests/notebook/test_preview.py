@@ -23,6 +23,7 @@ def test_small_values_are_told_whole_and_big_ones_in_short(value: object, kind: 
     assert preview(value) == {"type": kind, "text": text, "table": None}
 
 
+@pytest.mark.slow
 def test_a_data_frame_shows_its_first_rows() -> None:
     """Five rows, and how many more there are; no table where the frame itself is shown beside it."""
     pandas = pytest.importorskip("pandas")
@@ -33,6 +34,7 @@ def test_a_data_frame_shows_its_first_rows() -> None:
     assert preview(frame, table=False)["table"] is None
 
 
+@pytest.mark.slow
 def test_arrays_are_told_by_shape() -> None:
     """Never the numbers of a big array, neither alone nor inside something."""
     numpy = pytest.importorskip("numpy")
