@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from benchmarks.work import add, inc, spin, total
+from benchmarks.work import add, inc, spun, total
 
 Kind = Literal["chain", "fan_in", "map", "dag", "dag_threads", "async_naps", "naps", "cpu"]
 Unit = Literal["us/task", "ms", "KiB/task"]
@@ -86,7 +86,7 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "dag_threads": layered_answer,
     "async_naps": lambda workload: list(range(workload.size)),
     "naps": lambda workload: list(range(workload.size)),
-    "cpu": lambda workload: [spin(number) for number in range(workload.size)],
+    "cpu": lambda workload: [spun(number) for number in range(workload.size)],
 }
 
 WORKLOADS = (

@@ -13,11 +13,12 @@ from cascade.context import get_current_context
 from cascade.interfaces.exceptions import LazyUseError, ParamError, nearest
 from cascade.spec.conversion import convert, describe_type
 from cascade.spec.policy import UNSET
+from cascade.spec.standin import StandIn
 
 __all__ = ["Env", "Param", "resolve_inputs"]
 
 
-class Input:
+class Input(StandIn):
     """What Params and Envs share: a name, a default, a type and perhaps a secret."""
 
     __slots__ = ("choices", "default", "description", "name", "secret", "type")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from cascade.context import get_current_context
 from cascade.interfaces.exceptions import LazyUseError
 from cascade.spec.policy import PLAIN, Options, RetryFilter, RetryPolicy, check_timeout
+from cascade.spec.standin import StandIn
 
 if TYPE_CHECKING:
     from cascade.spec.task import Task
@@ -21,7 +22,7 @@ __all__ = ["LazyItem", "LazyMap", "LazyResult", "Unmapped", "unmapped"]
 R = TypeVar("R")
 
 
-class LazyResult(Generic[R]):
+class LazyResult(StandIn, Generic[R]):
     """What calling a task gives: a recorded call that runs when it is asked for.
 
     It is one slotted object without an id or a hash of its arguments, since a graph may have a hundred thousand.

@@ -12,11 +12,12 @@ from typing import Any
 from cascade.context import get_current_context
 from cascade.interfaces.exceptions import LazyUseError
 from cascade.spec.policy import UNSET
+from cascade.spec.standin import StandIn
 
 __all__ = ["Router"]
 
 
-class Router:
+class Router(StandIn):
     """Stands for the value of the route whose key the `selector` gives.
 
     Args:

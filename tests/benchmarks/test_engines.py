@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from benchmarks import work
 from benchmarks.workloads import BY_NAME, Workload
 
 SMALL = {"chain": 30, "fan_in": 30, "map": 30, "dag": 60, "dag_threads": 60, "async_naps": 5, "naps": 5}
@@ -38,3 +39,9 @@ def test_layered_graph_needs_every_task() -> None:
 def test_layered_graph_is_the_same_each_time() -> None:
     """The shape is drawn from a fixed seed."""
     assert small("dag").parents == small("dag").parents
+
+
+def test_spun_is_what_spin_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to the computing tasks is known without computing them."""
+    monkeypatch.setattr(work, "SPINS", 1000)
+    assert [work.spin(number) for number in range(8)] == [work.spun(number) for number in range(8)]
