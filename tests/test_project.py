@@ -202,5 +202,4 @@ def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
     metadata = wheel.read(folder + "METADATA").decode()
     assert "\nLicense-Expression: BSD-3-Clause\n" in metadata
     assert "\nRequires-Python: >=3.11\n" in metadata
-    assert "cascade = cascade.cli.app:main" in wheel.read(folder + "entry_points.txt").decode()
     assert folder + "licenses/LICENSE" in wheel.namelist()

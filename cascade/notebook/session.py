@@ -189,7 +189,7 @@ class Session:
             current=lambda: self.mark,
             usual=self.usual,
             shows_value=shows_value,
-            redact=redaction_of(job.run),
+            redact=job.run.redact,
             locate=self.locate,
             on_end=learn,
         )
@@ -209,14 +209,6 @@ class Session:
         for view in live[: max(0, len(live) - MOST_LIVE + 1)]:
             view.close()
 
-
-def redaction_of(run: Any) -> Callable[[str], str]:
-    """Return the run's own way of taking secrets out of a text."""
-    redact: Callable[[str], str] | None = getattr(run, "redact", None)
-    if redact is not None:
-        return redact
-    settings = getattr(getattr(run, "_flow", None), "settings", None)
-    return getattr(settings, "redact", str)
 
 
 _current: list[Session] = []

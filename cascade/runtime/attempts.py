@@ -41,9 +41,30 @@ class Attempt:
     """
 
     __slots__ = (
-        "amounts", "begun", "closing", "function", "given_up", "handle", "id", "index", "mode", "name", "node", "number",
-        "own", "resources", "row", "rows", "shared", "started", "stopping", "ticket", "timed_out", "worker", "writer",
-    )  # fmt: skip
+        "amounts",
+        "begun",
+        "closing",
+        "function",
+        "given_up",
+        "handle",
+        "id",
+        "index",
+        "mode",
+        "name",
+        "node",
+        "number",
+        "own",
+        "resources",
+        "row",
+        "rows",
+        "shared",
+        "started",
+        "stopping",
+        "ticket",
+        "timed_out",
+        "worker",
+        "writer",
+    )
 
     def __init__(self, node: int, mode: int, function: Callable[..., Any], number: int = 1) -> None:
         """Record what is tried; nothing runs yet."""

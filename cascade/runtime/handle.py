@@ -183,7 +183,7 @@ class Run:
         except KeyboardInterrupt:
             self.cancel("interrupted")
             self._done.wait(LAND)
-            raise
+            raise KeyboardInterrupt(f"The run '{self.name}' was interrupted and is {self.state}.") from None
         if not ended:
             raise TimeoutError(f"The run '{self.name}' has not ended within {timeout:g} s; it goes on.")
         if self._error is not None:
@@ -333,6 +333,10 @@ class Run:
     def events(self) -> list[ev.Event]:
         """All events so far, in order."""
         return self._flow.journal.events()
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the values of this run's secrets."""
+        return self._flow.settings.redact(text)
 
     def view(self) -> Any:
         """Show the run: live while it goes on, finished afterwards."""

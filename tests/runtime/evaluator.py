@@ -86,9 +86,7 @@ class _Evaluator:
 
     def evaluate(self) -> Expected:
         found = self.found
-        missing = False
-        for number in nodes_in(self.program.target):
-            missing |= self.run(number) != DONE
+        missing = not self.all_done(nodes_in(self.program.target))
         for number in range(len(self.program.steps)):
             found.states.setdefault(f"n{number}", "never")
         if found.failed:
@@ -112,8 +110,12 @@ class _Evaluator:
             self.found.states[name] = state
         return self.found.states[name]
 
+    def all_done(self, numbers: list[int]) -> bool:
+        """Run all of them, whatever becomes of the first, and say whether all have values."""
+        return {self.run(n) for n in numbers} <= {DONE}
+
     def fall_back(self, number: int, fallback: Ask, state: str) -> str:
-        if any([self.run(n) != DONE for n in nodes_in(fallback)]):
+        if not self.all_done(nodes_in(fallback)):
             return state
         return self.take(number, lambda: self.resolve(fallback))
 
@@ -128,7 +130,7 @@ class _Evaluator:
         if step.kind == "route":
             return self.route(number, step)
         if step.condition is not None:
-            if any([self.run(n) != DONE for n in nodes_in(step.condition)]):
+            if not self.all_done(nodes_in(step.condition)):
                 return SKIPPED
             try:
                 if not self.resolve(step.condition):
@@ -186,13 +188,13 @@ class _Evaluator:
 
     def route(self, number: int, step: Step) -> str:
         assert step.selector is not None
-        if any([self.run(n) != DONE for n in nodes_in(step.selector)]):
+        if not self.all_done(nodes_in(step.selector)):
             return SKIPPED
         try:
             chosen = self.choose(step)
         except Exception:
             return FAILED
-        if any([self.run(n) != DONE for n in nodes_in(chosen)]):
+        if not self.all_done(nodes_in(chosen)):
             return SKIPPED
         return self.take(number, lambda: self.resolve(chosen))
 

@@ -67,7 +67,8 @@ def concurrency(limit: int, scope: str = "global", **more: Any) -> GlobalConstra
 
 
 def rate(text: object, burst: float | None = None) -> GlobalConstraint:
-    return GlobalConstraint("slow", "global", "rate_limit", {"rate": text} | ({} if burst is None else {"capacity": burst}))
+    more = {} if burst is None else {"capacity": burst}
+    return GlobalConstraint("slow", "global", "rate_limit", {"rate": text, **more})
 
 
 @given(st.integers(1, 4), st.lists(st.integers(0, 9), max_size=60))

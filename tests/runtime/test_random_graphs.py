@@ -27,7 +27,7 @@ from tests.runtime.evaluator import (
     nodes_in,
     shape,
 )
-from tests.runtime.programs import CAPACITIES, KEYS, PARAMS, Ask, Boom, Pair, Program, Step, programs
+from tests.runtime.programs import CAPACITIES, KEYS, PARAMS, Ask, Boom, Program, Step, programs
 
 
 class World:

@@ -7,7 +7,7 @@ import contextvars
 import random
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -167,7 +167,11 @@ def test_every_shape_of_resource(diary: Diary) -> None:
         diary("-made")
 
     shapes = [cs.resource(Both), cs.resource(Later), cs.resource(made_later), cs.resource(made)]
-    shapes.append(cs.resource(name="returned")(lambda: made_later()))
+
+    def returns_one() -> Any:
+        return made_later()
+
+    shapes.append(cs.resource(returns_one))
     found = cs.run([use(shape) for shape in shapes], **QUIET)
     assert found == ["both", "later", "made later", "made", "made later"]
     assert sorted(diary.lines) == sorted(f"{sign}{name}" for sign in "+-" for name in found)
@@ -246,10 +250,8 @@ def test_resource_that_swallows_the_failure_hides_nothing() -> None:
 
     @cs.resource
     def calm() -> Iterator[str]:
-        try:
+        with suppress(ValueError):
             yield "calm"
-        except ValueError:
-            pass
 
     with pytest.raises(ValueError, match="boom"):
         cs.run(cs.task(boom)(calm), **QUIET)

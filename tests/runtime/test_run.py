@@ -155,7 +155,7 @@ def test_result_with_a_timeout_leaves_the_run_alone() -> None:
     """`result(timeout)` raises `TimeoutError` when the value is not there in time; the run goes on."""
     gate = Gate()
     run = cs.start(cs.task(gate, name="gate")(3), **QUIET)
-    with pytest.raises(TimeoutError, match="'gate' has not ended within 0.01 s; it goes on"):
+    with pytest.raises(TimeoutError, match=r"'gate' has not ended within 0\.01 s; it goes on"):
         run.result(0.01)
     with pytest.raises(TimeoutError):
         run.exception(0.01)
@@ -497,7 +497,7 @@ def test_timeout_of_the_run_cancels_it() -> None:
     async def for_ever() -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(RunTimeoutError, match="longer than its timeout of 0.05 s and was cancelled"):
+    with pytest.raises(RunTimeoutError, match=r"longer than its timeout of 0\.05 s and was cancelled"):
         cs.run(for_ever(), timeout=0.05, **QUIET)
 
 

@@ -231,7 +231,8 @@ def test_false_condition_skips_node_its_needs_and_its_consumers() -> None:
 
 def test_only_the_chosen_route_starts() -> None:
     """Branches of a Router that are not taken are never wanted."""
-    router = cs.Router(selector=step().named("ask"), routes={0: step().named("left"), 1: step().named("right")}, name="way")
+    routes = {0: step().named("left"), 1: step().named("right")}
+    router = cs.Router(selector=step().named("ask"), routes=routes, name="way")
     shell = Shell(router)
     shell.choice["way"] = 1
     shell.start()
@@ -261,7 +262,8 @@ def test_two_lost_needs_use_the_fallback_once() -> None:
     shell.end("lost", well=False)
     shell.end("other", well=False)
     assert shell.states()["node"] == DONE
-    assert [told for told in shell.told if told[0] == "use_fallback"] == [("use_fallback", "node", "needs 'lost', which failed")]
+    told = [told for told in shell.told if told[0] == "use_fallback"]
+    assert told == [("use_fallback", "node", "needs 'lost', which failed")]
 
 
 def test_late_condition_does_not_disturb_a_fallback() -> None:
@@ -353,5 +355,5 @@ def test_circle_is_named() -> None:
     """Nodes that need each other are an error that names them; it cannot be written but by changing a Router."""
     router = cs.Router(selector=0, routes={0: 1}, name="way")
     router.routes[0] = step(router).named("round")
-    with pytest.raises(ValueError, match="need each other in a circle: .*way"):
+    with pytest.raises(ValueError, match=r"need each other in a circle: .*way"):
         Shell(router)

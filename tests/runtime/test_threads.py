@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -244,9 +245,9 @@ def test_dead_worker_fails_only_its_own_task(how: str) -> None:
 @pytest.mark.slow
 def test_what_cannot_travel_is_an_error_of_its_task() -> None:
     """Arguments or results that cannot be sent fail their node, and the pool lives on."""
-    with pytest.raises(Exception, match="(?i)pickle"):
+    with pytest.raises(Exception, match=r"(?i)pickle"):
         cs.run(square(threading.Lock()), **QUIET)
-    with pytest.raises(Exception, match="(?i)pickle"):
+    with pytest.raises(Exception, match=r"(?i)pickle"):
         cs.run(cs.task(threading.Lock, mode="compute", name="lock")(), **QUIET)
     assert cs.run(square(5), **QUIET) == 25
 
@@ -301,7 +302,8 @@ def test_a_hundred_runs_leave_threads_and_files_constant() -> None:
 
     def count() -> tuple[int, int]:
         gc.collect()
-        return threading.active_count(), len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+        open_files = Path("/proc/self/fd")
+        return threading.active_count(), len(list(open_files.iterdir())) if open_files.is_dir() else 0
 
     for _ in range(10):
         once()
