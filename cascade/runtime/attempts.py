@@ -165,12 +165,23 @@ Ended = Callable[[Attempt, Any, BaseException | None], None]
 
 
 def launch(
-    loop: asyncio.AbstractEventLoop, attempts: Iterable[Attempt], context: Context, gather: Gather, ended: Ended
+    loop: asyncio.AbstractEventLoop,
+    attempts: Iterable[Attempt],
+    context: Context,
+    gather: Gather,
+    ended: Ended,
+    *,
+    shared: bool = False,
 ) -> None:
-    """Start async attempts on `loop`; runs on the loop's thread."""
+    """Start async attempts on `loop`; runs on the loop's thread.
+
+    Args:
+        shared: others use the loop too, and may cancel all that is on it.
+    """
     for attempt in attempts:
         task = attempt.handle = loop.create_task(attend(attempt, gather, ended), context=context.copy())
-        task.add_done_callback(lambda done, attempt=attempt: _see_begun(done, attempt, ended))  # type: ignore[misc]
+        if shared:
+            task.add_done_callback(lambda done, attempt=attempt: _see_begun(done, attempt, ended))  # type: ignore[misc]
 
 
 def _see_begun(task: asyncio.Task[None], attempt: Attempt, ended: Ended) -> None:

@@ -21,6 +21,7 @@ from cascade.runtime import journal as jr
 from cascade.runtime.arguments import Arguments
 from cascade.runtime.attempts import Attempt, call
 from cascade.runtime.crew import Crew
+from cascade.runtime.deadlines import Deadlines
 from cascade.runtime.loop_side import LoopSide
 from cascade.runtime.map_side import MapSide
 from cascade.runtime.orders import Orders
@@ -110,6 +111,7 @@ class Flow:
         self.context: Context = copy_context()
         self.lock = threading.Lock()
         self.running: dict[Attempt, None] = {}
+        self.held: dict[str, float] = {}  # of each capacity, by attempts that run; the ledger counts grants too
         self.timers: list[tuple[float, int, Callable[[], None]]] = []
         self.inbox: deque[Callable[[], None]] = deque()
         self.cancel_reason = ""
@@ -119,6 +121,7 @@ class Flow:
         self._bell.acquire()
         self.outcomes = Outcomes(self)
         self.map_side = MapSide(self)
+        self.deadlines = Deadlines(self)
         self.orders = Orders(self)
         self.crew = Crew(self)
         self.loop_side = LoopSide(self)
@@ -370,9 +373,9 @@ class Flow:
         self.running[attempt] = None
         node, index = attempt.node, attempt.index
         for name, amount in attempt.amounts:
-            ledger = self.core.ledger
-            entry = (jr.ACQUIRED, now, name, "capacity", node, index, amount, ledger.used[name], ledger.capacity[name])
-            self.record(entry)
+            used = self.held[name] = self.held.get(name, 0.0) + amount
+            capacity = self.core.ledger.capacity[name]
+            self.record((jr.ACQUIRED, now, name, "capacity", node, index, amount, used, capacity))
         for name in attempt.resources:
             users = self.resources.enter(name)
             self.record((jr.ACQUIRED, now, name, "resource", node, index, 1.0, float(users), 0.0))
@@ -381,7 +384,7 @@ class Flow:
         options = self.graph.options(node)
         seconds = options.timeout if options is not None else None
         if seconds is not None:
-            self.set_timer(seconds, lambda: self.outcomes.attempt_timed_out(attempt, seconds))
+            self.deadlines.add(attempt, seconds)
 
     def gather(self, attempt: Attempt, own: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what the attempt's function is called with. Not under the lock."""

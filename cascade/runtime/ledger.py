@@ -4,110 +4,159 @@ In: requests and releases. Out: yes, or a place in the queue; whom a release let
 exceeds a capacity; all amounts of a request are taken together or none is; nobody is passed over for ever.
 
 A request that does not fit waits in the queue of its signature (equal amounts, one queue). Others that fit may pass
-it, so that idle capacity is used, but only `PATIENCE` times: then the amounts it needs, and no more, are kept for it.
+it, so that idle capacity is used, but only about `PATIENCE` times: then the amounts it needs, and no more, are kept
+for it. A release looks only at queues that want some of what came back.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush
 
-__all__ = ["PATIENCE", "Amounts", "Ledger"]
+__all__ = ["PATIENCE", "SLACK", "Amounts", "Ledger"]
 
 PATIENCE = 16
-_SLACK = 1e-9
+SLACK = 1e-9
 Amounts = tuple[tuple[str, float], ...]
 
 
-@dataclass(slots=True)
-class _Waiter:
-    node: int
-    arrival: int
-    passed: int = 0
+class _Queue:
+    """Those who wait for the same amounts, as pairs of arrival and node.
+
+    Attributes:
+        seen: how often any of its names had been taken when the present head came to the front.
+    """
+
+    __slots__ = ("amounts", "names", "seen", "waiters")
+
+    def __init__(self, amounts: Amounts, seen: int) -> None:
+        self.amounts = amounts
+        self.names = tuple([name for name, _ in amounts])
+        self.waiters: deque[tuple[int, int]] = deque()
+        self.seen = seen
 
 
 class Ledger:
     """The books of all capacities of a run. Pure: no clock, no lock; the caller holds one."""
 
-    __slots__ = ("_arrivals", "_kept", "_waiting", "capacity", "used")
+    __slots__ = ("_arrivals", "_kept", "_patient", "_queues", "_taken", "_wanting", "capacity", "used")
 
     def __init__(self, capacity: Mapping[str, float]) -> None:
         """Begin with everything free."""
         self.capacity = dict(capacity)
         self.used = dict.fromkeys(capacity, 0.0)
-        self._waiting: dict[Amounts, deque[_Waiter]] = {}
-        self._kept: dict[str, float] = {}  # by name, for those who have waited long
+        self._taken = dict.fromkeys(capacity, 0)  # how often
+        self._queues: dict[Amounts, _Queue] = {}
+        self._wanting: dict[str, dict[_Queue, None]] = {}  # by name
+        self._patient: list[_Queue] = []  # whose heads have been passed too often, by arrival
+        self._kept: dict[str, float] = {}  # for all of these
         self._arrivals = 0
 
     def take(self, node: int, amounts: Amounts) -> bool:
         """Take `amounts` for `node` if they are free and not kept for someone who waited long; else queue it."""
-        if self._fits(amounts):
+        if self._fits(amounts, self._kept):
             self._add(amounts)
-            if self._waiting:
-                self._count_passing(amounts)
-                self._keep()
             return True
         self._arrivals += 1
-        self._waiting.setdefault(amounts, deque()).append(_Waiter(node, self._arrivals))
+        queue = self._queues.get(amounts)
+        if queue is None:
+            queue = self._queues[amounts] = _Queue(amounts, self._count_taken(amounts))
+            for name in queue.names:
+                self._wanting.setdefault(name, {})[queue] = None
+        queue.waiters.append((self._arrivals, node))
         return False
 
     def release(self, amounts: Amounts) -> list[int]:
         """Give `amounts` back; return the waiting nodes that have theirs now, in order."""
         for name, amount in amounts:
             left = self.used[name] - amount
-            self.used[name] = left if left > _SLACK else 0.0
-        return self._grant() if self._waiting else []
+            self.used[name] = left if left > SLACK else 0.0
+        granted: list[int] = []
+        names = {name for name, _ in amounts} if self._queues else set()
+        while names:
+            names = self._grant(names, granted)
+        return granted
 
     def lacking(self, amounts: Amounts) -> str:
         """Return the name of the capacity that keeps `amounts` waiting."""
         for name, amount in amounts:
-            if self.used[name] + amount > self.capacity[name] + _SLACK:
+            if self.used[name] + amount > self.capacity[name] + SLACK:
                 return name
         return next((name for name, _ in amounts if name in self._kept), amounts[0][0] if amounts else "")
 
     def forget(self) -> None:
         """Empty the queues: the run is being cancelled."""
-        self._waiting.clear()
-        self._kept.clear()
+        self._queues.clear()
+        self._wanting.clear()
+        self._patient.clear()
+        self._kept = {}
 
-    def _fits(self, amounts: Amounts) -> bool:
-        used, kept, capacity = self.used, self._kept, self.capacity
-        return all(used[n] + kept.get(n, 0.0) + amount <= capacity[n] + _SLACK for n, amount in amounts)
+    # -- taking ---------------------------------------------------------------------------------------------------
+
+    def _fits(self, amounts: Amounts, kept: Mapping[str, float]) -> bool:
+        used, capacity = self.used, self.capacity
+        return all(used[n] + kept.get(n, 0.0) + amount <= capacity[n] + SLACK for n, amount in amounts)
 
     def _add(self, amounts: Amounts) -> None:
         for name, amount in amounts:
             self.used[name] += amount
+            self._taken[name] += 1
 
-    def _count_passing(self, amounts: Amounts, arrival: float = float("inf")) -> None:
-        """Someone of that `arrival` took `amounts`: count it for each older head of a queue that wants any of them."""
-        names = {name for name, _ in amounts}
-        for wanted, queue in self._waiting.items():
-            if queue[0].arrival < arrival and any(name in names for name, _ in wanted):
-                queue[0].passed += 1
+    def _count_taken(self, amounts: Amounts) -> int:
+        return sum([self._taken[name] for name, _ in amounts])
 
-    def _keep(self, before: float = float("inf")) -> None:
-        """Keep what the heads that were passed too often, and came `before`, need."""
-        self._kept = {}
-        for wanted, queue in self._waiting.items():
-            if queue[0].passed >= PATIENCE and queue[0].arrival < before:
-                for name, amount in wanted:
-                    self._kept[name] = self._kept.get(name, 0.0) + amount
+    # -- granting -------------------------------------------------------------------------------------------------
 
-    def _grant(self) -> list[int]:
-        """Let the waiting have what is free, oldest head first; each head sees only what is kept for older ones."""
-        granted: list[int] = []
-        for amounts in sorted(self._waiting, key=lambda a: self._waiting[a][0].arrival):
-            queue = self._waiting[amounts]
-            while queue:
-                self._keep(before=queue[0].arrival)
-                if not self._fits(amounts):
-                    break
-                waiter = queue.popleft()
-                granted.append(waiter.node)
-                self._add(amounts)
-                if not queue:
-                    del self._waiting[amounts]
-                self._count_passing(amounts, waiter.arrival)
-        self._keep()
-        return granted
+    def _grant(self, names: Iterable[str], granted: list[int]) -> set[str]:
+        """Let those go on who wait for `names`, oldest first; return names that are no longer kept for anyone."""
+        queues = {queue: None for name in names for queue in self._wanting.get(name, ())}
+        heads = [(*queue.waiters[0], queue) for queue in queues]
+        heapify(heads)
+        freed: set[str] = set()
+        while heads:
+            _, node, queue = heappop(heads)
+            if not self._fits(queue.amounts, self._kept_from(queue)):
+                self._judge(queue)
+                continue
+            if queue in self._patient:
+                freed.update(queue.names)
+            granted.append(node)
+            self._let_in(queue)
+            if queue.waiters:
+                heappush(heads, (*queue.waiters[0], queue))
+        return freed
+
+    def _let_in(self, queue: _Queue) -> None:
+        """The head of `queue` has its amounts; the next one steps forward."""
+        queue.waiters.popleft()
+        self._add(queue.amounts)
+        if queue in self._patient:
+            self._patient.remove(queue)
+            self._kept = self._sum(self._patient)
+        queue.seen = self._count_taken(queue.amounts)
+        if not queue.waiters:
+            del self._queues[queue.amounts]
+            for name in queue.names:
+                del self._wanting[name][queue]
+
+    def _judge(self, queue: _Queue) -> None:
+        """See whether the head of `queue` has been passed often enough to have its amounts kept for it."""
+        if queue not in self._patient and self._count_taken(queue.amounts) - queue.seen >= PATIENCE:
+            self._patient.append(queue)
+            self._patient.sort(key=lambda each: each.waiters[0])
+            self._kept = self._sum(self._patient)
+
+    def _kept_from(self, queue: _Queue) -> Mapping[str, float]:
+        """Return what `queue` may not touch: all that is kept, or for a patient one what is kept for older ones."""
+        if queue not in self._patient:
+            return self._kept
+        return self._sum(self._patient[: self._patient.index(queue)])
+
+    @staticmethod
+    def _sum(queues: Iterable[_Queue]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for queue in queues:
+            for name, amount in queue.amounts:
+                found[name] = found.get(name, 0.0) + amount
+        return found

@@ -68,9 +68,10 @@ class LoopSide:
         if not batch:
             return
         loop = self.open()
+        shared = self._borrowed is None
         if self._borrowed is not None and self._borrowed.thread is threading.current_thread():
             launch(loop, batch, flow.context, flow.gather, self.ended)
-        elif not self._call(lambda: launch(loop, batch, flow.context, flow.gather, self.ended)):
+        elif not self._call(lambda: launch(loop, batch, flow.context, flow.gather, self.ended, shared=shared)):
             for attempt in batch:
                 self.ended(attempt, None, RunCancelledError("The event loop of the run was closed before its end."))
 

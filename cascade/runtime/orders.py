@@ -7,6 +7,7 @@ does when it is asked for its truth or its key can fail the node, never the run'
 from __future__ import annotations
 
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import refs_in
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from cascade.runtime.flow import Flow
 
 __all__ = ["Orders"]
+
+HOLDERS = 20  # that a waiting node is told at most
 
 
 class Orders:
@@ -151,8 +154,8 @@ class Orders:
     def holders(self, name: str) -> tuple[str, ...]:
         """Return the labels of the attempts that hold some of the capacity `name`."""
         ids = self.flow.graph.ids
-        held = [a for a in self.flow.running if any(n == name for n, _ in a.amounts)]
-        return tuple([ids[a.node] if a.index is None else f"{ids[a.node]}[{a.index}]" for a in held[:20]])
+        held = islice((a for a in self.flow.running if any(n == name for n, _ in a.amounts)), HOLDERS)
+        return tuple([ids[a.node] if a.index is None else f"{ids[a.node]}[{a.index}]" for a in held])
 
     def tell_unneeded(self) -> None:
         """At the end: say why each node that was never needed did not run."""

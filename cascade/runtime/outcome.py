@@ -22,6 +22,7 @@ from cascade.interfaces.exceptions import (
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
 from cascade.runtime.failure import hide_secrets, join_errors, note_origin, own_frames, text_of, to_exception
+from cascade.runtime.ledger import SLACK
 from cascade.runtime.summary import preview_arguments, summarize
 from cascade.spec.lazy_types import LazyResult
 from cascade.spec.routing import Router
@@ -91,10 +92,11 @@ class Outcomes:
         flow, now = self.flow, time.perf_counter()
         node, index = attempt.node, attempt.index
         if attempt.amounts:
-            ledger = flow.core.ledger
             for name, amount in attempt.amounts:
-                left = ledger.used[name] - amount
-                flow.record((jr.RELEASED, now, name, "capacity", node, index, amount, left, ledger.capacity[name]))
+                left = flow.held[name] - amount
+                left = flow.held[name] = left if left > SLACK else 0.0
+                capacity = flow.core.ledger.capacity[name]
+                flow.record((jr.RELEASED, now, name, "capacity", node, index, amount, left, capacity))
             flow.core.release(attempt.amounts)
         for name in attempt.resources:
             users = flow.resources.leave(name)
@@ -287,8 +289,9 @@ class Outcomes:
         if attempt.mode == LOOP:
             self._stop_until_ended(attempt)
             return
-        where = "process, which is ended" if attempt.mode == PROCESS else "thread, which goes on until it ends"
-        self._give_up(attempt, f"took longer than {seconds:g} s in its {where}")
+        ends = attempt.mode == PROCESS and flow.settings.executor is None
+        fate = "its process is ended" if ends else "it cannot be stopped and goes on until it ends"
+        self._give_up(attempt, f"took longer than {seconds:g} s; {fate}")
         if attempt.mode == PROCESS:
             flow.process_side.end_worker_of(attempt)
         self.decide(attempt, NodeTimeoutError.after(self.label(attempt), seconds))

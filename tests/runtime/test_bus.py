@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-import cascade as cs
 import pytest
+
+import cascade as cs
 from cascade.interfaces.events import Event, LifecycleEvent, NodeCompleted, NodeStarted, RunFinished, RunStarted
 from cascade.runtime.bus import Subscription
 

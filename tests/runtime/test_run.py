@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import dataclasses
 import gc
-import sys
 import threading
 import time
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
@@ -331,160 +328,6 @@ def _threads(number: int) -> Any:
     from cascade.adapters.executors.local import LocalExecutor
 
     return LocalExecutor(max_threads=number)
-
-
-# -- values ---------------------------------------------------------------------------------------------------------
-
-
-class Spot(NamedTuple):
-    x: Any
-    y: Any
-
-
-@dataclasses.dataclass
-class Box:
-    content: Any
-    size: int = 1
-
-
-class Plain:
-    """Not a container: goes through as it is."""
-
-
-def test_lazy_results_at_any_depth() -> None:
-    """Lazy results in lists, tuples, sets, dicts, named tuples and dataclasses arrive as values, in the same shape."""
-    one, param = same(1), cs.Param("p", default=5)
-    plain = Plain()
-    given = {"a": [one, (one, {one})], one: Box(Spot(one, [param])), "rest": (plain, frozenset([one]))}
-    found = cs.run(first(given), **QUIET)
-    assert found == {"a": [1, (1, {1})], 1: Box(Spot(1, [5])), "rest": (plain, frozenset([1]))}
-    assert found["rest"][0] is plain
-    assert isinstance(found[1].content, Spot)
-
-
-def test_target_keeps_its_shape() -> None:
-    """A target may be a dict, a list, a tuple or a dataclass of lazy results; the value has the same shape."""
-    found = cs.run({"a": [same(1), 2], "b": (same(3),), "c": Box(same(4))}, **QUIET)
-    assert found == {"a": [1, 2], "b": (3,), "c": Box(4)}
-
-
-@pytest.mark.parametrize("mode", ["inline", "blocking"])
-def test_none_is_a_value(mode: str) -> None:
-    """None goes through arguments, items, fallbacks, routes, maps and targets like anything else."""
-    nothing = cs.task(lambda *args: None, name="nothing", mode=mode)  # type: ignore[call-overload]
-    show = cs.task(lambda *args: args, name="show", mode=mode)  # type: ignore[call-overload]
-    gone = nothing().run_if(False).with_fallback(None)
-    route = cs.Router(selector=nothing(), routes={None: nothing()})
-    assert cs.run(show(nothing(), gone, route, [nothing()]), **QUIET) == (None, None, None, [None])
-    assert cs.run(nothing.map([1, None, 3]), **QUIET) == [None, None, None]
-    assert cs.run(nothing(), **QUIET) is None
-    assert cs.run(show(cs.Param("empty", default=None)), **QUIET) == (None,)
-
-
-def test_users_containers_are_not_changed() -> None:
-    """What a task gets is made anew; the list that the user wrote still holds the lazy result."""
-    lazy = same(1)
-    given = [lazy, [lazy]]
-    assert cs.run(first(given), **QUIET) == [1, [1]]
-    assert given[0] is lazy
-
-
-def test_tasks_see_the_callers_context_variables() -> None:
-    """Context variables of the caller hold in threads, inline, on the loop; what tasks set does not come back."""
-    place = contextvars.ContextVar("place", default="nowhere")
-    place.set("here")
-
-    def read(_: Any = None) -> str:
-        found = place.get()
-        place.set("changed")
-        return found
-
-    async def read_later() -> str:
-        return read()
-
-    calls = [cs.task(read)(), cs.task(place.get, mode="inline")(), cs.task(read_later)(), cs.task(read).map([1, 2])]
-    assert cs.run(calls, **QUIET) == ["here", "here", "here", ["here", "here"]]
-    assert place.get() == "here"
-
-
-def test_big_values_are_let_go_after_their_last_use() -> None:
-    """A value that nobody needs any more does not stay until the end of the run."""
-    import weakref
-
-    class Big:
-        pass
-
-    alive: list[int] = []
-    made: list[Any] = []
-
-    def make(_: Any) -> Big:
-        big = Big()
-        made.append(weakref.ref(big))
-        alive.append(sum(ref() is not None for ref in made))
-        return big
-
-    step = cs.task(make, mode="inline")
-    lazy: Any = 0
-    for _ in range(20):
-        lazy = step(lazy)
-    cs.run(same(cs.task(lambda x: None, mode="inline")(lazy)), **QUIET)
-    assert max(alive) <= 3
-
-
-# -- sizes ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["inline", "blocking"])
-def test_chain_of_a_hundred_thousand(mode: str) -> None:
-    """A chain of 100,000 calls runs at the default recursion limit, and is forgotten without a crash."""
-    assert sys.getrecursionlimit() <= 1000
-    step = cs.task(lambda x: x + 1, mode=mode)  # type: ignore[call-overload]
-    lazy: Any = 0
-    for _ in range(100_000):
-        lazy = step(lazy)
-    assert cs.run(lazy, **QUIET) == 100_000
-    del lazy
-    gc.collect()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", ["inline", "blocking", "async"])
-def test_map_over_a_million_lazy_items_holds_few_at_once(mode: str) -> None:
-    """A million items of an iterable that does not know its length do not make a million live objects."""
-    total = 1_000_000 if mode != "async" else 100_000
-    alive = most = 0
-
-    class Item:
-        def __init__(self) -> None:
-            nonlocal alive, most
-            alive += 1
-            most = max(most, alive)
-
-        def __del__(self) -> None:
-            nonlocal alive
-            alive -= 1
-
-    def items() -> Any:
-        for _ in range(total):
-            yield Item()
-
-    async def coroutine(item: Item) -> None:
-        del item
-
-    def plain(item: Item) -> None:
-        del item
-
-    made = cs.task(coroutine) if mode == "async" else cs.task(plain, mode=mode)  # type: ignore[call-overload]
-    found = cs.run(made.map(items()), **QUIET)
-    assert len(found) == total
-    assert most < 5_000
-
-
-def test_map_under_a_capacity_of_one_finishes() -> None:
-    """Items take the capacity, the map itself holds none while they wait."""
-    run = cs.start(add.map(range(30), 1).with_constraints(db=1), system_resources={"db": 1}, **QUIET)
-    assert run.result(SOON) == list(range(1, 31))
 
 
 # -- the run's own time, and quiet ------------------------------------------------------------------------------------
