@@ -96,10 +96,14 @@ def _make_node(graph: Graph, i: int, node_id: str) -> Node:
 
 def _ready_routes(route: Route) -> str:
     """Tell the routes that have their value already: no arrow shows them."""
-    ready = [str(key) for key, slot in route.branches.items() if not any(type(s) in (Ref, InputRef) for s in slots_in(slot))]
-    if route.default is not UNSET and not any(type(s) in (Ref, InputRef) for s in slots_in(route.default)):
+    ready = [str(key) for key, slot in route.branches.items() if not _has_arrow(slot)]
+    if route.default is not UNSET and not _has_arrow(route.default):
         ready.append("otherwise")
     return f"a value for {', '.join(ready)}" if ready else ""
+
+
+def _has_arrow(slot: object) -> bool:
+    return any(type(inner) in {Ref, InputRef} for inner in slots_in(slot))
 
 
 def make_edges(graph: Graph) -> tuple[Edge, ...]:

@@ -210,7 +210,6 @@ class Session:
             view.close()
 
 
-
 _current: list[Session] = []
 
 

@@ -423,5 +423,4 @@ class Flow:
             self.process_side.stop()
 
 
-
 _LAZY = frozenset({LazyResult, LazyMap, LazyItem, Router})

@@ -1,7 +1,7 @@
 """What stands for a value, for type checkers.
 
-In: nothing. Out: the base of lazy results, Params, Envs and Routers. Invariant: at run time it is an empty class; a type
-checker takes its subclasses wherever a value may stand, as it takes a mock, while the tasks keep their own signatures.
+In: nothing. Out: the base of lazy results, Params, Envs and Routers. Invariant: at run time it is an empty class; a
+type checker takes its subclasses wherever a value may stand, as it takes a mock, while tasks keep their signatures.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from cascade.graph.draw import NodeState, picture, to_dot, to_mermaid, to_svg
 from cascade.graph.draw_measure import clean, fit, width
 from cascade.graph.draw_shapes import looks
 from cascade.graph.markup import Markup, element, escape
-from cascade.graph.reading import as_read
 from cascade.graph.model import Edge, Node
+from cascade.graph.reading import as_read
 from tests.graph.drawings import EDGE_KINDS, KINDS, fan, graphs
 
 HOSTILE = [

@@ -23,8 +23,8 @@ from cascade.graph.layout.ordering import order_columns
 from cascade.graph.layout.packing import pack
 from cascade.graph.layout.placement import align, assign_heights
 from cascade.graph.layout.topology import backward_pairs, components, neighbours, sort
-from cascade.graph.reading import as_read
 from cascade.graph.model import Edge, Node
+from cascade.graph.reading import as_read
 from tests.graph.drawings import chain, fan, graphs, holds, layered, overlap, points, tangled, touches
 
 BOX = Size(120, 17, 17)

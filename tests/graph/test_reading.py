@@ -10,7 +10,7 @@ from cascade.graph.reading import as_read
 
 
 def test_router_leads_to_its_branches_and_they_to_its_reader() -> None:
-    """selector → router → branch (with its key) → reader, and no arrow from the router to the reader."""
+    """Selector → router → branch (with its key) → reader, and no arrow from the router to the reader."""
     nodes = [Node("s", "s"), Node("a", "a"), Node("b", "b"), Node("r", "r", "route"), Node("c", "c")]
     edges = [Edge("s", "r", "selector"), Edge("a", "r", "route", "yes"), Edge("b", "r", "route", "no"), Edge("r", "c")]
     drawn = {(e.source, e.target, e.kind, e.label) for e in as_read(nodes, edges)}

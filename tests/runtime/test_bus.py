@@ -33,7 +33,9 @@ def test_a_subscription_to_a_base_class_hears_its_kinds() -> None:
     """A pair of a type and a function hears that type and what derives from it, nothing else."""
     completed: list[Event] = []
     lifecycle: list[Event] = []
-    cs.run(one(one(1)), log_level=None, subscribers=[(NodeCompleted, completed.append), (LifecycleEvent, lifecycle.append)])
+    cs.run(
+        one(one(1)), log_level=None, subscribers=[(NodeCompleted, completed.append), (LifecycleEvent, lifecycle.append)]
+    )
     assert [e.name for e in completed if isinstance(e, NodeCompleted)] == ["one", "one"]
     assert [type(e) for e in lifecycle] == [RunStarted, RunFinished]
 
