@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+# Chromium looks for updates and other things of its own until one says not to.
+QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 # Jupyter warns until one says which folders to use, and warnings are errors here.
@@ -68,7 +70,7 @@ def chromium() -> Iterator[Any]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
-    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+    arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-first-run", *QUIET]
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, headless=True, args=arguments)
         yield browser

@@ -22,10 +22,6 @@ import pytest
 ROOT = Path(__file__).parents[2]
 EXTENSION = ROOT / "cascade" / "notebook" / "static" / "labextension"
 PICTURES = ROOT / "build" / "screenshots"
-ARGUMENTS = [
-    "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync", "--no-first-run",
-]  # fmt: skip
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
 START_LIMIT = 60.0
 
@@ -186,19 +182,6 @@ class Page:
         """Requests that left the server."""
         own = (self.server.origin, self.server.origin.replace("http", "ws"), "data:", "blob:", "about:")
         return [url for url in self.requests if not url.startswith(own)]
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    """Chromium, started once."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, headless=True, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

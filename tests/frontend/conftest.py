@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 STATIC = Path(__file__).parents[2] / "cascade" / "notebook" / "static"
-ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 SHELL = """<!doctype html><html lang="en" data-theme="{theme}">
 <body style="margin:8px"><div id="one"></div><div id="two"></div></body></html>"""
 MOUNT = """([place, shown, live, memory]) => {
@@ -40,17 +38,10 @@ def static() -> Path:
     return STATIC
 
 
-@pytest.fixture(scope="package")
-def browser() -> Iterator[Any]:
-    """Chromium, started once for this folder."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium is installed (on Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=program, headless=True, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+@pytest.fixture(scope="session")
+def browser(chromium: Any) -> Any:
+    """The Chromium of the whole session."""
+    return chromium
 
 
 class Stage:
