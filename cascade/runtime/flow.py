@@ -273,24 +273,26 @@ class Flow:
         """Run ready inline nodes for a slice of time; say whether there were any."""
         core, graph, values, record = self.core, self.graph, self.values, self.record
         shapes, args, calls, flagged, kinds = graph.shapes, graph.args, graph.calls, self.flagged, graph.kinds
-        clock, lock = time.perf_counter, self.lock
-        if not core.ready[INLINE] or core.paused:
+        clock, lock, inbox, uses = time.perf_counter, self.lock, self.inbox, self.uses
+        take, succeed, started, done = core.take, core.succeed, jr.STARTED, jr.DONE_INLINE
+        inline, threads, loops, processes = core.ready
+        if not inline or core.paused:
             return False
         now = clock()
         end = now + SLICE
         lock.acquire()
         while True:
-            node = core.take(INLINE)
+            node = take(INLINE)
             if node < 0:
                 break
             if flagged[node] or kinds[node] == MAP or core.ticket is not None:
                 self._run_inline_slowly(node)
                 now = clock()
             else:
-                record((jr.STARTED, now, node, None, 1, "inline"))
+                record((started, now, node, None, 1, "inline"))
                 lock.release()
+                shape = shapes[node]
                 try:
-                    shape = shapes[node]
                     function = calls[node]._task.func  # noqa: SLF001
                     if shape == REFS:
                         value = function(*[values[j] for j in args[node]])
@@ -308,23 +310,19 @@ class Flow:
                     lock.acquire()
                     if value.__class__ in _LAZY:
                         self.outcomes.refuse_lazy(node, began)
-                    else:
-                        self._plain_success(node, began, now, value)
-            if core.orders or self.inbox or now > end or core.ready[THREAD] or core.ready[LOOP] or core.ready[PROCESS]:
+                        continue
+                    values[node] = value
+                    record((done, now, node, began, ""))
+                    succeed(node)
+                    if shape == REFS:
+                        for j in args[node]:
+                            uses[j] -= 1
+                            if not uses[j]:
+                                values[j] = None
+            if core.orders or inbox or now > end or threads or loops or processes:
                 break
         lock.release()
         return True
-
-    def _plain_success(self, node: int, began: float, now: float, value: object) -> None:
-        self.values[node] = value
-        self.record((jr.DONE_INLINE, now, node, began, ""))
-        self.core.succeed(node)
-        if self.graph.shapes[node] == REFS:
-            uses = self.uses
-            for j in self.graph.args[node]:
-                uses[j] -= 1
-                if not uses[j]:
-                    self.values[j] = None
 
     def _run_inline_slowly(self, node: int) -> None:
         """Run an inline node (or map) that has an attempt. Called under the lock; gives it up meanwhile."""

@@ -97,15 +97,21 @@ class Journal:
         made: list[ev.Event] = []
         makers = _MAKERS
         wanted = codes or _ALL
+        completed = _make_completed(self)
         for seq, record in enumerate(records, first):
             code = record[0]
             if code not in wanted:
                 continue
-            if code == TOLD:
+            if code == DONE_INLINE:
+                _, at, node, began, summary = record
+                made.append(completed(seq, at, node, None, 1, at - began, summary))
+            elif code == COMPLETED:
+                made.append(completed(seq, *record[1:]))
+            elif code == TOLD:
                 if issubclass(record[2], kind):
                     made.append(record[2](**self._head(seq, record[1]), **record[3]))
-                continue
-            made.append(makers[code](self, seq, record))
+            else:
+                made.append(makers[code](self, seq, record))
         return made
 
     def _head(self, seq: int, at: float) -> dict[str, Any]:
@@ -150,30 +156,32 @@ def _setters(kind: type[ev.Event]) -> tuple[Callable[[Any, Any], None], ...]:
 
 
 (_RUN, _SEQ, _AT, _ELAPSED, _NODE, _NAME, _INDEX, _ATTEMPT, _DURATION, _SUMMARY) = _setters(ev.NodeCompleted)
-_new = object.__new__
 
 
-def _completed(journal: Journal, seq: int, record: Record) -> ev.Event:
-    _, at, node, index, attempt, duration, summary = record
-    elapsed = at - journal.start
-    graph = journal.graph
-    made = _new(ev.NodeCompleted)
-    _RUN(made, journal.run_id)
-    _SEQ(made, seq)
-    _AT(made, journal.wall + elapsed)
-    _ELAPSED(made, elapsed)
-    _NODE(made, graph.ids[node])
-    _NAME(made, graph.labels[node])
-    _INDEX(made, index)
-    _ATTEMPT(made, attempt)
-    _DURATION(made, duration)
-    _SUMMARY(made, summary)
-    return made
+def _make_completed(journal: Journal) -> Callable[..., ev.Event]:
+    """Return what makes the completions of one journal: everything that is the same for all is looked up here."""
+    kind, new = ev.NodeCompleted, object.__new__
+    run_id, start, wall = journal.run_id, journal.start, journal.wall
+    ids, names = journal.graph.ids, journal.graph.labels
 
+    def make(
+        seq: int, at: float, node: int, index: int | None, attempt: int, duration: float, summary: str
+    ) -> ev.Event:
+        elapsed = at - start
+        made = new(kind)
+        _RUN(made, run_id)
+        _SEQ(made, seq)
+        _AT(made, wall + elapsed)
+        _ELAPSED(made, elapsed)
+        _NODE(made, ids[node])
+        _NAME(made, names[node])
+        _INDEX(made, index)
+        _ATTEMPT(made, attempt)
+        _DURATION(made, duration)
+        _SUMMARY(made, summary)
+        return made
 
-def _done_inline(journal: Journal, seq: int, record: Record) -> ev.Event:
-    _, at, node, began, summary = record
-    return _completed(journal, seq, (COMPLETED, at, node, None, 1, at - began, summary))
+    return make
 
 
 def _resource(*names: str) -> Callable[[Journal, int, Record], ev.Event]:
@@ -201,7 +209,6 @@ def _holding(journal: Journal, seq: int, record: Record) -> ev.Event:
 
 _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     STARTED: _plain("attempt", "worker"),
-    COMPLETED: _completed,
     ITEMS: _whole("first", "count", "duration"),
     FAILED: _plain("attempt", "duration", "error_type", "error", "frames", "inputs"),
     RETRYING: _plain("attempt", "max_attempts", "delay", "error_type", "error"),
@@ -216,6 +223,5 @@ _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     ACQUIRED: _holding,
     RELEASED: _holding,
     OUTPUT: _plain("stream", "text", "level"),
-    DONE_INLINE: _done_inline,
 }
-_ALL: Final = frozenset((*_MAKERS, TOLD))
+_ALL: Final = frozenset((*_CLASSES, TOLD))
