@@ -39,7 +39,10 @@ class Crew:
             the crew, None while nobody waits.
     """
 
-    __slots__ = ("_cpu", "_hired_at", "_made", "_period", "_wall", "busy", "cores", "flow", "look_at", "workers")
+    __slots__ = (
+        "_begun", "_begun_before", "_cpu", "_hired_at", "_looked_at", "_made", "_period", "_wall", "busy", "cores",
+        "flow", "look_at", "workers",
+    )  # fmt: skip
 
     def __init__(self, flow: Flow) -> None:
         """Begin without workers."""
@@ -51,7 +54,8 @@ class Crew:
         self._made = 0
         self._period = TICK
         self._hired_at = 0.0
-        self._cpu = self._wall = 0.0
+        self._cpu = self._wall = self._looked_at = 0.0
+        self._begun = self._begun_before = 0
 
     # -- how many -------------------------------------------------------------------------------------------------
 
@@ -64,6 +68,7 @@ class Crew:
         elif self.look_at is None:
             self._period = TICK
             self._cpu, self._wall = time.process_time(), time.perf_counter()
+            self._begun_before, self._looked_at = self._begun, self._wall
             self.look_at = self._wall + TICK
             self.flow.ring()
 
@@ -74,7 +79,7 @@ class Crew:
             self.look_at = None
             return
         hired = 0
-        if all(now - since > LONG for since in self.busy.values()):
+        if not self._tasks_are_short(now) and all(now - since > LONG for since in self.busy.values()):
             cpu = time.process_time()
             idle = cpu - self._cpu < IDLE * (now - self._wall)
             self._cpu, self._wall = cpu, now
@@ -85,6 +90,16 @@ class Crew:
             self._hired_at = now if hired else self._hired_at
         self._period = TICK if hired else min(self._period * 1.5, SLOWEST)
         self.look_at = now + self._period
+
+    def _tasks_are_short(self, now: float) -> bool:
+        """Whether the tasks begun since the last look took little time each.
+
+        A worker that the interpreter has put aside looks as if it were inside a long task; a second worker for short
+        ones would only fight with it for the interpreter.
+        """
+        begun, elapsed = self._begun - self._begun_before, now - self._looked_at
+        self._begun_before, self._looked_at = self._begun, now
+        return begun > 1 and elapsed * self.workers / begun < LONG
 
     def _bound_while_busy(self, now: float) -> int:
         """Return how many workers a busy machine gets: its cores, and ever more slowly others.
@@ -130,6 +145,7 @@ class Crew:
                 attempt.worker = name
                 flow.begin_attempt(attempt)
                 busy[number] = attempt.started
+                self._begun += len(attempt.rows) if attempt.rows is not None else 1
                 flow.dispatch()
                 lock.release()
                 value, error = self._run_rows(attempt) if attempt.rows is not None else flow.run_here(attempt)
@@ -152,7 +168,7 @@ class Crew:
         state = flow.map_side.open(node)
         if state is None:
             return None
-        plain = not flow.flagged[node] and state.max_concurrency is None and flow.core.ticket is None
+        plain = not flow.special[node] and state.max_concurrency is None and flow.core.ticket is None
         attempt = flow.make_attempt(node, THREAD, items=state.chunk if plain else 1)
         if attempt is not None:
             flow.map_side.offer_more(node)
@@ -172,7 +188,7 @@ class Crew:
         for row in attempt.rows or ():
             if core.cancelling or core.paused or core.limits.active or took > LONG_CHUNK:
                 break
-            attempt.row = row
+            attempt.row, attempt.index = row, row[0]
             value, error = flow.run_here(attempt)
             outcomes.append((row[0], value, error))
             if error is not None and not state.collect:

@@ -127,7 +127,8 @@ class Flow:
         self.loop_side = LoopSide(self)
         self.process_side = ProcessSide(self)
         self.uses = self._count_uses()
-        self.flagged = self._find_flagged()
+        self.special = self._find_special()
+        self.flagged = bytearray(b"\1") * len(graph) if settings.watched else self.special
         resources.loop = self.loop_side.open
         resources.post = self.post
         resources.context = self.context
@@ -146,10 +147,10 @@ class Flow:
                 uses[ref] += 1
         return uses
 
-    def _find_flagged(self) -> bytearray:
-        """Mark the nodes that need more than being called: they get an `Attempt`; the others do not."""
+    def _find_special(self) -> bytearray:
+        """Mark the nodes that need more than being called: they get an `Attempt`; the others only if someone watches."""
         graph = self.graph
-        flagged = bytearray(b"\1" if self.settings.watched else b"\0") * len(graph)
+        flagged = bytearray(len(graph))
         for node in {*graph.amounts, *graph.resources, *graph.routes}:
             flagged[node] = 1
         for node, call_ in enumerate(graph.calls):
@@ -330,7 +331,7 @@ class Flow:
             state = self.map_side.open(node)
             if state is None:
                 return
-            if not self.flagged[node] and state.max_concurrency is None and self.core.ticket is None:
+            if not self.special[node] and state.max_concurrency is None and self.core.ticket is None:
                 self.map_side.run_inline(node, state)
                 return
         attempt = self.make_attempt(node, INLINE)
@@ -359,11 +360,15 @@ class Flow:
         if node in graph.resources:
             attempt.resources, attempt.own = self.resources.uses(graph.resources[node])
             attempt.shared = self.resources.values
-        attempt.name = graph.label(node)
-        if self.settings.watched:
-            attempt.id = graph.ids[node]
-            attempt.writer = self.outcomes.write
+        self.introduce(attempt)
         return attempt
+
+    def introduce(self, attempt: Attempt) -> None:
+        """Tell `attempt` what people call it, and where its output goes if someone watches."""
+        attempt.name = self.graph.label(attempt.node)
+        if self.settings.watched:
+            attempt.id = self.graph.ids[attempt.node]
+            attempt.writer = self.outcomes.write
 
     def begin_attempt(self, attempt: Attempt) -> None:
         """Note that `attempt` starts now: records, users of resources, its timeout. Under the lock."""

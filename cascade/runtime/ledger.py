@@ -10,6 +10,7 @@ for it. A release looks only at queues that want some of what came back.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
@@ -19,6 +20,7 @@ __all__ = ["PATIENCE", "SLACK", "Amounts", "Ledger"]
 PATIENCE = 16
 SLACK = 1e-9
 Amounts = tuple[tuple[str, float], ...]
+Head = tuple[int, int, "_Queue"]
 
 
 class _Queue:
@@ -26,15 +28,22 @@ class _Queue:
 
     Attributes:
         seen: how often any of its names had been taken when the present head came to the front.
+        is_patient: the head has been passed so often since then that its amounts are kept for it.
     """
 
-    __slots__ = ("amounts", "names", "seen", "waiters")
+    __slots__ = ("amounts", "is_patient", "names", "seen", "waiters")
 
     def __init__(self, amounts: Amounts, seen: int) -> None:
         self.amounts = amounts
         self.names = tuple([name for name, _ in amounts])
         self.waiters: deque[tuple[int, int]] = deque()
         self.seen = seen
+        self.is_patient = False
+
+    @property
+    def head(self) -> Head:
+        """Arrival and node of the first, and the queue; arrivals are unique, so that heads can be compared."""
+        return (*self.waiters[0], self)
 
 
 class Ledger:
@@ -49,7 +58,7 @@ class Ledger:
         self._taken = dict.fromkeys(capacity, 0)  # how often
         self._queues: dict[Amounts, _Queue] = {}
         self._wanting: dict[str, dict[_Queue, None]] = {}  # by name
-        self._patient: list[_Queue] = []  # whose heads have been passed too often, by arrival
+        self._patient: list[Head] = []  # by arrival
         self._kept: dict[str, float] = {}  # for all of these
         self._arrivals = 0
 
@@ -110,53 +119,53 @@ class Ledger:
 
     def _grant(self, names: Iterable[str], granted: list[int]) -> set[str]:
         """Let those go on who wait for `names`, oldest first; return names that are no longer kept for anyone."""
-        queues = {queue: None for name in names for queue in self._wanting.get(name, ())}
-        heads = [(*queue.waiters[0], queue) for queue in queues]
+        heads = [queue.head for queue in {queue: None for name in names for queue in self._wanting.get(name, ())}]
         heapify(heads)
+        older: dict[str, float] = {}  # kept for patient heads that came before the one that is looked at
+        patient, passed = self._patient.copy(), 0
         freed: set[str] = set()
         while heads:
-            _, node, queue = heappop(heads)
-            if not self._fits(queue.amounts, self._kept_from(queue)):
-                self._judge(queue)
-                continue
-            if queue in self._patient:
-                freed.update(queue.names)
-            granted.append(node)
-            self._let_in(queue)
-            if queue.waiters:
-                heappush(heads, (*queue.waiters[0], queue))
+            head = heappop(heads)
+            queue = head[2]
+            while passed < len(patient) and patient[passed] < head:
+                _change(older, patient[passed][2].amounts, 1.0)
+                passed += 1
+            if self._fits(queue.amounts, older if queue.is_patient else self._kept):
+                freed.update(queue.names if queue.is_patient else ())
+                granted.append(head[1])
+                self._let_in(queue)
+                if queue.waiters:
+                    heappush(heads, queue.head)
+            elif not queue.is_patient and self._count_taken(queue.amounts) - queue.seen >= PATIENCE:
+                self._be_patient(queue)
+                _change(older, queue.amounts, 1.0)
         return freed
 
     def _let_in(self, queue: _Queue) -> None:
         """The head of `queue` has its amounts; the next one steps forward."""
+        if queue.is_patient:
+            queue.is_patient = False
+            self._patient.remove(queue.head)
+            _change(self._kept, queue.amounts, -1.0)
         queue.waiters.popleft()
         self._add(queue.amounts)
-        if queue in self._patient:
-            self._patient.remove(queue)
-            self._kept = self._sum(self._patient)
         queue.seen = self._count_taken(queue.amounts)
         if not queue.waiters:
             del self._queues[queue.amounts]
             for name in queue.names:
                 del self._wanting[name][queue]
 
-    def _judge(self, queue: _Queue) -> None:
-        """See whether the head of `queue` has been passed often enough to have its amounts kept for it."""
-        if queue not in self._patient and self._count_taken(queue.amounts) - queue.seen >= PATIENCE:
-            self._patient.append(queue)
-            self._patient.sort(key=lambda each: each.waiters[0])
-            self._kept = self._sum(self._patient)
+    def _be_patient(self, queue: _Queue) -> None:
+        """The head of `queue` has been passed often enough: what it needs is kept for it."""
+        queue.is_patient = True
+        insort(self._patient, queue.head)
+        _change(self._kept, queue.amounts, 1.0)
 
-    def _kept_from(self, queue: _Queue) -> Mapping[str, float]:
-        """Return what `queue` may not touch: all that is kept, or for a patient one what is kept for older ones."""
-        if queue not in self._patient:
-            return self._kept
-        return self._sum(self._patient[: self._patient.index(queue)])
 
-    @staticmethod
-    def _sum(queues: Iterable[_Queue]) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for queue in queues:
-            for name, amount in queue.amounts:
-                found[name] = found.get(name, 0.0) + amount
-        return found
+def _change(kept: dict[str, float], amounts: Amounts, sign: float) -> None:
+    for name, amount in amounts:
+        left = kept.get(name, 0.0) + sign * amount
+        if left > SLACK:
+            kept[name] = left
+        else:
+            kept.pop(name, None)

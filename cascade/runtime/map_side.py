@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
-from cascade.runtime.attempts import Attempt
+from cascade.runtime.attempts import Attempt, current_attempt
 from cascade.runtime.maps import MapState
 from cascade.runtime.threads import run_in_thread
 
@@ -212,10 +212,14 @@ class MapSide:
     def run_inline(self, node: int, state: MapState) -> None:
         """Run the items of an inline map in one go. Called under the lock; gives it up meanwhile."""
         flow = self.flow
+        function = flow.graph.calls[node]._task.func  # noqa: SLF001
         state.running += 1
         flow.lock.release()
         try:
-            failed = self._run_items(node, state, flow.graph.calls[node]._task.func)  # noqa: SLF001
+            if flow.settings.watched:
+                failed = flow.context.copy().run(self._run_watched, node, state, function)
+            else:
+                failed = self._run_items(node, state, function)
         finally:
             flow.lock.acquire()
             state.running -= 1
@@ -224,6 +228,13 @@ class MapSide:
         if flow.core.state[node] == core_.RUNNING:
             self.offer_more(node)
         self.finish_if_over(node)
+
+    def _run_watched(self, node: int, state: MapState, function: Any) -> tuple[tuple[Any, ...], BaseException] | None:
+        """Run items whose output goes to the node, since asking for each whose it is would cost more than the item."""
+        attempt = Attempt(node, self.flow.graph.modes[node], function)
+        self.flow.introduce(attempt)
+        current_attempt.set(attempt)
+        return self._run_items(node, state, function)
 
     def _run_items(self, node: int, state: MapState, function: Any) -> tuple[tuple[Any, ...], BaseException] | None:
         """Run items until the end, a failure or a command; one record for each few milliseconds of short items.

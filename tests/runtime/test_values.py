@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 import cascade as cs
+from cascade.interfaces import events as ev
+from cascade.runtime.attempts import current_attempt
 
 QUIET: dict[str, Any] = {"log_level": None}
 
@@ -179,3 +181,23 @@ def test_map_under_a_capacity_of_one_finishes() -> None:
     """Items take the capacity, the map itself holds none while they wait."""
     run = cs.start(add.map(range(30), 1).with_constraints(db=1), system_resources={"db": 1}, **QUIET)
     assert run.result(5) == list(range(1, 31))
+
+
+@pytest.mark.parametrize("mode", ["inline", "blocking"])
+def test_watched_maps_report_short_items_in_groups(mode: str) -> None:
+    """With someone watching, a thousand tiny items are told in a few events, and their output names the node."""
+    seen: list[Any] = []
+
+    def tiny(x: int) -> int:
+        attempt = current_attempt.get()
+        assert attempt is not None
+        if x == 7:
+            attempt.write("stdout", "seven")
+        seen.append(attempt.name)
+        return x
+
+    run = cs.start(cs.task(tiny, mode=mode).map(range(1000)), capture_output=True, **QUIET)  # type: ignore[call-overload]
+    assert run.result(5) == list(range(1000))
+    assert set(seen) == {"tiny"}
+    assert sum(isinstance(e, ev.NodeEvent) for e in run.events) < 100
+    assert [(e.node, e.text) for e in run.events if isinstance(e, ev.OutputWritten)] == [("tiny", "seven")]
