@@ -65,9 +65,13 @@ class Edge:
 # -- argument slots -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Ref:
-    """Stands for the value of node number `index`, or an item of it."""
+    """Stands for the value of node number `index`, or an item of it.
+
+    Nobody changes one; it is not frozen only because there is one for each use of a value, and a frozen one takes three
+    times as long to make.
+    """
 
     index: int
     path: tuple[object, ...] = ()

@@ -94,7 +94,12 @@ class Arguments:
             return own[name] if own and name in own else self._instances[name]
         if kind is UnmappedSlot:
             return Unmapped(self.resolve(slot.value, own))
-        return _rebuild(slot, [self.resolve(item, own) for item in slot.items])
+        values = self._values
+        plain = [  # most items of a container are whole values: spare them a call each
+            values[item.index] if type(item) is Ref and not item.path else self.resolve(item, own)
+            for item in slot.items
+        ]
+        return _rebuild(slot, plain)
 
 
 def _rebuild(slot: ContainerSlot, items: list[Any]) -> Any:

@@ -169,7 +169,7 @@ class Crew:
         if state is None:
             return None
         plain = not flow.special[node] and state.max_concurrency is None and flow.core.ticket is None
-        attempt = flow.make_attempt(node, THREAD, items=state.chunk if plain else 1)
+        attempt = flow.make_attempt(node, THREAD, items=state.chunk if plain else None)
         if attempt is not None:
             flow.map_side.offer_more(node)
         return attempt

@@ -148,7 +148,7 @@ class Flow:
         return uses
 
     def _find_special(self) -> bytearray:
-        """Mark the nodes that need more than being called: they get an `Attempt`; the others only if someone watches."""
+        """Mark the nodes that need more than being called; the others get an `Attempt` only if someone watches."""
         graph = self.graph
         flagged = bytearray(len(graph))
         for node in {*graph.amounts, *graph.resources, *graph.routes}:
@@ -348,8 +348,12 @@ class Flow:
 
     # -- attempts -------------------------------------------------------------------------------------------------
 
-    def make_attempt(self, node: int, mode: int, items: int = 1) -> Attempt | None:
-        """Make the attempt for a node that the core handed out; None when a map has no item left. Under the lock."""
+    def make_attempt(self, node: int, mode: int, items: int | None = None) -> Attempt | None:
+        """Make the attempt for a node that the core handed out; None when a map has no item left. Under the lock.
+
+        Args:
+            items: of a map, how many short ones to take at once; None: one, which may be more than a plain call.
+        """
         graph = self.graph
         attempt = Attempt(node, mode, graph.calls[node]._task.func)  # noqa: SLF001
         attempt.amounts = self.core.amounts.get(node, ())

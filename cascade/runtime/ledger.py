@@ -130,14 +130,14 @@ class Ledger:
             while passed < len(patient) and patient[passed] < head:
                 _change(older, patient[passed][2].amounts, 1.0)
                 passed += 1
-            if self._fits(queue.amounts, older if queue.is_patient else self._kept):
+            was_patient = queue.is_patient
+            if self._fits(queue.amounts, older if self._judge(queue) else self._kept):
                 freed.update(queue.names if queue.is_patient else ())
                 granted.append(head[1])
                 self._let_in(queue)
                 if queue.waiters:
                     heappush(heads, queue.head)
-            elif not queue.is_patient and self._count_taken(queue.amounts) - queue.seen >= PATIENCE:
-                self._be_patient(queue)
+            elif queue.is_patient and not was_patient:
                 _change(older, queue.amounts, 1.0)
         return freed
 
@@ -155,11 +155,13 @@ class Ledger:
             for name in queue.names:
                 del self._wanting[name][queue]
 
-    def _be_patient(self, queue: _Queue) -> None:
-        """The head of `queue` has been passed often enough: what it needs is kept for it."""
-        queue.is_patient = True
-        insort(self._patient, queue.head)
-        _change(self._kept, queue.amounts, 1.0)
+    def _judge(self, queue: _Queue) -> bool:
+        """Say whether the head of `queue` has been passed so often that what it needs is kept for it from now on."""
+        if not queue.is_patient and self._count_taken(queue.amounts) - queue.seen >= PATIENCE:
+            queue.is_patient = True
+            insort(self._patient, queue.head)
+            _change(self._kept, queue.amounts, 1.0)
+        return queue.is_patient
 
 
 def _change(kept: dict[str, float], amounts: Amounts, sign: float) -> None:

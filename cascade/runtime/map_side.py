@@ -78,13 +78,13 @@ class MapSide:
         if ticket:
             self.flow.outcomes.leave_limits(ticket)
 
-    def fill(self, attempt: Attempt, items: int) -> bool:
-        """Give `attempt` its item (or, when `items` > 1, several short ones); say whether there was any."""
+    def fill(self, attempt: Attempt, items: int | None) -> bool:
+        """Give `attempt` its item, or up to `items` short ones as its rows; say whether there was any."""
         state = self.states[attempt.node]
         rows: list[Row] = []
         if state.has_more:
             try:
-                rows = state.take(items)
+                rows = state.take(items or 1)
             except BaseException as error:  # noqa: BLE001 - an input of the map raised
                 state.stop()
                 state.error = state.error or error
@@ -97,8 +97,7 @@ class MapSide:
         state.running += 1
         attempt.row = rows[0]
         attempt.index = rows[0][0]
-        if len(rows) > 1:
-            attempt.rows = rows
+        attempt.rows = rows if items is not None else None
         attempt.number = state.attempts.get(attempt.index, 0) + 1
         return True
 
@@ -164,10 +163,8 @@ class MapSide:
         good = [o for o in outcomes if o[2] is None]
         for index, value, _ in good:
             state.put(index, value)
-        if good:
-            now = time.perf_counter()
-            self.flow.record((jr.ITEMS, now, node, good[0][0], len(good), now - attempt.started))
         rows = attempt.rows or []
+        self._record_items(attempt, [index for index, _, _ in good], len(rows))
         if state.error is None and not self.flow.core.cancelling:
             state.again.extend(rows[len(outcomes) :])
             self.offer_more(node)
@@ -177,6 +174,22 @@ class MapSide:
                 attempt.index, attempt.row = index, by_index[index]
                 self.flow.outcomes.decide(attempt, error)
         self.finish_if_over(node)
+
+    def _record_items(self, attempt: Attempt, indices: list[int], rows: int) -> None:
+        """Tell of items that have their values: of those that follow each other in one record."""
+        now = time.perf_counter()
+        took = now - attempt.started
+        if rows == 1:
+            for index in indices:
+                self.flow.record((jr.COMPLETED, now, attempt.node, index, attempt.number, took, ""))
+            return
+        first = 0
+        for place in range(1, len(indices) + 1):
+            if place == len(indices) or indices[place] != indices[place - 1] + 1:
+                count = place - first
+                share = took * count / len(indices)
+                self.flow.record((jr.ITEMS, now, attempt.node, indices[first], count, share))
+                first = place
 
     def fail_item(self, node: int, error: BaseException) -> None:
         """An item failed for good: the map fails when the items that run have ended."""

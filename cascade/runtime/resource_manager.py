@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.interfaces.exceptions import ResourceError
 from cascade.runtime import journal as jr
-from cascade.runtime.failure import text_of
+from cascade.runtime.failure import hide_secrets, text_of
 from cascade.runtime.lifetimes import Lifetime
 from cascade.runtime.sessions import current_sessions
 
@@ -233,6 +233,8 @@ class ResourceManager:
         began = time.perf_counter()
         error = life.close(failure)
         now = time.perf_counter()
+        if error is not None:
+            hide_secrets(error, self._redact)
         told = "" if error is None else self._redact(f"{type(error).__name__}: {text_of(error)}")
         self._journal.records.append((jr.TORN_DOWN, now, entry.name, now - began, told))
         return error

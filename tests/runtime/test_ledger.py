@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +65,27 @@ def test_sum_never_exceeds_capacity_and_all_come_at_last(steps: list[Amounts | i
         books.give_back(0)
     assert not books.waiting
     assert not any(books.ledger.used.values())
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_long_crowded_days_come_to_an_end(seed: int) -> None:
+    """Hundreds of mixed requests, most of them waiting, limits that give grants back: everybody comes at last."""
+    draw = random.Random(seed)
+    capacity = {"cpu": 4.0, "gpu": 1.0, "db": 2.5, "net": 8.0}
+    ledger = Ledger(capacity)
+    wanted: list[Amounts] = []
+    held: list[int] = []
+    for node in range(600):
+        names = draw.sample(sorted(capacity), draw.choice([1, 1, 2, 3]))
+        wanted.append(tuple(sorted((n, draw.choice([0.5, 1.0, capacity[n]])) for n in names)))
+        if ledger.take(node, wanted[node]):
+            held.append(node)
+    came = set(held)
+    while held:
+        granted = ledger.release(wanted[held.pop(draw.randrange(len(held)))])
+        held += granted
+        came.update(granted)
+    assert len(came) == 600
 
 
 @given(st.lists(requests(), min_size=1, max_size=40))

@@ -344,6 +344,7 @@ def test_timeout_of_the_run_cancels_it() -> None:
         cs.run(for_ever(), timeout=0.05, **QUIET)
 
 
+@pytest.mark.slow
 def test_runs_leave_no_warnings(recwarn: pytest.WarningsRecorder) -> None:
     """No coroutine is left unawaited, no task is destroyed while pending, no loop left open; also after cancels."""
 

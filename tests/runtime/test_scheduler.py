@@ -212,6 +212,22 @@ def test_capacity_holds_and_nothing_starves(made: list[Any], draw: random.Random
     assert not any(shell.ledger.used.values())
 
 
+@given(layered(hungry=True), st.randoms(use_true_random=False), st.integers(1, 3))
+def test_limits_and_capacities_together_hold_and_let_all_come(made: list[Any], draw: random.Random, few: int) -> None:
+    """Under a capacity and a limit on some of the tasks neither is exceeded, and nobody waits for ever."""
+    shell = Shell(made, {"cpu": 3, "db": 1})
+    shell.limits.set(GlobalConstraint("few", "task:work", "concurrency", {"limit": few}))
+    shell.limits.set(GlobalConstraint("one", "task:n1*", "concurrency", {"limit": 1}))
+    while shell.core.unfinished:
+        shell.start()
+        names = [shell.graph.calls[n]._task.name for n in shell.running]
+        assert names.count("work") <= few
+        assert sum(shell.label(n).startswith("n1") for n in shell.running) <= 1
+        assert shell.running, "there is room and nobody gets it"
+        shell.end(shell.label(draw.choice(shell.running)))
+    assert not any(shell.ledger.used.values())
+
+
 # -- conditions, routes, fallbacks ----------------------------------------------------------------------------------
 
 

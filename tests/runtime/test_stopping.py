@@ -6,13 +6,14 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 import cascade as cs
 from cascade.interfaces import events as ev
-from cascade.interfaces.exceptions import NodeTimeoutError, RunCancelledError
+from cascade.interfaces.exceptions import NodeTimeoutError, RunCancelledError, RunTimeoutError
 
 QUIET: dict[str, Any] = {"log_level": None}
 SOON = 5.0
@@ -281,6 +282,25 @@ def test_timely_attempts_are_left_alone() -> None:
 @cs.task
 async def _nap() -> None:
     await asyncio.sleep(0.04)
+
+
+@pytest.mark.slow
+def test_timeout_of_a_run_that_cannot_stop(stuck: Stuck) -> None:
+    """A run whose thread and coroutine ignore its timeout still ends, and names them."""
+    free = threading.Event()
+
+    @cs.task
+    async def deaf() -> None:
+        while not free.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    run = cs.start([cs.task(stuck, name="stuck")(), deaf()], timeout=0.1, **QUIET)
+    error = run.exception(SOON)
+    free.set()
+    assert isinstance(error, RunTimeoutError)
+    assert run.state == "failed"
+    assert sorted(kinds(run, ev.NodeAbandoned)) == ["deaf", "stuck"]
 
 
 # -- what an attempt keeps until it has really ended -------------------------------------------------------------------

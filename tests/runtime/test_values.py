@@ -201,3 +201,24 @@ def test_watched_maps_report_short_items_in_groups(mode: str) -> None:
     assert set(seen) == {"tiny"}
     assert sum(isinstance(e, ev.NodeEvent) for e in run.events) < 100
     assert [(e.node, e.text) for e in run.events if isinstance(e, ev.OutputWritten)] == [("tiny", "seven")]
+
+
+@pytest.mark.parametrize("mode", ["inline", "blocking"])
+def test_every_item_is_told_once(mode: str) -> None:
+    """Groups hold only items that follow each other: with failures in between, each item is still told once."""
+
+    def odd(x: int) -> int:
+        if x % 10 == 3:
+            raise ValueError(x)
+        return x
+
+    run = cs.start(cs.task(odd, mode=mode).map(range(500), on_error="collect"), **QUIET)  # type: ignore[call-overload]
+    run.result(5)
+    told: list[int] = []
+    for event in run.events:
+        if isinstance(event, ev.ItemsCompleted):
+            told += range(event.first, event.first + event.count)
+        elif isinstance(event, ev.NodeCompleted | ev.NodeFailed) and event.index is not None:
+            assert isinstance(event, ev.NodeFailed) == (event.index % 10 == 3)
+            told.append(event.index)
+    assert sorted(told) == list(range(500))
