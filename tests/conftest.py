@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from cascade.context import get_current_context
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
@@ -75,3 +77,16 @@ def chromium() -> Iterator[Any]:
         browser = driver.chromium.launch(executable_path=program, headless=True, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def own_context() -> Iterator[None]:
+    """An empty workflow context; what a test registers is forgotten after it."""
+    context = get_current_context()
+    tables = (context.tasks, context.params, context.envs, context.resources, context.overrides)
+    before = [dict(table) for table in tables]
+    context.clear()
+    yield
+    for table, content in zip(tables, before, strict=True):
+        table.clear()
+        table.update(content)
