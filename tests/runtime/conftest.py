@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from cascade.context import get_current_context
+from tests.runtime.diary import Diary
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +19,9 @@ def _same_context() -> Iterator[None]:
     context.clear()
     for table, entries in zip(tables, before, strict=True):
         table.update(entries)
+
+
+@pytest.fixture
+def diary() -> Diary:
+    """An empty diary."""
+    return Diary()

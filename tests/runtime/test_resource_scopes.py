@@ -13,51 +13,10 @@ import pytest
 
 import cascade as cs
 from cascade.interfaces import events as ev
+from tests.runtime.diary import Diary, use, use_inline, use_later
 
 QUIET: dict[str, Any] = {"log_level": None}
 SOON = 5.0
-
-
-class Diary:
-    """Writes down what happens to resources and tasks, in order, from any thread."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def __call__(self, line: str) -> None:
-        self.lines.append(line)
-
-    @contextmanager
-    def lifetime(self, name: str) -> Iterator[None]:
-        self(f"+{name}")
-        try:
-            yield
-        except BaseException as error:
-            self(f"!{name} {type(error).__name__}")
-            raise
-        finally:
-            self(f"-{name}")
-
-
-@pytest.fixture
-def diary() -> Diary:
-    return Diary()
-
-
-@cs.task
-def use(*things: Any) -> Any:
-    return things[0] if things else None
-
-
-@cs.task(mode="inline")
-def use_inline(*things: Any) -> Any:
-    return things[0]
-
-
-@cs.task
-async def use_later(*things: Any) -> Any:
-    await asyncio.sleep(0)
-    return things[0]
 
 
 @pytest.mark.parametrize("task", [use, use_inline, use_later])
