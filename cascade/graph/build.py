@@ -87,11 +87,7 @@ class _Builder:
         graph.target = self.slot(target)
         if not graph.calls:
             raise NotLazyError.for_target(target)
-        done = 0
-        calls = graph.calls
-        while done < len(calls):
-            self.record(done, calls[done])
-            done += 1
+        self.record_all()
         graph.params = [i for i in self.inputs.values() if isinstance(i, Param)]
         graph.envs = [i for i in self.inputs.values() if isinstance(i, Env)]
         graph.name = name or self.describe()
@@ -133,39 +129,56 @@ class _Builder:
             graph.modes.append(MODES[call._task.mode])  # noqa: SLF001
         return number
 
-    def record(self, number: int, call: Any) -> None:
-        """Fill in the lists for node `number`: the plain case here, the rest in `record_general`."""
-        if type(call) is Router or call._options is not None or call._kwargs or call._task.defaults:  # noqa: SLF001
-            self.record_general(number, call)
-            return
-        graph = self.graph
-        args = call._args  # noqa: SLF001
-        lazy = 0
-        for a in args:
-            kind = type(a)
-            if kind is LazyResult or kind is LazyMap:
-                lazy += 1
-            elif kind not in _ATOMS:
+    def record_all(self) -> None:  # noqa: C901 - one pass over what may be a hundred thousand calls
+        """Fill in the lists for each node, those that are met on the way too: plain calls here, others by a call.
+
+        A plain call has no options and no keywords, and its arguments are all plain values or all calls.
+        """
+        graph, index, aliases = self.graph, self.index, self.aliases
+        calls, succ = graph.calls, graph.succ
+        add_call, add_succ, add_kind, add_mode = calls.append, succ.append, graph.kinds.append, graph.modes.append
+        add_shape, add_args, add_left, claim = (
+            graph.shapes.append,
+            graph.args.append,
+            graph.left.append,
+            index.setdefault,
+        )
+        for number, call in enumerate(calls):  # it grows while it is gone through
+            if type(call) is Router or call._options is not None or call._kwargs or call._task.defaults:  # noqa: SLF001
                 self.record_general(number, call)
-                return
-        if not lazy:
-            graph.shapes.append(LITERALS)
-            graph.args.append(args)
-        elif lazy == len(args):
-            index, succ = self.index, graph.succ
+                continue
+            args = call._args  # noqa: SLF001
             refs = []
             for a in args:
-                j = index.get(id(a))
-                if j is None:
-                    j = self.number(a)
-                refs.append(j)
-                succ[j].append(number)
-            graph.shapes.append(REFS)
-            graph.args.append(tuple(refs))
-        else:
-            self.record_general(number, call)
-            return
-        graph.left.append(lazy)
+                kind = type(a)
+                if kind is LazyResult:
+                    if aliases:
+                        refs.append(self.number(a))
+                        continue
+                    free = len(calls)
+                    j = claim(id(a), free)
+                    if j == free:  # as `number` does it
+                        add_call(a)
+                        add_succ([])
+                        add_kind(TASK)
+                        add_mode(MODES[a._task.mode])  # noqa: SLF001
+                    refs.append(j)
+                elif kind not in _ATOMS:
+                    self.record_general(number, call)
+                    break
+            else:
+                if not refs:
+                    add_shape(LITERALS)
+                    add_args(args)
+                elif len(refs) == len(args):
+                    for j in refs:
+                        succ[j].append(number)
+                    add_shape(REFS)
+                    add_args(tuple(refs))
+                else:
+                    self.record_general(number, call)
+                    continue
+                add_left(len(refs))
 
     def record_general(self, number: int, call: Any) -> None:
         graph = self.graph
@@ -204,6 +217,7 @@ class _Builder:
     def record_options(self, number: int, options: Options) -> list[int]:
         """Note what the options ask for; return the nodes to wait for."""
         graph = self.graph
+        graph.refined[number] = options
         needs: list[int] = []
         if options.condition is not UNSET:
             graph.gates[number] = self.slot(options.condition)

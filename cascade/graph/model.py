@@ -143,8 +143,9 @@ class Graph:
         shapes: LITERALS: `args` are values; REFS: they are node numbers; GENERAL: values and slots.
         kwargs, needs: only for nodes that have any beyond what `args` tells.
         left: how many needed values each node waits for. succ: who waits for each node's value.
-        gates: condition slots. orders: nodes to wait for without taking their values. routes, fallbacks, amounts:
-            of the nodes that have them. resources: names that each node injects.
+        refined: what was said about calls, where anything was. gates: condition slots. orders: nodes to wait for
+            without taking their values. routes, fallbacks, amounts: of the nodes that have them.
+        resources: names that each node injects.
         target: the slot that gives the result.
     """
 
@@ -170,6 +171,7 @@ class Graph:
         "needs",
         "orders",
         "params",
+        "refined",
         "resources",
         "routes",
         "shapes",
@@ -189,6 +191,7 @@ class Graph:
         self.needs: dict[int, list[int]] = {}
         self.left: list[int] = []
         self.succ: list[list[int]] = []
+        self.refined: dict[int, Options] = {}
         self.gates: dict[int, object] = {}
         self.orders: dict[int, list[int]] = {}
         self.routes: dict[int, Route] = {}
@@ -217,7 +220,7 @@ class Graph:
 
     def options(self, index: int) -> Options | None:
         """What was said about the call, None if nothing."""
-        return None if self.kinds[index] == ROUTE else self.calls[index]._options  # noqa: SLF001
+        return self.refined.get(index)
 
     def needs_of(self, index: int) -> Sequence[int]:
         """The nodes whose values or end node `index` waits for, once it is sure to run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = [
     "Event",
@@ -41,8 +42,29 @@ __all__ = [
 ]
 
 
+class _Deferred:
+    """An object whose fields are filled in when the first of them is read.
+
+    A run makes an event for each node, and most are only counted or passed by: what nobody reads is not worked out.
+    An unset slot sends Python to ``__getattr__``; an event that was made by its constructor never comes here.
+    """
+
+    __slots__ = ("_source",)
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            source = object.__getattribute__(self, "_source")
+        except AttributeError:
+            source = None
+        if source is not None:
+            fill, seq, record = source
+            fill(self, seq, record)
+            object.__setattr__(self, "_source", None)
+        return object.__getattribute__(self, name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(_Deferred):
     """The base of all events; subscribe to it to hear everything.
 
     Args:

@@ -10,13 +10,16 @@ import gc
 import threading
 from types import TracebackType
 
-__all__ = ["UNKNOWN", "calm_collector"]
+__all__ = ["SOME", "UNKNOWN", "calm_collector"]
 
 LARGE = 10_000  # nodes from which on the collector's many small rounds cost more than they find
+SOME = 500  # nodes from which on that is so for its smallest rounds
 UNKNOWN = 1 << 62  # a graph that is being built may be of any size
 
+Thresholds = tuple[int, int, int]
 _lock = threading.Lock()
-_before: list[tuple[int, int, int]] = []  # one entry for each block that is open; the collector is the process's too
+_before: list[Thresholds] = []  # at most one; the collector is the whole process's
+_open: list[Thresholds] = []  # one for each block that is open
 
 
 class calm_collector:  # noqa: N801 - used as a function
@@ -32,19 +35,20 @@ class calm_collector:  # noqa: N801 - used as a function
     """
 
     def __init__(self, nodes: int) -> None:
-        self.large = nodes > LARGE
+        self.thresholds = (50_000, 20, 100) if nodes > LARGE else (20_000, 5, 5) if nodes >= SOME else None
 
     def __enter__(self) -> None:
-        if self.large:
+        if self.thresholds is not None:
             with _lock:
-                _before.append(_before[0] if _before else gc.get_threshold())
-                gc.set_threshold(50_000, 20, 100)
+                if not _open:
+                    _before[:] = [gc.get_threshold()]
+                _open.append(self.thresholds)
+                gc.set_threshold(*max(_open))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.large:
+        if self.thresholds is not None:
             with _lock:
-                before = _before.pop()
-                if not _before:
-                    gc.set_threshold(*before)
+                _open.remove(self.thresholds)
+                gc.set_threshold(*(max(_open) if _open else _before[0]))

@@ -1,9 +1,9 @@
 """The shell around the scheduler core: it runs what the core says may start, and tells the core what happened.
 
 In: a plan and everything a run needs. Out: values, records in the journal, an outcome. Invariant: the core is touched
-only under `lock`; user code never runs under it. One driver thread owns the run: it runs inline nodes, keeps the
-timers, obeys commands and closes what was opened. Worker threads, the event loop and processes report to it, or
-settle under the lock themselves and take the next node without a hand-over.
+only under `lock`; user code never runs under it while anyone else could want it. One driver thread owns the run: it
+runs inline nodes, keeps the timers, obeys commands and closes what was opened. Worker threads, the event loop and
+processes report to it, or settle under the lock themselves and take the next node without a hand-over.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import INLINE, LITERALS, LOOP, MAP, PROCESS, REFS, THREAD
 from cascade.runtime import journal as jr
+from cascade.runtime import scheduler as core_
 from cascade.runtime.arguments import Arguments
 from cascade.runtime.attempts import Attempt, call
 from cascade.runtime.crew import Crew
@@ -153,9 +154,8 @@ class Flow:
         flagged = bytearray(len(graph))
         for node in {*graph.amounts, *graph.resources, *graph.routes}:
             flagged[node] = 1
-        for node, call_ in enumerate(graph.calls):
-            options = getattr(call_, "_options", None)
-            if options is not None and (options.retry or options.timeout or options.cache is not None):
+        for node, options in graph.refined.items():
+            if options.retry or options.timeout or options.cache is not None:
                 flagged[node] = 1
         return flagged
 
@@ -270,59 +270,101 @@ class Flow:
 
     # -- inline nodes ---------------------------------------------------------------------------------------------
 
-    def _run_inline(self) -> bool:  # noqa: C901, PLR0912 - the hot path: what it does not call it does not pay for
-        """Run ready inline nodes for a slice of time; say whether there were any."""
+    def _run_inline(self) -> bool:  # noqa: C901, PLR0912, PLR0915 - the hot path: what it does not call it does not pay for
+        """Run ready inline nodes for a slice of time; say whether there were any.
+
+        A node that needs no more than being called is taken, called and settled right here (`Scheduler.take` and
+        `Scheduler.succeed` say what is done, for all the others).
+        """
         core, graph, values, record = self.core, self.graph, self.values, self.record
-        shapes, args, calls, flagged, kinds = graph.shapes, graph.args, graph.calls, self.flagged, graph.kinds
-        clock, lock, inbox, uses = time.perf_counter, self.lock, self.inbox, self.uses
-        take, succeed, started, done = core.take, core.succeed, jr.STARTED, jr.DONE_INLINE
-        inline, threads, loops, processes = core.ready
+        shapes, args, calls, kinds, succ, modes = (
+            graph.shapes,
+            graph.args,
+            graph.calls,
+            graph.kinds,
+            graph.succ,
+            graph.modes,
+        )
+        state, hold, left, rank, by_rank = core.state, core.hold, core.left, core.rank, core.by_rank
+        clock, uses, flagged = time.perf_counter, self.uses, self.flagged
+        acquire, release = self.lock.acquire, self.lock.release
+        started, done, running, complete = jr.STARTED, jr.DONE_INLINE, core_.RUNNING, core_.DONE
+        ready, limits, listeners = core.ready, core.limits, core.listeners
+        inline, threads, loops, processes = ready
+        inbox, value_of = self.inbox, values.__getitem__
+        shared = any(modes)  # with other threads or a loop; else nobody could want the lock meanwhile
         if not inline or core.paused:
             return False
         now = clock()
         end = now + SLICE
-        lock.acquire()
-        while True:
-            node = take(INLINE)
-            if node < 0:
-                break
-            if flagged[node] or kinds[node] == MAP or core.ticket is not None:
-                self._run_inline_slowly(node)
+        acquire()
+        while inline and not core.paused:
+            node = by_rank[inline[0]]
+            if flagged[node] or kinds[node] or state[node] or hold[node] or limits.active:
+                node = core.take(INLINE)
+                if node < 0:
+                    break
+                if kinds[node] == MAP or flagged[node] or core.ticket is not None:
+                    self._run_inline_slowly(node)
+                    now = clock()
+                    if core.orders or inbox or now > end or threads or loops or processes:
+                        break
+                    continue
+            else:
+                heappop(inline)
+                state[node] = running
+            record((started, now, node, None, 1, "inline"))
+            if shared:
+                release()
+            shape = shapes[node]
+            try:
+                function = calls[node]._task.func  # noqa: SLF001
+                if shape == REFS:
+                    refs = args[node]
+                    if len(refs) == 1:
+                        value = function(values[refs[0]])
+                    elif len(refs) == 2:  # noqa: PLR2004 - nearly all have one or two
+                        value = function(values[refs[0]], values[refs[1]])
+                    else:
+                        value = function(*map(value_of, refs))
+                elif shape == LITERALS:
+                    value = function(*args[node])
+                else:
+                    positional, keywords = self.arguments.of(node)
+                    value = function(*positional, **keywords)
+            except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the driver
+                if shared:
+                    acquire()
+                self.outcomes.plain_failure(node, now, error)
                 now = clock()
             else:
-                record((started, now, node, None, 1, "inline"))
-                lock.release()
-                shape = shapes[node]
-                try:
-                    function = calls[node]._task.func  # noqa: SLF001
-                    if shape == REFS:
-                        value = function(*[values[j] for j in args[node]])
-                    elif shape == LITERALS:
-                        value = function(*args[node])
-                    else:
-                        positional, keywords = self.arguments.of(node)
-                        value = function(*positional, **keywords)
-                except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the driver
-                    lock.acquire()
-                    self.outcomes.plain_failure(node, now, error)
-                    now = clock()
-                else:
-                    began, now = now, clock()
-                    lock.acquire()
-                    if value.__class__ in _LAZY:
-                        self.outcomes.refuse_lazy(node, began)
-                        continue
-                    values[node] = value
-                    record((done, now, node, began, ""))
-                    succeed(node)
-                    if shape == REFS:
-                        for j in args[node]:
-                            uses[j] -= 1
-                            if not uses[j]:
-                                values[j] = None
+                began, now = now, clock()
+                if shared:
+                    acquire()
+                if value.__class__ in _LAZY:
+                    self.outcomes.refuse_lazy(node, began)
+                    continue
+                values[node] = value
+                record((done, now, node, began, ""))
+                state[node] = complete
+                core.unfinished -= 1
+                for consumer in succ[node]:
+                    remaining = left[consumer] = left[consumer] - 1
+                    if not remaining:
+                        if hold[consumer] or state[consumer]:
+                            core.unlock(consumer)
+                        else:
+                            heappush(ready[modes[consumer]], rank[consumer])
+                if listeners and node in listeners:
+                    core.tell_listeners(node)
+                if shape == REFS:
+                    for j in args[node]:
+                        uses[j] -= 1
+                        if not uses[j]:
+                            values[j] = None
             if core.orders or inbox or now > end or threads or loops or processes:
                 break
-        lock.release()
+        release()
         return True
 
     def _run_inline_slowly(self, node: int) -> None:

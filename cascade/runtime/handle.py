@@ -20,6 +20,7 @@ from cascade.runtime.collector import calm_collector
 from cascade.runtime.failure import join_errors, text_of
 from cascade.runtime.limits import check
 from cascade.runtime.summary import summarize
+from cascade.runtime.threads import run_in_thread
 
 if TYPE_CHECKING:
     import asyncio
@@ -78,7 +79,7 @@ class Run:
             ev.RunStarted, name=self.name, nodes=len(self.graph), params=self.params, capacities=self.capacities
         )
         live = self._flow.context.copy().run  # inline tasks see the caller's context variables
-        threading.Thread(target=live, args=(self._live,), name=f"cascade-run-{self.run_id}", daemon=True).start()
+        run_in_thread(lambda: live(self._live))
         for reader in self._readers:
             reader.start()
 
@@ -138,8 +139,7 @@ class Run:
             reader.close()
         limit = time.perf_counter() + FLUSH
         for reader in readers:
-            if reader.thread is not threading.current_thread():
-                reader.join(max(0.0, limit - time.perf_counter()))
+            reader.join(max(0.0, limit - time.perf_counter()))
         with self._lock:
             self._done.set()
             callbacks, self._callbacks = self._callbacks, []

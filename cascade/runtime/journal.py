@@ -68,10 +68,10 @@ class Journal:
     """All records of one run.
 
     Attributes:
-        records: the list itself; the engine binds its ``append`` once. closed: no record will follow.
+        records: the list itself; the engine binds its ``append`` once.
     """
 
-    __slots__ = ("closed", "graph", "records", "run_id", "start", "wall")
+    __slots__ = ("_fills", "graph", "records", "run_id", "start", "wall")
 
     def __init__(self, run_id: str, graph: Graph) -> None:
         """Begin at the current time."""
@@ -80,7 +80,7 @@ class Journal:
         self.records: list[Record] = []
         self.start = time.perf_counter()
         self.wall = time.time()
-        self.closed = False
+        self._fills = _make_fills(self)
 
     def tell(self, kind: type[ev.Event], /, **fields: object) -> None:
         """Write down an event of the rarer kinds."""
@@ -93,25 +93,24 @@ class Journal:
     def decode(
         self, first: int, records: Sequence[Record], codes: frozenset[int] | None, kind: type[ev.Event]
     ) -> list[ev.Event]:
-        """Return the events of `kind` among `records`, the first of which is number `first`; `codes` pre-selects."""
+        """Return the events of `kind` among `records`, the first of which is number `first`; `codes` pre-selects.
+
+        Events about nodes and resources read their fields from their record when someone asks for one.
+        """
         made: list[ev.Event] = []
-        makers = _MAKERS
-        wanted = codes or _ALL
-        completed = _make_completed(self)
+        wanted, classes, fills = codes or _ALL, _CLASSES, self._fills
+        new, keep, add = object.__new__, _SOURCE, made.append
         for seq, record in enumerate(records, first):
             code = record[0]
             if code not in wanted:
                 continue
-            if code == DONE_INLINE:
-                _, at, node, began, summary = record
-                made.append(completed(seq, at, node, None, 1, at - began, summary))
-            elif code == COMPLETED:
-                made.append(completed(seq, *record[1:]))
-            elif code == TOLD:
+            if code == TOLD:
                 if issubclass(record[2], kind):
-                    made.append(record[2](**self._head(seq, record[1]), **record[3]))
+                    add(record[2](**self._head(seq, record[1]), **record[3]))
             else:
-                made.append(makers[code](self, seq, record))
+                event = new(classes[code])
+                keep(event, (fills[code], seq, record))
+                add(event)
         return made
 
     def _head(self, seq: int, at: float) -> dict[str, Any]:
@@ -148,40 +147,58 @@ def _skipped(journal: Journal, seq: int, record: Record) -> ev.Event:
 
 
 def _setters(kind: type[ev.Event]) -> tuple[Callable[[Any, Any], None], ...]:
-    """Return what sets each field of `kind`, in the order of its fields.
-
-    A frozen dataclass spends three quarters of its making on being frozen; there is one of these for each node.
-    """
+    """Return what sets each field of `kind`, in the order of its fields: the only way around being frozen."""
     return tuple([getattr(kind, field.name).__set__ for field in fields(kind)])
 
 
-(_RUN, _SEQ, _AT, _ELAPSED, _NODE, _NAME, _INDEX, _ATTEMPT, _DURATION, _SUMMARY) = _setters(ev.NodeCompleted)
+_SOURCE: Final = ev.Event._source.__set__  # type: ignore[attr-defined]  # noqa: SLF001 - the slot of deferred events
+_SETTERS: Final = {kind: _setters(kind) for kind in {*_CLASSES.values()}}
+_NAMES: Final = {kind: tuple([field.name for field in fields(kind)]) for kind in _SETTERS}
+(_RUN, _SEQ, _AT, _ELAPSED, _NODE, _NAME, _INDEX) = _SETTERS[ev.NodeCompleted][:7]
+_DONE: Final = _SETTERS[ev.NodeCompleted][7:]  # attempt, duration, summary
+_BEGUN: Final = _SETTERS[ev.NodeStarted]
 
 
-def _make_completed(journal: Journal) -> Callable[..., ev.Event]:
-    """Return what makes the completions of one journal: everything that is the same for all is looked up here."""
-    kind, new = ev.NodeCompleted, object.__new__
-    run_id, start, wall = journal.run_id, journal.start, journal.wall
-    ids, names = journal.graph.ids, journal.graph.labels
+def _make_fills(journal: Journal) -> dict[int, Callable[[Any, int, Record], None]]:
+    """Return what fills in the fields of an event of `journal` from its record, by the record's code.
 
-    def make(
-        seq: int, at: float, node: int, index: int | None, attempt: int, duration: float, summary: str
-    ) -> ev.Event:
-        elapsed = at - start
-        made = new(kind)
-        _RUN(made, run_id)
-        _SEQ(made, seq)
-        _AT(made, wall + elapsed)
-        _ELAPSED(made, elapsed)
-        _NODE(made, ids[node])
-        _NAME(made, names[node])
-        _INDEX(made, index)
-        _ATTEMPT(made, attempt)
-        _DURATION(made, duration)
-        _SUMMARY(made, summary)
-        return made
+    Starts and completions, of which there is one for each node, are filled in field by field; the others by way of
+    another event.
+    """
 
-    return make
+    def fill(event: ev.Event, seq: int, record: Record) -> None:
+        whole = _MAKERS[record[0]](journal, seq, record)
+        kind = type(event)
+        for name, put in zip(_NAMES[kind], _SETTERS[kind], strict=True):
+            put(event, getattr(whole, name))
+
+    def fill_completed(event: ev.Event, seq: int, record: Record) -> None:
+        if record[0] == DONE_INLINE:
+            _, at, node, began, summary = record
+            index, attempt, duration = None, 1, at - began
+        else:
+            _, at, node, index, attempt, duration, summary = record
+        elapsed = at - journal.start
+        _RUN(event, journal.run_id)
+        _SEQ(event, seq)
+        _AT(event, journal.wall + elapsed)
+        _ELAPSED(event, elapsed)
+        _NODE(event, journal.graph.ids[node])
+        _NAME(event, journal.graph.labels[node])
+        _INDEX(event, index)
+        for put, value in zip(_DONE, (attempt, duration, summary), strict=True):
+            put(event, value)
+
+    def fill_started(event: ev.Event, seq: int, record: Record) -> None:
+        _, at, node, index, attempt, worker = record
+        elapsed, graph = at - journal.start, journal.graph
+        told = (journal.run_id, seq, journal.wall + elapsed, elapsed, graph.ids[node], graph.labels[node])
+        for put, value in zip(_BEGUN, (*told, index, attempt, worker), strict=True):
+            put(event, value)
+
+    fills: dict[int, Callable[[Any, int, Record], None]] = dict.fromkeys(_CLASSES, fill)
+    fills |= {STARTED: fill_started, COMPLETED: fill_completed, DONE_INLINE: fill_completed}
+    return fills
 
 
 def _resource(*names: str) -> Callable[[Journal, int, Record], ev.Event]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["MapSide"]
 
 ITEMS_SLICE = 0.005  # seconds of short inline items that one record covers
+SHORT = 0.00005  # seconds; while inline items are shorter, the clock is read only after some of them …
+STRIDE = 16  # … this many at most
 PULL = 256  # items that are taken at once from an iterator of the user
 PULL_SLICE = 0.005  # seconds after which those that came so far are handed out
 
@@ -258,9 +260,10 @@ class MapSide:
             None, or the inputs of the item that failed and its error.
         """
         flow, results, clock = self.flow, state.results, time.perf_counter
+        inbox, look_at, stride = flow.inbox, 0, 1
         plain, known = state.is_plain, state.total is not None
         index = first = state.pulled
-        began = clock()
+        began = looked = clock()
         zipped: tuple[Any, ...] = ()
         failed = None
         try:
@@ -275,11 +278,15 @@ class MapSide:
                 else:
                     results.append(value)
                 index += 1
+                if index < look_at and not inbox:
+                    continue
                 now = clock()
-                if now - began > ITEMS_SLICE:
+                stride = min(2 * stride, STRIDE) if now - looked < SHORT * stride else 1
+                looked, look_at = now, index + stride
+                if now - began > ITEMS_SLICE or inbox:
                     flow.record((jr.ITEMS, now, node, first, index - first, now - began))
                     began, first = now, index
-                    if flow.inbox or flow.core.cancelling or flow.core.paused:
+                    if inbox or flow.core.cancelling or flow.core.paused:
                         break
             else:
                 state.pulled = index

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.interfaces import events as ev
 from cascade.interfaces.exceptions import CascadeError
 from cascade.runtime.bus import Subscription
-from cascade.runtime.collector import UNKNOWN, calm_collector
+from cascade.runtime.collector import SOME, UNKNOWN, calm_collector
 from cascade.runtime.handle import Run
 
 if TYPE_CHECKING:
@@ -146,11 +146,12 @@ def run(
         >>> cs.run({"sum": add(1, cs.Param("y", default=2))}, params={"y": "40"}, log_level="ERROR")
         {'sum': 41}
     """
-    return start(
-        target, params, system_resources, log_level, log_format, connector, resources=resources, executor=executor,
-        solver=solver, cache=cache, state_backend=state_backend, subscribers=subscribers, timeout=timeout,
-        on_failure=on_failure,
-    ).result()  # fmt: skip
+    with calm_collector(SOME):  # until the graph is gone, too
+        return start(
+            target, params, system_resources, log_level, log_format, connector, resources=resources, executor=executor,
+            solver=solver, cache=cache, state_backend=state_backend, subscribers=subscribers, timeout=timeout,
+            on_failure=on_failure,
+        ).result()  # fmt: skip
 
 
 async def arun(

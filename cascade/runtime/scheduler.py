@@ -62,7 +62,7 @@ class Scheduler:
     Attributes:
         state: of each node. ready: heaps of ranks by mode. orders: what the shell must do, oldest first; it clears
             the list. unfinished: demanded nodes that have not ended. ticket: the limits that count what `take` gave
-            last; None while no limit is in force.
+            last; None while no limit is in force. listeners: by node, who asked for its value, at which of its stages.
     """
 
     def __init__(self, graph: Graph, rank: Sequence[int], ledger: Ledger, limits: Limits) -> None:
@@ -86,7 +86,7 @@ class Scheduler:
         self.amounts: dict[int, Amounts] = {}
         self.ticket: Ticket | None = None
         self._granted: dict[int, int] = {}  # how often; a map may have been granted several items
-        self._listeners: dict[int, list[tuple[int, int]]] = {}  # who asked, and at which of its stages
+        self.listeners: dict[int, list[tuple[int, int]]] = {}  # who asked, and at which of its stages
         self._stage: dict[int, int] = {}
         self._awaited: dict[int, int] = {}
         self._falling: dict[int, _Fall] = {}
@@ -110,7 +110,7 @@ class Scheduler:
         self.unfinished = len(graph)
         for node, left in enumerate(self.left):
             if not left:
-                self._unlock(node)
+                self.unlock(node)
 
     def _demand(self, stack: list[int]) -> None:
         """Wake the nodes in `stack` and all that they are sure to need."""
@@ -137,7 +137,7 @@ class Scheduler:
                 self.skip(node, self._reason(need), need)
                 return
         if not self.left[node]:
-            self._unlock(node)
+            self.unlock(node)
 
     def _listen(self, node: int, refs: Sequence[int]) -> None:
         """Order an evaluation of `node` once `refs` have their values; skip it when one of them never will."""
@@ -148,13 +148,13 @@ class Scheduler:
                 self.skip(node, self._reason(ref), ref)
                 return
             if self.state[ref] in (PENDING, RUNNING):
-                self._listeners.setdefault(ref, []).append((node, stage))
+                self.listeners.setdefault(ref, []).append((node, stage))
                 pending += 1
         self._awaited[node] = pending
         if not pending:
             self.orders.append((EVALUATE, node, "", -1))
 
-    def _unlock(self, node: int) -> None:
+    def unlock(self, node: int) -> None:
         """Queue `node`, whose needs are met, unless something holds it."""
         hold = self.hold[node]
         if not hold:
@@ -174,24 +174,28 @@ class Scheduler:
             left[consumer] -= 1
             if not left[consumer]:
                 if hold[consumer] or self.state[consumer]:
-                    self._unlock(consumer)
+                    self.unlock(consumer)
                 else:
                     heappush(ready[self.graph.modes[consumer]], self.rank[consumer])
-        if node in self._listeners:
-            for listener in self._pop_listeners(node):
-                self._awaited[listener] -= 1
-                if not self._awaited[listener] and self.state[listener] == PENDING:
-                    self.orders.append((EVALUATE, listener, "", -1))
+        if node in self.listeners:
+            self.tell_listeners(node)
+
+    def tell_listeners(self, node: int) -> None:
+        """Those who wait for the value of `node`, to decide what they need, have one less to wait for."""
+        for listener in self._pop_listeners(node):
+            self._awaited[listener] -= 1
+            if not self._awaited[listener] and self.state[listener] == PENDING:
+                self.orders.append((EVALUATE, listener, "", -1))
 
     def _pop_listeners(self, node: int) -> list[int]:
         """Return those who still wait for the value of `node`; who has turned to its fallback does not."""
-        return [listener for listener, stage in self._listeners.pop(node, ()) if self._stage[listener] == stage]
+        return [listener for listener, stage in self.listeners.pop(node, ()) if self._stage[listener] == stage]
 
     def prepared(self, node: int) -> None:
         """What the shell had to do for `node` is done."""
         self.hold[node] &= ~PREPARE
         if not self.left[node]:
-            self._unlock(node)
+            self.unlock(node)
 
     def set_amounts(self, node: int, amounts: Amounts) -> None:
         """`node` takes `amounts` of the capacities for each attempt."""
@@ -268,7 +272,7 @@ class Scheduler:
             if self._goes_on_without(consumer, node):
                 self.left[consumer] -= 1
                 if not self.left[consumer]:
-                    self._unlock(consumer)
+                    self.unlock(consumer)
             elif not self.hold[consumer] & (DORMANT | GATE):
                 found.append((consumer, reason, node, self._stage.get(consumer, 0)))
         found += [(listener, reason, node, self._stage[listener]) for listener in self._pop_listeners(node)]
