@@ -6,11 +6,14 @@ Decorate functions with `task`, call them to compose a graph, and `run` it, or s
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from cascade.context import get_current_context
 
 if TYPE_CHECKING:
+    from cascade.cli import cli
     from cascade.context import Display
     from cascade.graph.serialize import from_json, to_json
     from cascade.interfaces.events import Event
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from cascade.runtime.bus import MessageBus
     from cascade.runtime.engine import Engine
     from cascade.runtime.run import Run, arun, run, start
-    from cascade.spec.control import pipeline, sequence, with_constraints
+    from cascade.spec.control import Jump, bind, pipeline, select_jump, sequence, with_constraints
     from cascade.spec.input import Env, Param
     from cascade.spec.lazy_types import LazyResult, unmapped
     from cascade.spec.resource import inject, override_resource, resource
@@ -41,6 +44,7 @@ def _find_display() -> Display:
 get_current_context().display = _find_display
 
 _HOMES = {
+    "cli": "cascade.cli",
     "get_current_context": "cascade.context",
     "from_json": "cascade.graph.serialize",
     "to_json": "cascade.graph.serialize",
@@ -53,7 +57,10 @@ _HOMES = {
     "arun": "cascade.runtime.run",
     "run": "cascade.runtime.run",
     "start": "cascade.runtime.run",
+    "Jump": "cascade.spec.control",
+    "bind": "cascade.spec.control",
     "pipeline": "cascade.spec.control",
+    "select_jump": "cascade.spec.control",
     "sequence": "cascade.spec.control",
     "with_constraints": "cascade.spec.control",
     "Env": "cascade.spec.input",
@@ -74,12 +81,15 @@ __all__ = [
     "Engine",
     "Env",
     "Event",
+    "Jump",
     "LazyResult",
     "MessageBus",
     "Param",
     "Router",
     "Run",
     "arun",
+    "bind",
+    "cli",
     "dry_run",
     "from_json",
     "get_current_context",
@@ -90,6 +100,7 @@ __all__ = [
     "pipeline",
     "resource",
     "run",
+    "select_jump",
     "sequence",
     "start",
     "task",
@@ -99,6 +110,21 @@ __all__ = [
     "visualize",
     "with_constraints",
 ]
+
+
+class _Package(ModuleType):
+    """What `cascade` itself is an instance of: its public names stay what they are.
+
+    Importing the submodule ``cascade.cli`` would put it in the place of the function ``cascade.cli``.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Take everything but a submodule with a public name."""
+        if not (isinstance(value, ModuleType) and name in _HOMES):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -18,10 +18,10 @@ import cascade as cs
 LIST = Path(__file__).with_name("data") / "public_names.txt"
 
 NAMES = [
-    "task", "Param", "Env", "run", "arun", "start", "dry_run", "visualize", "to_json", "from_json",
+    "task", "Param", "Env", "run", "arun", "start", "cli", "dry_run", "visualize", "to_json", "from_json",
     "with_constraints", "LazyResult", "Router", "resource", "inject", "Engine", "override_resource",
     "DependencyMissingError", "get_current_context", "sequence", "pipeline", "unmapped", "Event", "MessageBus",
-    "messaging_bus", "Run",
+    "messaging_bus", "Run", "Jump", "select_jump", "bind",
 ]  # fmt: skip
 
 PATHS = {
@@ -48,6 +48,7 @@ PATHS = {
     "cascade.tools.preview": ["dry_run"],
     "cascade.tools.visualize": ["visualize"],
     "cascade.context": ["get_current_context"],
+    "cascade.cli": ["cli"],
 }  # fmt: skip
 
 

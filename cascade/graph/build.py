@@ -23,19 +23,22 @@ from cascade.graph.model import (
     ContainerSlot,
     Graph,
     InputRef,
+    Machine,
     Ref,
     ResourceRef,
     Route,
+    State,
     UnmappedSlot,
 )
 from cascade.interfaces.exceptions import GraphError, NotLazyError
+from cascade.spec.control import JumpSelector
 from cascade.spec.input import Env, Input, Param
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult, Unmapped
 from cascade.spec.policy import UNSET, Options
 from cascade.spec.resource import Inject, Resource
 from cascade.spec.routing import Router
 
-__all__ = ["build", "refs_in", "slots_in"]
+__all__ = ["Builder", "build", "refs_in", "slots_in"]
 
 MOST_NAME = 60  # characters of a name made of keys
 _ATOMS = frozenset({int, float, str, bytes, bool, complex, type(None)})
@@ -60,17 +63,17 @@ def build(target: object, name: str = "") -> Graph:
         >>> len(build(inc(inc(0))))
         2
     """
-    graph = _Builder({}).build(target, name)
+    graph = Builder({}).build(target, name)
     if any(getattr(call._task, "pure", False) for call in graph.calls if isinstance(call, LazyResult)):  # noqa: SLF001
         from cascade.graph.merge import find_equal_calls
 
         aliases = find_equal_calls(graph)
         if aliases:
-            graph = _Builder(aliases).build(target, name)
+            graph = Builder(aliases).build(target, name)
     return graph
 
 
-class _Builder:
+class Builder:
     """Numbers calls in the order in which they are met, from the target up.
 
     Responsible for: numbering, argument slots, who waits for whom. Refuses: checking (`check`), ordering (`order`).
@@ -81,13 +84,15 @@ class _Builder:
         self.index: dict[int, int] = {}
         self.inputs: dict[int, Input] = {}
         self.aliases = aliases
+        self.is_looking = bool(aliases)  # every call goes through `number`
 
     def build(self, target: object, name: str) -> Graph:
+        """Return the graph of `target`."""
         graph = self.graph
         graph.target = self.slot(target)
         if not graph.calls:
             raise NotLazyError.for_target(target)
-        self.record_all()
+        self.record_from(0)
         graph.params = [i for i in self.inputs.values() if isinstance(i, Param)]
         graph.envs = [i for i in self.inputs.values() if isinstance(i, Env)]
         graph.name = name or self.describe()
@@ -109,6 +114,7 @@ class _Builder:
     # -- numbering ------------------------------------------------------------------------------------------------
 
     def number(self, call: Any) -> int:
+        """Return the number of `call`, a new one if it has none."""
         found = self.index.get(id(call))
         if found is not None:
             return found
@@ -129,12 +135,12 @@ class _Builder:
             graph.modes.append(MODES[call._task.mode])  # noqa: SLF001
         return number
 
-    def record_all(self) -> None:  # noqa: C901 - one pass over what may be a hundred thousand calls
-        """Fill in the lists for each node, those that are met on the way too: plain calls here, others by a call.
+    def record_from(self, first: int) -> None:
+        """Fill in the lists for each node from `first` on, those that are met on the way too: plain calls right here.
 
         A plain call has no options and no keywords, and its arguments are all plain values or all calls.
         """
-        graph, index, aliases = self.graph, self.index, self.aliases
+        graph, index, is_looking = self.graph, self.index, self.is_looking
         calls, succ = graph.calls, graph.succ
         add_call, add_succ, add_kind, add_mode = calls.append, succ.append, graph.kinds.append, graph.modes.append
         add_shape, add_args, add_left, claim = (
@@ -143,7 +149,9 @@ class _Builder:
             graph.left.append,
             index.setdefault,
         )
-        for number, call in enumerate(calls):  # it grows while it is gone through
+        unread = iter(calls)  # it grows while it is gone through
+        unread.__setstate__(first)  # type: ignore[attr-defined]
+        for number, call in enumerate(unread, first):
             if type(call) is Router or call._options is not None or call._kwargs or call._task.defaults:  # noqa: SLF001
                 self.record_general(number, call)
                 continue
@@ -152,12 +160,9 @@ class _Builder:
             for a in args:
                 kind = type(a)
                 if kind is LazyResult:
-                    if aliases:
-                        refs.append(self.number(a))
-                        continue
                     free = len(calls)
-                    j = claim(id(a), free)
-                    if j == free:  # as `number` does it
+                    j = self.number(a) if is_looking else claim(id(a), free)
+                    if j == free and not is_looking:  # as `number` does it
                         add_call(a)
                         add_succ([])
                         add_kind(TASK)
@@ -181,6 +186,7 @@ class _Builder:
                 add_left(len(refs))
 
     def record_general(self, number: int, call: Any) -> None:
+        """Fill in the lists for a call that is not plain."""
         graph = self.graph
         if type(call) is Router:
             graph.routes[number] = self.route(call)
@@ -189,7 +195,7 @@ class _Builder:
             graph.left.append(0)
             return
         args = tuple([self.slot(a) for a in call._args])  # noqa: SLF001
-        kwargs = {k: self.slot(v) for k, v in self.keywords(call).items()}
+        kwargs = {k: self.slot(v) for k, v in _keywords(call).items()}
         graph.shapes.append(GENERAL)
         graph.args.append(args)
         if kwargs:
@@ -203,16 +209,9 @@ class _Builder:
         graph.left.append(len(needs))
         for j in needs:
             graph.succ[j].append(number)
-        self.record_resources(number, (*args, *kwargs.values()))
-
-    def keywords(self, call: LazyResult[Any]) -> dict[str, object]:
-        """Return the keyword arguments, with the defaults that ask for a resource or are lazy filled in."""
-        task = call._task  # noqa: SLF001
-        kwargs = dict(call._kwargs or {})  # noqa: SLF001
-        if task.defaults:
-            given = task.signature.bind_partial(*call._args, **kwargs).arguments  # noqa: SLF001
-            kwargs.update({k: v for k, v in task.defaults.items() if k not in given})
-        return kwargs
+        later = graph.jumps[number].states.values() if number in graph.jumps else ()
+        beforehand = [slot for state in later if state for slot in (*state.args, *state.kwargs.values())]
+        self.record_resources(number, (*args, *kwargs.values(), *beforehand))
 
     def record_options(self, number: int, options: Options) -> list[int]:
         """Note what the options ask for; return the nodes to wait for."""
@@ -226,6 +225,9 @@ class _Builder:
         if options.constraints:
             graph.amounts[number] = {k: self.slot(v) for k, v in options.constraints.items()}
             needs += [r for a in graph.amounts[number].values() for r in refs_in(a)]
+        if isinstance(options.jump, JumpSelector):
+            graph.jumps[number] = self.machine(options.jump)
+            needs += [r for state in graph.jumps[number].states.values() if state for r in _refs_of(state)]
         if options.timeout is not None and graph.modes[number] == INLINE:
             graph.modes[number] = THREAD  # what must be stopped in time cannot run on the scheduler itself
         if options.after:
@@ -234,6 +236,7 @@ class _Builder:
         return needs
 
     def record_resources(self, number: int, slots: tuple[object, ...]) -> None:
+        """Note which resources a node injects."""
         found: dict[str, None] = {}
         for slot in slots:
             for inner in slots_in(slot):
@@ -243,7 +246,21 @@ class _Builder:
         if found:
             self.graph.resources[number] = tuple(found)
 
+    def machine(self, selector: JumpSelector) -> Machine:
+        """Return the states of a loop with slots for their arguments."""
+        states: dict[object, State | None] = {}
+        for key, target in selector.routes.items():
+            if target is None:
+                states[key] = None
+            elif isinstance(target, LazyResult):
+                args = tuple([self.slot(a) for a in target._args])  # noqa: SLF001
+                states[key] = State(target._task, args, {k: self.slot(v) for k, v in _keywords(target).items()})  # noqa: SLF001
+            else:
+                states[key] = State(target, (), {k: self.slot(v) for k, v in target.defaults.items()})
+        return Machine(states, selector.max_jumps)
+
     def route(self, router: Router) -> Route:
+        """Return a Router's slots."""
         branches = {k: self.slot(v) for k, v in router.routes.items()}
         default = UNSET if router.default is UNSET else self.slot(router.default)
         return Route(router.label, self.slot(router.selector), branches, default)
@@ -273,6 +290,20 @@ class _Builder:
                 raise GraphError.for_depth(kind.__name__)
             return ContainerSlot(value, tuple([self.slot(v, depth + 1) for v in _parts(value)]))
         return value
+
+
+def _keywords(call: LazyResult[Any]) -> dict[str, object]:
+    """Return the keyword arguments, with the defaults that ask for a resource or are lazy filled in."""
+    task = call._task  # noqa: SLF001
+    kwargs = dict(call._kwargs or {})  # noqa: SLF001
+    if task.defaults:
+        given = task.signature.bind_partial(*call._args, **kwargs).arguments  # noqa: SLF001
+        kwargs.update({k: v for k, v in task.defaults.items() if k not in given})
+    return kwargs
+
+
+def _refs_of(state: State) -> list[int]:
+    return [r for slot in (*state.args, *state.kwargs.values()) for r in refs_in(slot)]
 
 
 def _is_container(value: object) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cascade.graph.build import slots_in
 from cascade.graph.model import LOOP, InputRef, Ref, ResourceRef
@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 Amounts = tuple[tuple[str, float], ...]
+Entry = TypeVar("Entry")
 
 
 # -- capacities -----------------------------------------------------------------------------------------------------
@@ -79,8 +80,10 @@ def check_amount(label: str, name: str, amount: object, capacities: Mapping[str,
     return number
 
 
-def check_amounts(graph: Graph, capacities: Mapping[Any, object] | None) -> dict[int, Amounts]:
-    """Return what each node takes of the capacities, as far as it is known before the run.
+def check_amounts(
+    graph: Graph, capacities: Mapping[Any, object] | None, nodes: range | None = None
+) -> dict[int, Amounts]:
+    """Return what each node (of `nodes`) takes of the capacities, as far as it is known before the run.
 
     Returns:
         By node number, pairs of name and amount, sorted by name. Amounts of 0 and lazy ones are left out; a node
@@ -92,7 +95,7 @@ def check_amounts(graph: Graph, capacities: Mapping[Any, object] | None) -> dict
     known = check_capacities(capacities)
     found: dict[int, Amounts] = {}
     problems: list[CapacityError] = []
-    for index, slots in graph.amounts.items():
+    for index, slots in _entries(graph.amounts, nodes):
         static: list[tuple[str, float]] = []
         for name, slot in slots.items():
             amount = 0.0 if isinstance(slot, (Ref, InputRef)) else slot
@@ -137,9 +140,12 @@ def read_inputs(graph: Graph, params: Mapping[str, object] | None, environ: Mapp
 
 
 def find_resources(
-    graph: Graph, explicit: Iterable[Resource] | Mapping[str, Resource] | None, context: WorkflowContext
+    graph: Graph,
+    explicit: Iterable[Resource] | Mapping[str, Resource] | None,
+    context: WorkflowContext,
+    nodes: range | None = None,
 ) -> dict[str, Resource]:
-    """Return the resources that the graph needs, each after those that it needs itself.
+    """Return the resources that the graph (or `nodes` of it) needs, each after those that it needs itself.
 
     `explicit` ones win, then `context.overrides`, then those injected as objects, then those registered by name.
 
@@ -148,14 +154,14 @@ def find_resources(
             circle, one would outlive what it needs, or one is asked for where no task can use it.
     """
     finder = _Finder(_read_explicit(explicit), context)
-    _check_places(graph)
-    for index in graph.resources:
+    _check_places(graph, nodes)
+    for index, _ in _entries(graph.resources, nodes):
         where = f"task '{graph.label(index)}'"
         for slot in (*graph.args[index], *graph.kwargs.get(index, {}).values()):
             for inject in _injects(slot):
                 finder.ask(inject, where)
     found = finder.resolve()
-    _check_inline(graph, found)
+    _check_inline(graph, found, nodes)
     return found
 
 
@@ -179,14 +185,19 @@ def _injects(slot: object) -> Iterator[Inject]:
             yield inner.inject
 
 
-def _check_places(graph: Graph) -> None:
+def _entries(table: Mapping[int, Entry], nodes: range | None) -> Iterable[tuple[int, Entry]]:
+    """Return the entries of `table` for `nodes`, all by default."""
+    return table.items() if nodes is None else [(n, table[n]) for n in nodes if n in table]
+
+
+def _check_places(graph: Graph, nodes: range | None) -> None:
     """Refuse injections outside of arguments: nobody would hold the instance open."""
     places: list[tuple[str, object]] = [("the target of the run", graph.target)]
-    places += [(f"the condition of '{graph.label(i)}'", slot) for i, slot in graph.gates.items()]
-    places += [(f"the fallback of '{graph.label(i)}'", slot) for i, slot in graph.fallbacks.items()]
-    for i, amounts in graph.amounts.items():
+    places += [(f"the condition of '{graph.label(i)}'", slot) for i, slot in _entries(graph.gates, nodes)]
+    places += [(f"the fallback of '{graph.label(i)}'", slot) for i, slot in _entries(graph.fallbacks, nodes)]
+    for i, amounts in _entries(graph.amounts, nodes):
         places += [(f"with_constraints of '{graph.label(i)}'", slot) for slot in amounts.values()]
-    for route in graph.routes.values():
+    for _, route in _entries(graph.routes, nodes):
         where = f"the router '{route.label}'"
         places += [(where, slot) for slot in (route.selector, route.default, *route.branches.values())]
     for where, slot in places:
@@ -194,7 +205,7 @@ def _check_places(graph: Graph) -> None:
             raise ResourceError.for_place(inject.name, where)
 
 
-def _check_inline(graph: Graph, found: Mapping[str, Resource]) -> None:
+def _check_inline(graph: Graph, found: Mapping[str, Resource], nodes: range | None) -> None:
     """Refuse what a thread cannot do: open and close, for one attempt, what lives on the event loop."""
     on_loop: dict[str, bool] = {}
     for name, resource in found.items():  # needs come first
@@ -202,7 +213,7 @@ def _check_inline(graph: Graph, found: Mapping[str, Resource]) -> None:
         on_loop[name] = resource.scope == "task" and (resource.is_async or beneath)
     if not any(on_loop.values()):
         return
-    for index, names in graph.resources.items():
+    for index, names in _entries(graph.resources, nodes):
         if graph.modes[index] != LOOP:
             for name in names:
                 if on_loop[name]:

@@ -6,6 +6,7 @@ value; what cannot be compared so is equal only to itself. Names and reprs never
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import REFS, ROUTE, ContainerSlot, InputRef, Ref, ResourceRef, UnmappedSlot
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cascade.graph.model import Graph
     from cascade.spec.lazy_types import LazyResult
 
-__all__ = ["find_equal_calls"]
+__all__ = ["Merger", "find_equal_calls"]
 
 MOST_PARTS = 10_000
 MOST_DEPTH = 50
@@ -23,18 +24,31 @@ MOST_DEPTH = 50
 
 def find_equal_calls(graph: Graph) -> dict[int, LazyResult[Any]]:
     """Return ``id(call) → equal earlier call`` for the pure calls of `graph` that repeat."""
-    aliases: dict[int, LazyResult[Any]] = {}
-    first: dict[object, int] = {}
-    same = list(range(len(graph)))
-    for i in graph.order:
-        if graph.kinds[i] == ROUTE or not graph.calls[i]._task.pure:  # noqa: SLF001
-            continue
-        key = _call_key(graph, i, same)
-        earlier = first.setdefault(key, i)
-        if earlier != i:
-            same[i] = earlier
-            aliases[id(graph.calls[i])] = graph.calls[earlier]
-    return aliases
+    equal = Merger(graph).note(graph.order)
+    return {id(graph.calls[number]): graph.calls[earlier] for number, earlier in equal.items()}
+
+
+class Merger:
+    """Remembers the pure calls of a graph that may gain more of them."""
+
+    def __init__(self, graph: Graph) -> None:
+        """Begin with none."""
+        self._graph = graph
+        self._first: dict[object, int] = {}
+        self._same: list[int] = []
+
+    def note(self, numbers: Iterable[int]) -> dict[int, int]:
+        """Look at nodes, each after those that it needs; return which equals which earlier one."""
+        graph, same = self._graph, self._same
+        same.extend(range(len(same), len(graph)))
+        equal: dict[int, int] = {}
+        for i in numbers:
+            if graph.kinds[i] == ROUTE or not graph.calls[i]._task.pure:  # noqa: SLF001
+                continue
+            earlier = self._first.setdefault(_call_key(graph, i, same), i)
+            if earlier != i:
+                same[i] = equal[i] = earlier
+        return equal
 
 
 def _call_key(graph: Graph, i: int, same: list[int]) -> object:
@@ -58,7 +72,8 @@ def _options_key(graph: Graph, i: int, values: _Values) -> object:
     amounts = tuple([(k, values.key(v)) for k, v in sorted(graph.amounts.get(i, {}).items())])
     slots = tuple([values.key(table[i]) if i in table else None for table in (graph.gates, graph.fallbacks)])
     orders = tuple([values.same[j] for j in graph.orders.get(i, ())])
-    policies = (options.name, options.retry, options.timeout, id(options.cache) if options.cache is not None else 0)
+    objects = tuple([id(each) if each is not None else 0 for each in (options.cache, options.jump)])
+    policies = (options.name, options.retry, options.timeout, objects)
     return (policies, amounts, slots, orders)
 
 

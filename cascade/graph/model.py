@@ -1,12 +1,14 @@
 """Graph as plain data: what every reader of a graph (solver, engine, drawer, file) agrees on.
 
 In: what `build` recorded. Out: nodes, edges and argument slots. Invariant: nothing here runs, and nothing here
-refers to a run; the same graph can be run any number of times.
+refers to a run; the same graph can be run any number of times (a run in which tasks return lazy results works on a
+graph of its own, which only ever gains nodes).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from cascade.spec.input import Env, Input, Param
     from cascade.spec.policy import Options
     from cascade.spec.resource import Inject
+    from cascade.spec.task import Task
 
 NodeKind = Literal["task", "map", "route", "param", "env"]
 EdgeKind = Literal["data", "condition", "selector", "route", "constraint", "order"]
@@ -115,6 +118,23 @@ SLOTS: Final = (Ref, InputRef, ResourceRef, ContainerSlot, UnmappedSlot)
 
 
 @dataclass(frozen=True, slots=True)
+class State:
+    """What a jump can lead to: a task, with the slots of the arguments that it was given beforehand."""
+
+    task: Task[..., Any]
+    args: tuple[object, ...] = ()
+    kwargs: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The loop at a node: its states by key (None ends it), and how many jumps it may take."""
+
+    states: Mapping[object, State | None]
+    max_jumps: int
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A Router in a graph: the selector's slot, the branches' slots by key, perhaps a default's."""
 
@@ -132,6 +152,9 @@ LITERALS, REFS, GENERAL = 0, 1, 2
 MODES: Final = {"inline": INLINE, "blocking": THREAD, "async": LOOP, "compute": PROCESS}
 
 
+_naming = threading.Lock()
+
+
 class Graph:
     """The calls that a target needs, numbered, as parallel lists.
 
@@ -144,7 +167,8 @@ class Graph:
         kwargs, needs: only for nodes that have any beyond what `args` tells.
         left: how many needed values each node waits for. succ: who waits for each node's value.
         refined: what was said about calls, where anything was. gates: condition slots. orders: nodes to wait for
-            without taking their values. routes, fallbacks, amounts: of the nodes that have them.
+            without taking their values. routes, fallbacks, amounts, jumps: of the nodes that have them.
+        aliases: slots of the nodes whose value is another's: of those that returned something lazy.
         resources: names that each node injects.
         target: the slot that gives the result.
     """
@@ -156,6 +180,8 @@ class Graph:
         "_labels",
         "_nodes",
         "_order",
+        "_taken",
+        "aliases",
         "amounts",
         "args",
         "calls",
@@ -163,6 +189,7 @@ class Graph:
         "fallbacks",
         "gates",
         "injects",
+        "jumps",
         "kinds",
         "kwargs",
         "left",
@@ -197,12 +224,15 @@ class Graph:
         self.routes: dict[int, Route] = {}
         self.fallbacks: dict[int, object] = {}
         self.amounts: dict[int, dict[str, object]] = {}
+        self.jumps: dict[int, Machine] = {}
+        self.aliases: dict[int, object] = {}
         self.resources: dict[int, tuple[str, ...]] = {}
         self.injects: dict[str, Inject] = {}
         self.params: list[Param] = []
         self.envs: list[Env] = []
         self.target: object = None
         self._ids: list[str] | None = None
+        self._taken: tuple[dict[str, int], set[str]] | None = None  # counts of names and all ids, once it grows
         self._labels: list[str] | None = None
         self._order: list[int] | None = None
         self._heights: list[int] | None = None
@@ -251,18 +281,49 @@ class Graph:
     @property
     def ids(self) -> list[str]:
         """Readable unique names by node number."""
-        if self._ids is None:
-            from cascade.graph.outline import make_ids
+        if self._ids is None or len(self._ids) < len(self.calls):
+            from cascade.graph.outline import extend_ids, make_ids
 
-            self._ids = make_ids(self)
+            with _naming:  # a run's graph grows while subscribers read
+                self._ids = make_ids(self) if self._ids is None else extend_ids(self, self._ids)
         return self._ids
 
     @property
     def labels(self) -> list[str]:
         """What people call each node, by number."""
-        if self._labels is None:
-            self._labels = [self.label(i) for i in range(len(self))]
+        if self._labels is None or len(self._labels) < len(self.calls):
+            known = self._labels or []
+            self._labels = known + [self.label(i) for i in range(len(known), len(self))]
         return self._labels
+
+    def forget_order(self) -> None:
+        """The graph has gained nodes or arrows: what was worked out of them holds no more, but ids stay."""
+        self._order = self._heights = self._nodes = self._edges = None
+
+    def truncate(self, count: int) -> None:
+        """Forget the nodes from number `count` on: they could not be added."""
+        for nodes in (self.calls, self.kinds, self.modes, self.shapes, self.args, self.left, self.succ):
+            del nodes[count:]
+        for consumers in self.succ:
+            while consumers and consumers[-1] >= count:
+                consumers.pop()
+        for name in Graph.__slots__:
+            table = getattr(self, name)
+            if isinstance(table, dict):
+                for number in [key for key in table if isinstance(key, int) and key >= count]:
+                    del table[number]
+        self._ids, self._labels, self._taken = (self._ids or [])[:count] or None, (self._labels or [])[:count], None
+        self.forget_order()
+
+    def copy(self) -> Graph:
+        """Return a graph that may gain nodes while this one stays as it is."""
+        made = Graph()
+        for name in Graph.__slots__:
+            value = getattr(self, name)
+            setattr(made, name, value.copy() if isinstance(value, (list, dict, bytearray)) else value)
+        made.succ = [list(consumers) for consumers in self.succ]
+        made._taken = None
+        return made
 
     @property
     def nodes(self) -> tuple[Node, ...]:

@@ -25,6 +25,8 @@ def may_need(graph: Graph, index: int) -> Iterable[int]:
     found = list(graph.needs_of(index))
     if index in graph.gates:
         found += refs_in(graph.gates[index])
+    if index in graph.aliases:
+        found += refs_in(graph.aliases[index])
     if index in graph.fallbacks:
         found += refs_in(graph.fallbacks[index])
     if index in graph.routes:
@@ -42,7 +44,7 @@ def sort(graph: Graph) -> tuple[list[int], list[int]]:
     """
     count = len(graph)
     waiting = [len(s) for s in graph.succ]
-    special = sorted({*graph.gates, *graph.routes, *graph.fallbacks})
+    special = sorted({*graph.gates, *graph.routes, *graph.fallbacks, *graph.aliases})
     extra: dict[int, list[int]] = {}
     for i in special:
         plain = len(graph.needs_of(i))

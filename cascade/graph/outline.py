@@ -6,6 +6,7 @@ user's text, unchanged.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from cascade.graph.build import refs_in, slots_in
@@ -13,12 +14,12 @@ from cascade.graph.model import MAP, REFS, ROUTE, Edge, EdgeKind, InputRef, Node
 from cascade.spec.policy import UNSET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from cascade.graph.model import Graph, Route
+    from cascade.graph.model import Graph, Machine, Route
     from cascade.spec.input import Input
 
-__all__ = ["input_ids", "make_edges", "make_ids", "make_nodes"]
+__all__ = ["extend_ids", "input_ids", "make_edges", "make_ids", "make_nodes"]
 
 
 def make_ids(graph: Graph) -> list[str]:
@@ -44,6 +45,14 @@ def _make_ids_apart(graph: Graph) -> list[str]:
     for i in graph.order:
         ids[i] = _fresh(graph.labels[i], counts, taken)
     return ids
+
+
+def extend_ids(graph: Graph, known: Sequence[str]) -> list[str]:
+    """Return `known`, the ids of the first nodes, and ids for those that came later, in the order of their coming."""
+    if graph._taken is None:  # noqa: SLF001 - its own notes, kept since a graph may grow ten thousand times
+        graph._taken = (dict(Counter(graph.labels[: len(known)])), set(known))  # noqa: SLF001
+    counts, taken = graph._taken  # noqa: SLF001
+    return [*known, *[_fresh(name, counts, taken) for name in graph.labels[len(known) :]]]
 
 
 def _fresh(name: str, counts: dict[str, int], taken: set[str]) -> str:
@@ -83,6 +92,8 @@ def _make_node(graph: Graph, i: int, node_id: str) -> Node:
     if options is not None:
         if options.retry is not None and options.retry.max_attempts > 1:
             notes.append(f"≤ {options.retry.max_attempts} tries")
+        if i in graph.jumps:
+            notes.append(f"loop: {', '.join(map(str, graph.jumps[i].states))}")
         if options.timeout is not None:
             notes.append(f"≤ {options.timeout:g} s")
         for name, amount in (options.constraints or {}).items():
@@ -126,6 +137,10 @@ def _slots(graph: Graph, i: int) -> Iterator[tuple[object, EdgeKind, str]]:
     plain = map(Ref, graph.args[i]) if graph.shapes[i] == REFS else graph.args[i]
     for slot in (*plain, *graph.kwargs.get(i, {}).values()):
         yield slot, "data", ""
+    if i in graph.jumps:
+        yield from ((slot, "data", "") for slot in _later_slots(graph.jumps[i]))
+    if i in graph.aliases:
+        yield graph.aliases[i], "route", ""
     if i in graph.gates:
         yield graph.gates[i], "condition", ""
     for name, slot in graph.amounts.get(i, {}).items():
@@ -137,6 +152,13 @@ def _slots(graph: Graph, i: int) -> Iterator[tuple[object, EdgeKind, str]]:
         yield graph.fallbacks[i], "route", "otherwise"
     if i in graph.routes:
         yield from _route_slots(graph.routes[i])
+
+
+def _later_slots(machine: Machine) -> Iterator[object]:
+    """Yield the slots of what the later turns of a loop are given beforehand."""
+    for state in machine.states.values():
+        if state is not None:
+            yield from (*state.args, *state.kwargs.values())
 
 
 def _route_slots(route: Route) -> Iterator[tuple[object, EdgeKind, str]]:

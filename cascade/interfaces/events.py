@@ -13,10 +13,12 @@ from typing import Any
 __all__ = [
     "Event",
     "EventsDropped",
+    "GraphGrown",
     "ItemsCompleted",
     "LifecycleEvent",
     "LimitRemoved",
     "LimitSet",
+    "LoopTurned",
     "MapExpanded",
     "NodeAbandoned",
     "NodeCancelled",
@@ -264,6 +266,21 @@ class MapExpanded(NodeEvent):
     """A map knows its items. `total` is None while a lazy iterable has not ended."""
 
     total: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphGrown(NodeEvent):
+    """The node returned something lazy: the run goes on with `nodes` (ids), and the node's value will be theirs."""
+
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopTurned(NodeEvent):
+    """A loop has taken `turns` jumps so far, the last one to `key`. Short turns are reported in groups."""
+
+    turns: int
+    key: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

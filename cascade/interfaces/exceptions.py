@@ -128,6 +128,22 @@ class GraphError(CascadeError, ValueError):
         return cls(f"These nodes need each other in a circle: {' → '.join(names)}. Break one of the links.")
 
     @classmethod
+    def for_growth(cls, label: str, names: Sequence[str]) -> GraphError:
+        """A task that waits for itself."""
+        return cls(
+            f"'{label}' returned a lazy result that needs '{label}' itself: {' → '.join(names)}. "
+            "Return a call that does not depend on the one that returns it."
+        )
+
+    @classmethod
+    def for_size(cls, label: str, most: int) -> GraphError:
+        """A graph that grows without an end."""
+        return cls(
+            f"'{label}' returned a lazy result, and the graph would grow beyond {most:,} nodes. "
+            "If that is meant, write it as a loop with cs.bind, which stays one node."
+        )
+
+    @classmethod
     def for_depth(cls, label: str) -> GraphError:
         """A container nested too deeply."""
         return cls(f"An argument of '{label}' nests containers with lazy results too deeply. Flatten it.")
@@ -242,6 +258,59 @@ class RouteError(CascadeError, KeyError):
         """No such route and no default."""
         routes = ", ".join(repr(k) for k in known)
         return cls(f"The router '{label}' has no route for {key!r} and no default. Its routes are {routes}.")
+
+
+class JumpError(CascadeError, ValueError):
+    """A loop is not put together, or jumps where it cannot."""
+
+    @classmethod
+    def for_routes(cls, routes: object) -> JumpError:
+        """No table of routes."""
+        return cls(f"cs.select_jump takes a dict of what each key leads to, not {_short(routes)}.")
+
+    @classmethod
+    def for_route(cls, key: object, target: object) -> JumpError:
+        """A route to something that cannot be called."""
+        return cls(
+            f"The route {key!r} of cs.select_jump leads to {_short(target)}. "
+            "It can lead to a task, to a call of a task, or to None to end the loop."
+        )
+
+    @classmethod
+    def for_selector(cls, given: object) -> JumpError:
+        """`bind` without `select_jump`."""
+        return cls(f"cs.bind takes the call and what cs.select_jump returned, not {_short(given)}.")
+
+    @classmethod
+    def for_start(cls, given: object) -> JumpError:
+        """A loop cannot begin with this."""
+        return cls(f"A loop begins with a call of a task; {_short(given)} is none. Write cs.bind(task(…), jumps).")
+
+    @classmethod
+    def for_key(cls, label: str, key: object, known: Iterable[object]) -> JumpError:
+        """A key that leads nowhere."""
+        keys = [str(k) for k in known]
+        hint = nearest(str(key), keys)
+        return cls(f"'{label}' jumped to {key!r}, but its routes are {', '.join(keys)}.{hint}")
+
+    @classmethod
+    def for_unbound(cls, label: str, key: object) -> JumpError:
+        """A jump in a call that is no loop."""
+        return cls(
+            f"'{label}' returned cs.Jump({key!r}), but no loop is bound to it. cs.bind returns a new call: write "
+            "loop = cs.bind(call, cs.select_jump({…})) and run that."
+        )
+
+    @classmethod
+    def for_argument(cls, label: str, name: object, known: Iterable[str]) -> JumpError:
+        """Data for a parameter that is not there."""
+        hint = nearest(str(name), known)
+        return cls(f"The jump brings data for '{name}', but '{label}' has no parameter of that name.{hint}")
+
+    @classmethod
+    def for_excess(cls, label: str, count: int) -> JumpError:
+        """A loop that does not end."""
+        return cls(f"'{label}' has jumped {count:,} times without an end. If it needs more, raise max_jumps.")
 
 
 class DependencyMissingError(CascadeError):

@@ -14,6 +14,7 @@ from typing import Any
 from cascade.interfaces.events import (
     Event,
     EventsDropped,
+    GraphGrown,
     ItemsCompleted,
     LimitRemoved,
     LimitSet,
@@ -220,6 +221,7 @@ _TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
     NodeCancelled: lambda e: ("cancelled", "warning", e.reason),
     NodeAbandoned: lambda e: ("running", "warning", e.reason),
     MapExpanded: _expanded,
+    GraphGrown: lambda e: ("running", "info", f"goes on with {plural(len(e.nodes), 'more node')}"),
     RouteChosen: lambda e: ("done", "info", f"takes the route {e.key}"),
     ResourceSetUp: lambda e: ("done", "info", f"ready in {duration(e.duration)}"),
     ResourceTornDown: _torn_down,

@@ -310,6 +310,15 @@ class RunRecord:
         if unit.state not in ENDED:
             self._expand(unit, event.total)
 
+    def _graph_grown(self, event: e.GraphGrown) -> None:
+        self._unit(event).note = f"goes on with {plural(len(event.nodes), 'node')}"
+        self.unknown = self.unknown or any(node not in self.units for node in event.nodes)
+
+    def _loop_turned(self, event: e.LoopTurned) -> None:
+        unit = self._unit(event)
+        unit.note = f"turn {event.turns + 1:,}"
+        self.changed[unit.box.id] = None
+
     def _route_chosen(self, event: e.RouteChosen) -> None:
         self._unit(event).note = f"route {event.key}"
         if self._readiness is not None:
@@ -419,6 +428,8 @@ class RunRecord:
             e.NodeCancelled: (self._node_cancelled, stop, lanes.ended, log),
             e.NodeAbandoned: (log,),
             e.MapExpanded: (self._map_expanded, log),
+            e.GraphGrown: (self._graph_grown, log),
+            e.LoopTurned: (self._loop_turned,),
             e.RouteChosen: (self._route_chosen, log),
             e.OutputWritten: (log,),
             e.ResourceAcquired: (self._capacity_used, lanes.acquired),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cascade.graph.build import slots_in
 from cascade.graph.model import REFS, SLOTS, ContainerSlot, InputRef, Ref, ResourceRef, UnmappedSlot
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from cascade.graph.model import Graph
     from cascade.spec.input import Input
 
-__all__ = ["Arguments"]
+__all__ = ["GONE", "Arguments"]
+
+GONE: Final = object()  # stands where a value was that nobody reads any more
 
 
 @dataclass(frozen=True, slots=True)

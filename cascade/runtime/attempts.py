@@ -37,7 +37,8 @@ class Attempt:
             by name, those that others need first. shared: instances they may need. ticket: limits that count it.
         stopping: it was told to stop. timed_out: its time is over. given_up: its node no longer waits for it.
         begun: its coroutine runs. closing: it tears down its own resources and must not be disturbed.
-        handle: the asyncio task or the future.
+        handle: the asyncio task or the future. is_turn: of a loop, after its first. holds: it has amounts and resources
+            from the turn before.
     """
 
     __slots__ = (
@@ -47,8 +48,10 @@ class Attempt:
         "function",
         "given_up",
         "handle",
+        "holds",
         "id",
         "index",
+        "is_turn",
         "mode",
         "name",
         "node",
@@ -81,7 +84,7 @@ class Attempt:
         self.shared: Mapping[str, Any] = _NONE
         self.ticket: Ticket | None = None
         self.started = 0.0
-        self.stopping = self.timed_out = self.given_up = self.begun = self.closing = False
+        self.stopping = self.timed_out = self.given_up = self.begun = self.closing = self.is_turn = self.holds = False
         self.handle: Any = None
         self.worker = ""
         self.id = ""

@@ -19,18 +19,18 @@ from typing import TYPE_CHECKING, Any
 from cascade.graph.model import INLINE, LITERALS, LOOP, MAP, PROCESS, REFS, THREAD
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
-from cascade.runtime.arguments import Arguments
+from cascade.runtime.arguments import GONE, Arguments
 from cascade.runtime.attempts import Attempt, call
 from cascade.runtime.crew import Crew
 from cascade.runtime.deadlines import Deadlines
+from cascade.runtime.growth import ODD, Admit, Growth
 from cascade.runtime.loop_side import LoopSide
+from cascade.runtime.loops import Loops
 from cascade.runtime.map_side import MapSide
 from cascade.runtime.orders import Orders
 from cascade.runtime.outcome import AGAIN, Outcomes
 from cascade.runtime.process_side import ProcessSide
 from cascade.runtime.scheduler import Scheduler
-from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
-from cascade.spec.routing import Router
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,10 +55,11 @@ class Settings:
     Args:
         on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. foreign_loop: the caller's event loop,
             for `arun`. executor: runs blocking and compute calls elsewhere. watched: make value summaries, route
-            output. redact: takes secrets out of texts.
+            output. redact: takes secrets out of texts. admit: checks nodes that the graph gains while the run goes on.
     """
 
     __slots__ = (
+        "admit",
         "executor",
         "foreign_loop",
         "max_processes",
@@ -78,6 +79,7 @@ class Settings:
         self.max_processes = 0
         self.watched = False
         self.redact: Callable[[str], str] = lambda text: text
+        self.admit: Admit = lambda _graph, _nodes, _inputs: ({}, {}, {})
 
 
 class Flow:
@@ -104,11 +106,12 @@ class Flow:
         self.journal = journal
         self.record = journal.records.append
         self.settings = settings
+        self.inputs = dict(inputs)
         self.resources = resources
         self.core = Scheduler(graph, plan.rank, ledger, limits)
         self.core.amounts.update(amounts)
         self.values: list[Any] = [None] * len(graph)
-        self.arguments = Arguments(graph, self.values, inputs, resources.values)
+        self.arguments = Arguments(graph, self.values, self.inputs, resources.values)
         self.context: Context = copy_context()
         self.lock = threading.Lock()
         self.running: dict[Attempt, None] = {}
@@ -127,9 +130,13 @@ class Flow:
         self.crew = Crew(self)
         self.loop_side = LoopSide(self)
         self.process_side = ProcessSide(self)
+        self.growth = Growth(self)
+        self.loops = Loops(self)
+        self.shared = any(graph.modes)  # with threads, processes or a loop
         self.uses = self._count_uses()
-        self.special = self._find_special()
-        self.flagged = bytearray(b"\1") * len(graph) if settings.watched else self.special
+        self.special = bytearray()
+        self.flagged = bytearray() if settings.watched else self.special
+        self.mark_special(range(len(graph)))
         resources.loop = self.loop_side.open
         resources.post = self.post
         resources.context = self.context
@@ -148,16 +155,19 @@ class Flow:
                 uses[ref] += 1
         return uses
 
-    def _find_special(self) -> bytearray:
-        """Mark the nodes that need more than being called; the others get an `Attempt` only if someone watches."""
-        graph = self.graph
-        flagged = bytearray(len(graph))
-        for node in {*graph.amounts, *graph.resources, *graph.routes}:
-            flagged[node] = 1
-        for node, options in graph.refined.items():
-            if options.retry or options.timeout or options.cache is not None:
-                flagged[node] = 1
-        return flagged
+    def mark_special(self, nodes: range) -> None:
+        """Mark those of `nodes` that need more than a call; the others get an `Attempt` only if someone watches."""
+        graph, special = self.graph, self.special
+        special.extend(bytes(len(nodes)))
+        if self.settings.watched:
+            self.flagged.extend(b"\1" * len(nodes))
+        first = nodes.start
+        for node in {*graph.amounts, *graph.resources, *graph.routes} if not first else nodes:
+            special[node] = node in graph.amounts or node in graph.resources or node in graph.routes
+        for node in graph.refined if not first else nodes:
+            options = graph.refined.get(node)
+            if options and (options.retry or options.timeout or options.cache is not None or options.jump is not None):
+                special[node] = 1
 
     # -- the driver's loop ----------------------------------------------------------------------------------------
 
@@ -292,7 +302,7 @@ class Flow:
         ready, limits, listeners = core.ready, core.limits, core.listeners
         inline, threads, loops, processes = ready
         inbox, value_of = self.inbox, values.__getitem__
-        shared = any(modes)  # with other threads or a loop; else nobody could want the lock meanwhile
+        shared = self.shared  # else nobody could want the lock meanwhile
         if not inline or core.paused:
             return False
         now = clock()
@@ -341,8 +351,7 @@ class Flow:
                 began, now = now, clock()
                 if shared:
                     acquire()
-                if value.__class__ in _LAZY:
-                    self.outcomes.refuse_lazy(node, began)
+                if value.__class__ in ODD and self.outcomes.settle_odd(node, value, began):
                     continue
                 values[node] = value
                 record((done, now, node, began, ""))
@@ -361,7 +370,7 @@ class Flow:
                     for j in args[node]:
                         uses[j] -= 1
                         if not uses[j]:
-                            values[j] = None
+                            values[j] = GONE
             if core.orders or inbox or now > end or threads or loops or processes:
                 break
         release()
@@ -403,6 +412,8 @@ class Flow:
         if graph.kinds[node] == MAP and not self.map_side.fill(attempt, items):
             return None
         attempt.ticket, self.core.ticket = self.core.ticket, None
+        if node in graph.jumps:
+            self.loops.prepare(attempt)
         if node in graph.resources:
             attempt.resources, attempt.own = self.resources.uses(graph.resources[node])
             attempt.shared = self.resources.values
@@ -421,6 +432,17 @@ class Flow:
         now = attempt.started = time.perf_counter()
         self.running[attempt] = None
         node, index = attempt.node, attempt.index
+        if not attempt.holds:
+            self._acquire(attempt, now)
+        if (attempt.rows is None or len(attempt.rows) == 1) and not attempt.is_turn:
+            self.record((jr.STARTED, now, node, index, attempt.number, attempt.worker))
+        options = self.graph.options(node)
+        seconds = options.timeout if options is not None else None
+        if seconds is not None:
+            self.deadlines.add(attempt, seconds)
+
+    def _acquire(self, attempt: Attempt, now: float) -> None:
+        node, index = attempt.node, attempt.index
         for name, amount in attempt.amounts:
             used = self.held[name] = self.held.get(name, 0.0) + amount
             capacity = self.core.ledger.capacity[name]
@@ -428,18 +450,14 @@ class Flow:
         for name in attempt.resources:
             users = self.resources.enter(name)
             self.record((jr.ACQUIRED, now, name, "resource", node, index, 1.0, float(users), 0.0))
-        if attempt.rows is None or len(attempt.rows) == 1:
-            self.record((jr.STARTED, now, node, index, attempt.number, attempt.worker))
-        options = self.graph.options(node)
-        seconds = options.timeout if options is not None else None
-        if seconds is not None:
-            self.deadlines.add(attempt, seconds)
 
     def gather(self, attempt: Attempt, own: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return what the attempt's function is called with. Not under the lock."""
         if attempt.row is not None:
             args, kwargs = attempt.row[1:]
             return self.arguments.for_item(args, kwargs, own) if own else (args, kwargs)
+        if attempt.is_turn:
+            return self.loops.arguments(attempt.node, own)
         return self.arguments.of(attempt.node, own)
 
     def run_here(self, attempt: Attempt) -> tuple[Any, BaseException | None]:
@@ -458,6 +476,7 @@ class Flow:
         self.cancel_reason = reason
         self.core.cancel()
         self.map_side.cancel()
+        self.loops.let_go()
         self.resources.stop_opening()
         self._stop_attempts()
         self.set_timer(GRACE, self.outcomes.give_up_threads)
@@ -470,6 +489,3 @@ class Flow:
             self.set_timer(AGAIN, self._stop_attempts)
         if any(a.mode == PROCESS for a in self.running):
             self.process_side.stop()
-
-
-_LAZY = frozenset({LazyResult, LazyMap, LazyItem, Router})

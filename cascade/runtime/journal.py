@@ -35,7 +35,9 @@ ACQUIRED: Final = 13  # resource, kind, node, index, amount, usage, capacity
 RELEASED: Final = 14
 OUTPUT: Final = 15  # node, index, stream, text, level
 DONE_INLINE: Final = 16  # node: the short form of COMPLETED for a first attempt; the duration is from the last STARTED
-TOLD: Final = 17  # any whole event, given as class and fields
+GROWN: Final = 17  # node, first and last of the new nodes' numbers
+TURNED: Final = 18  # node, turns, key
+TOLD: Final = 19  # any whole event, given as class and fields
 
 _CLASSES: Final[dict[int, type[ev.Event]]] = {
     STARTED: ev.NodeStarted,
@@ -55,6 +57,8 @@ _CLASSES: Final[dict[int, type[ev.Event]]] = {
     RELEASED: ev.ResourceReleased,
     OUTPUT: ev.OutputWritten,
     DONE_INLINE: ev.NodeCompleted,
+    GROWN: ev.GraphGrown,
+    TURNED: ev.LoopTurned,
 }
 Record = tuple[Any, ...]
 
@@ -144,6 +148,11 @@ def _whole(*names: str) -> Callable[[Journal, int, Record], ev.Event]:
 def _skipped(journal: Journal, seq: int, record: Record) -> ev.Event:
     because = journal.graph.ids[record[4]] if record[4] >= 0 else ""
     return ev.NodeSkipped(**journal._node(seq, record, None), reason=record[3], because=because)  # noqa: SLF001
+
+
+def _grown(journal: Journal, seq: int, record: Record) -> ev.Event:
+    nodes = tuple(journal.graph.ids[record[3] : record[4]])
+    return ev.GraphGrown(**journal._node(seq, record, None), nodes=nodes)  # noqa: SLF001
 
 
 def _setters(kind: type[ev.Event]) -> tuple[Callable[[Any, Any], None], ...]:
@@ -240,5 +249,7 @@ _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     ACQUIRED: _holding,
     RELEASED: _holding,
     OUTPUT: _plain("stream", "text", "level"),
+    GROWN: _grown,
+    TURNED: _whole("turns", "key"),
 }
 _ALL: Final = frozenset((*_CLASSES, TOLD))

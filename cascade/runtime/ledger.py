@@ -87,6 +87,11 @@ class Ledger:
             names = self._grant(names, granted)
         return granted
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anyone waits for anything."""
+        return bool(self._queues)
+
     def lacking(self, amounts: Amounts) -> str:
         """Return the name of the capacity that keeps `amounts` waiting."""
         for name, amount in amounts:

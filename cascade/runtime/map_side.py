@@ -66,7 +66,7 @@ class MapSide:
         flow.record((jr.EXPANDED, self._began[node], node, state.total))
         if state.is_over:
             self._undo_start(node)
-            flow.outcomes.complete(node, state.results)
+            flow.outcomes.complete_map(node, state.results)
             return None
         return state
 
@@ -210,7 +210,7 @@ class MapSide:
             if state.running == 0:
                 flow.outcomes.map_failed(node, state.error, time.perf_counter() - self._began[node])
         elif state.is_over:
-            flow.outcomes.complete(node, state.results, self._began[node])
+            flow.outcomes.complete_map(node, state.results, self._began[node])
         elif flow.core.cancelling and state.running == 0:
             flow.record((jr.NODE_CANCELLED, time.perf_counter(), node, None, flow.cancel_reason))
             flow.core.stop(node)

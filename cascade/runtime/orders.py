@@ -7,6 +7,7 @@ does when it is asked for its truth or its key can fail the node, never the run'
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +39,14 @@ class Orders:
 
     def begin(self) -> None:
         """Tell the core which nodes need preparation, and let it begin."""
+        graph = self.flow.graph
+        self.flow.core.begin(refs_in(graph.target), self.to_prepare({*graph.resources, *graph.amounts}))
+
+    def to_prepare(self, nodes: Iterable[int]) -> set[int]:
+        """Return those of `nodes` for which something must be done between their needs being met and their start."""
         flow, graph = self.flow, self.flow.graph
-        prepare = {n for n, names in graph.resources.items() if flow.resources.uses(names)[0]}
-        prepare |= {
-            n for n, amounts in graph.amounts.items() if any(refs_in(a) or _is_slot(a) for a in amounts.values())
-        }
-        flow.core.begin(refs_in(graph.target), prepare)
+        found = {n for n in nodes if n in graph.resources and flow.resources.uses(graph.resources[n])[0]}
+        return found | {n for n in nodes if any(refs_in(a) or _is_slot(a) for a in graph.amounts.get(n, {}).values())}
 
     def carry_out(self) -> None:
         """Do everything that is ordered, what follows from it included."""
@@ -77,6 +80,8 @@ class Orders:
         flow, graph = self.flow, self.flow.graph
         if node in graph.fallbacks and not flow.core.has_fallback(node):
             flow.outcomes.complete(node, flow.arguments.resolve(graph.fallbacks[node]))
+        elif node in graph.aliases:
+            flow.outcomes.complete(node, flow.arguments.resolve(graph.aliases[node]), flow.growth.began.get(node))
         elif node in graph.routes:
             self._route(node)
         elif flow.arguments.resolve(graph.gates[node]):

@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import refs_in
 from cascade.graph.model import LOOP, MAP, PROCESS, REFS
 from cascade.interfaces.exceptions import (
     DependencyMissingError,
-    GraphError,
+    JumpError,
     NodeTimeoutError,
     RunCancelledError,
     RunTimeoutError,
 )
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
+from cascade.runtime.arguments import GONE
 from cascade.runtime.failure import hide_secrets, join_errors, note_origin, own_frames, text_of, to_exception
+from cascade.runtime.growth import ODD, is_lazy
 from cascade.runtime.ledger import SLACK
+from cascade.runtime.loops import ending
 from cascade.runtime.summary import preview_arguments, summarize
-from cascade.spec.lazy_types import LazyResult
-from cascade.spec.routing import Router
+from cascade.spec.control import Jump
 
 if TYPE_CHECKING:
     from cascade.runtime.attempts import Attempt
     from cascade.runtime.flow import Flow
+    from cascade.runtime.ledger import Amounts
     from cascade.runtime.limits import Ticket
     from cascade.spec.policy import RetryPolicy
 
@@ -66,9 +70,19 @@ class Outcomes:
         flow = self.flow
         flow.running.pop(attempt, None)
         attempt.handle = None  # an asyncio task knows its attempt: together they would wait for the garbage collector
-        self._give_back(attempt)
-        if attempt.given_up:
-            return
+        if value.__class__ is Jump and not (attempt.given_up or attempt.timed_out or flow.core.cancelling):
+            try:
+                if flow.loops.turn(attempt, value):
+                    return
+                value = ending(value)
+            except JumpError as problem:
+                error = problem
+        self.give_back(attempt)
+        if not attempt.given_up:
+            self._judge(attempt, value, error)
+
+    def _judge(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
+        flow = self.flow
         if attempt.index is not None:
             flow.map_side.item_ended(attempt)
         if attempt.timed_out:
@@ -79,8 +93,8 @@ class Outcomes:
             self._cancelled(attempt)
         elif error is not None:
             self.decide(attempt, error)
-        elif isinstance(value, (LazyResult, Router)):
-            self.decide(attempt, _lazy_value(self.label(attempt)))
+        elif attempt.index is None and value.__class__ in ODD and is_lazy(value):
+            flow.growth.grow(attempt.node, value, attempt.started)
         else:
             self._succeed(attempt, value)
 
@@ -88,21 +102,25 @@ class Outcomes:
         options = self.flow.graph.options(attempt.node)
         return NodeTimeoutError.after(self.label(attempt), (options.timeout if options else 0) or 0)
 
-    def _give_back(self, attempt: Attempt) -> None:
-        flow, now = self.flow, time.perf_counter()
-        node, index = attempt.node, attempt.index
+    def give_back(self, attempt: Attempt) -> None:
+        """Give back what `attempt` held."""
+        self.give_back_of(attempt.node, attempt.index, attempt.amounts, attempt.resources)
         if attempt.amounts:
-            for name, amount in attempt.amounts:
-                left = flow.held[name] - amount
-                left = flow.held[name] = left if left > SLACK else 0.0
-                capacity = flow.core.ledger.capacity[name]
-                flow.record((jr.RELEASED, now, name, "capacity", node, index, amount, left, capacity))
-            flow.core.release(attempt.amounts)
-        for name in attempt.resources:
-            users = flow.resources.leave(name)
-            flow.record((jr.RELEASED, now, name, "resource", node, index, 1.0, float(users), 0.0))
+            self.flow.core.release(attempt.amounts)
         if attempt.ticket:
             self.leave_limits(attempt.ticket)
+
+    def give_back_of(self, node: int, index: int | None, amounts: Amounts, resources: Iterable[str]) -> None:
+        """Note that `node` no longer holds `amounts` and uses `resources`; the core is told by the caller."""
+        flow, now = self.flow, time.perf_counter()
+        for name, amount in amounts:
+            left = flow.held[name] - amount
+            left = flow.held[name] = left if left > SLACK else 0.0
+            capacity = flow.core.ledger.capacity[name]
+            flow.record((jr.RELEASED, now, name, "capacity", node, index, amount, left, capacity))
+        for name in resources:
+            users = flow.resources.leave(name)
+            flow.record((jr.RELEASED, now, name, "resource", node, index, 1.0, float(users), 0.0))
 
     def leave_limits(self, ticket: Ticket) -> None:
         """An attempt no longer counts for the limits on its `ticket`."""
@@ -126,6 +144,16 @@ class Outcomes:
         self.flow.record((jr.COMPLETED, now, node, None, 1, now - began if began else 0.0, shown))
         self._has_value(node, value)
 
+    def complete_map(self, node: int, results: list[Any], began: float | None = None) -> None:
+        """All items of a map have their values; where some are lazy, the graph grows."""
+        jump = next((r for r in results if r.__class__ is Jump), None) if Jump in set(map(type, results)) else None
+        if jump is not None:
+            self.map_failed(node, JumpError.for_unbound(self.flow.graph.label(node), jump.key), 0.0)
+        elif is_lazy(results):
+            self.flow.growth.grow(node, results, began or time.perf_counter())
+        else:
+            self.complete(node, results, began)
+
     def _has_value(self, node: int, value: Any) -> None:
         flow = self.flow
         flow.values[node] = value
@@ -137,7 +165,7 @@ class Outcomes:
         for j in needs:
             uses[j] -= 1
             if not uses[j]:
-                flow.values[j] = None
+                flow.values[j] = GONE
 
     # -- failures -------------------------------------------------------------------------------------------------
 
@@ -145,9 +173,15 @@ class Outcomes:
         """An inline node without an attempt of its own raised."""
         self._finally_fail(node, 1, time.perf_counter() - began, error, self._preview(node, None))
 
-    def refuse_lazy(self, node: int, began: float) -> None:
-        """An inline node returned something lazy."""
-        self.plain_failure(node, began, _lazy_value(self.flow.graph.label(node)))
+    def settle_odd(self, node: int, value: Any, began: float) -> bool:
+        """An inline node without an attempt of its own returned what may be more than a value; say whether it was."""
+        if value.__class__ is Jump:
+            self.plain_failure(node, began, JumpError.for_unbound(self.flow.graph.label(node), value.key))
+        elif is_lazy(value):
+            self.flow.growth.grow(node, value, began)
+        else:
+            return False
+        return True
 
     def fail_before_start(self, node: int, error: BaseException) -> None:
         """A node cannot start: its condition, its amounts or a resource that it needs failed."""
@@ -394,10 +428,3 @@ def _applies(policy: RetryPolicy, error: BaseException) -> bool:
 
 def _is_cancel(error: BaseException) -> bool:
     return any(k.__name__ == "CancelledError" for k in type(error).__mro__)
-
-
-def _lazy_value(label: str) -> GraphError:
-    return GraphError(
-        f"Task '{label}' returned a lazy result. "
-        "Return a plain value; to call other tasks on a value, compose them outside."
-    )

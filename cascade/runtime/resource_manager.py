@@ -75,6 +75,11 @@ class ResourceManager:
         self.loop: Callable[[], asyncio.AbstractEventLoop] | None = None
         self.post: Callable[[Callable[[], None]], None] = lambda call: call()
 
+    def add(self, resources: Mapping[str, Resource]) -> None:
+        """Know more resources, each after what it needs: the graph has grown. Those that are known stay as they are."""
+        for name, resource in resources.items():
+            self._entries.setdefault(name, _Entry(name, resource))
+
     @property
     def lives_in_session(self) -> bool:
         """Whether an async instance that outlives the run belongs to it: its tasks must share that one's loop."""

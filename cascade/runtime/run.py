@@ -84,6 +84,7 @@ def start(
     settings.foreign_loop = _loop
     settings.watched = capture_output
     settings.redact = _redactor(inputs)
+    settings.admit = _make_admit(params, capacities, resources)
     _set_executor(settings, executor)
     plan = _make_plan(graph, solver)
     limits = Limits(time.perf_counter, time.time)
@@ -189,12 +190,34 @@ def _check(
     from cascade.graph.check import check_amounts, check_capacities, find_resources, read_inputs
     from cascade.graph.model import Graph
 
-    graph = target if isinstance(target, Graph) else build(target)
+    graph = target.copy() if isinstance(target, Graph) else build(target)
     capacities = check_capacities(system_resources)
     inputs = read_inputs(graph, params, os.environ)
     amounts = check_amounts(graph, capacities)
     found = find_resources(graph, resources, get_current_context())
     return graph, inputs, amounts, found, capacities
+
+
+def _make_admit(
+    params: Mapping[str, Any] | None, capacities: Mapping[str, float], resources: Iterable[Any]
+) -> Callable[[Graph, range, list[Any]], Any]:
+    """Return what checks nodes that the graph gains while the run goes on, as `_check` does it before."""
+
+    def admit(graph: Graph, nodes: range, inputs: list[Any]) -> Any:
+        from cascade.context import get_current_context
+        from cascade.graph.check import check_amounts, find_resources
+        from cascade.spec.input import resolve_inputs
+
+        values = {}
+        if inputs:
+            new_params = [i for i in inputs if i.word == "Param"]
+            names = {i.name for i in new_params}
+            given = {name: value for name, value in (params or {}).items() if name in names}
+            values = resolve_inputs(new_params, [i for i in inputs if i.word == "Env"], given, os.environ)
+        amounts = check_amounts(graph, capacities, nodes)
+        return values, amounts, find_resources(graph, resources, get_current_context(), nodes)
+
+    return admit
 
 
 def _make_plan(graph: Graph, solver: Any) -> ExecutionPlan:

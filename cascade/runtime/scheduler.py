@@ -71,7 +71,7 @@ class Scheduler:
         self.graph = graph
         self.ledger = ledger
         self.limits = limits
-        self.rank = rank
+        self.rank = list(rank)
         self.by_rank = [0] * count
         for node, place in enumerate(rank):
             self.by_rank[place] = node
@@ -112,6 +112,20 @@ class Scheduler:
             if not left:
                 self.unlock(node)
 
+    def grow(self, prepare: Iterable[int]) -> None:
+        """The graph has gained nodes: they sleep until they are needed, and come after those that were there."""
+        graph, first = self.graph, len(self.state)
+        added = range(first, len(graph))
+        self.state.extend(bytes(len(added)))
+        self.hold.extend(bytes([DORMANT]) * len(added))
+        self.rank.extend(range(len(self.by_rank), len(self.by_rank) + len(added)))
+        self.by_rank.extend(added)
+        for node in prepare:
+            self.hold[node] |= PREPARE
+        for node in added:
+            needs = [n for n in graph.needs_of(node) if self.state[n] != DONE and not self._goes_on_without(node, n)]
+            self.left.append(len(needs))
+
     def _demand(self, stack: list[int]) -> None:
         """Wake the nodes in `stack` and all that they are sure to need."""
         graph, hold = self.graph, self.hold
@@ -121,14 +135,21 @@ class Scheduler:
                 continue
             hold[node] &= ~DORMANT
             self.unfinished += 1
-            if node in graph.gates or node in graph.routes:
+            if node in graph.gates or node in graph.routes or node in graph.aliases:
                 hold[node] |= GATE
-                refs = refs_in(graph.gates[node] if node in graph.gates else graph.routes[node].selector)
+                refs = refs_in(self._first_asked(node))
                 stack.extend(refs)
                 self._listen(node, refs)
             else:
                 stack.extend(graph.needs_of(node))
                 self._settle_needs(node)
+
+    def _first_asked(self, node: int) -> object:
+        """Return the slot that decides what `node` needs."""
+        graph = self.graph
+        if node in graph.aliases:
+            return graph.aliases[node]
+        return graph.gates[node] if node in graph.gates else graph.routes[node].selector
 
     def _settle_needs(self, node: int) -> None:
         """`node` is wanted: queue it if its needs are met, skip it if one of them never will be."""
@@ -219,6 +240,12 @@ class Scheduler:
         self.unfinished -= 1
         if not self.cancelling:
             self._stop_consumers(node)
+
+    def become(self, node: int, refs: Sequence[int]) -> None:
+        """`node` ran and will have its value from others: from what it returned."""
+        self.state[node] = PENDING
+        self.hold[node] |= GATE
+        self.choose(node, refs)
 
     def stop(self, node: int) -> None:
         """A running `node` ended because of a cancel."""
@@ -362,6 +389,10 @@ class Scheduler:
         self.orders.append((TELL_WAITING, node, self.ledger.lacking(self.amounts[node]), -1))
         return False
 
+    def keep(self, node: int) -> None:
+        """`node` starts again soon with the amounts that it has taken."""
+        self._granted[node] = self._granted.get(node, 0) + 1
+
     def _use_grant(self, node: int) -> None:
         self._granted[node] -= 1
         if not self._granted[node]:
@@ -371,6 +402,14 @@ class Scheduler:
         """Queue a node that runs, or ran, again: a map with more items, a node to be tried again."""
         if not self.cancelling:
             heappush(self.ready[self.graph.modes[node]], self.rank[node])
+
+    def offer_last(self, node: int) -> None:
+        """Queue `node` again, behind all that are ready: the next turn of a loop."""
+        heap = self.ready[self.graph.modes[node]]
+        if heap and not self.cancelling:
+            self.rank[node] = len(self.by_rank)
+            self.by_rank.append(node)
+        self.offer(node)
 
     def release(self, amounts: Amounts) -> None:
         """An attempt has really ended: its capacity goes to those who wait."""

@@ -251,6 +251,14 @@ def _expanded(event: ev.MapExpanded) -> list[Said]:
     return [("DEBUG", "map.expanded", {"label": _label(event), "total": event.total})]
 
 
+def _grown(event: ev.GraphGrown) -> list[Said]:
+    return [("INFO", "node.grown", {"label": _label(event), "count": len(event.nodes)})]
+
+
+def _turned(event: ev.LoopTurned) -> list[Said]:
+    return [("DEBUG", "loop.turned", {"label": _label(event), "turns": event.turns, "key": event.key})]
+
+
 def _chosen(event: ev.RouteChosen) -> list[Said]:
     return [("DEBUG", "route.chosen", {"label": _label(event), "key": event.key})]
 
@@ -310,6 +318,8 @@ _WAYS: Final[dict[type[ev.Event], _Way]] = {
     ev.NodeCancelled: _Way("INFO", _cancelled, "node.cancelled.more", "cancelled"),
     ev.NodeAbandoned: _Way("WARNING", _abandoned),
     ev.MapExpanded: _Way("DEBUG", _expanded),
+    ev.GraphGrown: _Way("INFO", _grown, "node.grown.more"),
+    ev.LoopTurned: _Way("DEBUG", _turned),
     ev.RouteChosen: _Way("DEBUG", _chosen),
     ev.ResourceSetUp: _Way("INFO", _set_up),
     ev.ResourceTornDown: _Way("WARNING", _torn_down),

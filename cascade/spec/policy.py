@@ -137,6 +137,7 @@ class Options:
     after: tuple[object, ...] = ()
     fallback: object = UNSET
     cache: object | None = None
+    jump: object | None = None
 
     def but(self, **changes: object) -> Options:
         """Return a copy with `changes`."""

@@ -12,7 +12,7 @@ import pytest
 
 import cascade as cs
 from cascade.interfaces import events as ev
-from cascade.interfaces.exceptions import GraphError, RunCancelledError, TaskExitError
+from cascade.interfaces.exceptions import RunCancelledError, TaskExitError
 
 QUIET: dict[str, Any] = {"log_level": None}
 MODES = ["inline", "blocking", "async"]
@@ -212,18 +212,6 @@ def test_argument_that_cannot_be_had_fails_its_node(mode: str) -> None:
     with pytest.raises(KeyError) as caught:
         cs.run(make(same, mode)(data["b"]), **QUIET)
     assert "In the node 'same'." in caught.value.__notes__
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_returning_a_lazy_result_is_refused(mode: str) -> None:
-    """A task that returns a call instead of a value is told what to do."""
-    inner = make(same, "inline")
-
-    def outer() -> Any:
-        return inner(1)
-
-    with pytest.raises(GraphError, match=r"Task 'outer' returned a lazy result\. Return a plain value"):
-        cs.run(make(outer, mode)(), **QUIET)
 
 
 # -- trying again ---------------------------------------------------------------------------------------------------

@@ -1,0 +1,119 @@
+"""Graphs that grow: tasks that return lazy results, and the run goes on with them.
+
+In: a node whose call returned something lazy. Out: new nodes in graph, core and flow; the node's value will be theirs.
+Invariant: everything that is checked before a run is checked before new nodes run, too; what fails there fails the
+node that returned them, never the run's machinery.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+from cascade.graph.build import refs_in
+from cascade.graph.extend import Extension
+from cascade.graph.model import INLINE
+from cascade.graph.order import may_need
+from cascade.runtime import journal as jr
+from cascade.runtime.arguments import GONE
+from cascade.spec.control import Jump
+from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
+from cascade.spec.routing import Router
+
+if TYPE_CHECKING:
+    from cascade.graph.model import Graph
+    from cascade.runtime.flow import Flow
+    from cascade.runtime.ledger import Amounts
+    from cascade.spec.input import Input
+    from cascade.spec.resource import Resource
+
+__all__ = ["LAZY", "ODD", "Admission", "Admit", "Growth", "is_lazy"]
+
+LAZY: Final = frozenset({LazyResult, LazyMap, LazyItem, Router})
+_CONTAINERS: Final = frozenset({list, tuple, dict})
+ODD: Final = LAZY | _CONTAINERS | {Jump}  # kinds of values that may be more than a value
+MOST_OPENED: Final = 1000
+
+# what a run must know of new nodes: values of their inputs, amounts by node, resources by name
+Admission = tuple[Mapping["Input", object], Mapping[int, "Amounts"], Mapping[str, "Resource"]]
+Admit = Callable[["Graph", range, "list[Input]"], Admission]
+
+
+def is_lazy(value: object) -> bool:
+    """Say whether a task's value is a lazy result or a Router, or has one within its lists, tuples and dicts.
+
+    Only so many containers are opened: a large table of plain values is not gone through row by row.
+    """
+    if value.__class__ in LAZY:
+        return True
+    stack, opened = [value], 0
+    while stack and opened < MOST_OPENED:
+        opened += 1
+        container: Any = stack.pop()
+        parts = container.values() if isinstance(container, dict) else container
+        kinds = set(map(type, parts))
+        if not LAZY.isdisjoint(kinds):
+            return True
+        if not _CONTAINERS.isdisjoint(kinds):
+            stack.extend(islice((part for part in parts if type(part) in _CONTAINERS), MOST_OPENED))
+    return False
+
+
+class Growth:
+    """The growth of one flow's graph. Everything here runs under the flow's lock.
+
+    Attributes:
+        began: when the nodes that grew were started, by number.
+    """
+
+    __slots__ = ("_extension", "began", "flow")
+
+    def __init__(self, flow: Flow) -> None:
+        """Nothing has grown."""
+        self.flow = flow
+        self.began: dict[int, float] = {}
+        self._extension: Extension | None = None
+
+    def grow(self, node: int, value: object, began: float) -> None:
+        """`node`, which began at `began`, returned the lazy `value`."""
+        flow, graph = self.flow, self.flow.graph
+        first = len(graph)
+        if self._extension is None:
+            self._extension = Extension(graph, lambda n: n < len(flow.values) and flow.values[n] is GONE)
+        try:
+            slot, inputs = self._extension.add(node, value)
+            admitted = flow.settings.admit(graph, range(first, len(graph)), inputs)
+        except BaseException as error:  # noqa: BLE001 - what is wrong with the new nodes is the fault of their maker
+            self._extension = None
+            graph.truncate(first)
+            flow.outcomes.plain_failure(node, began, error)
+            return
+        self._take_in(first, admitted)
+        graph.aliases[node] = slot
+        self.began[node] = began
+        flow.record((jr.GROWN, time.perf_counter(), node, first, len(graph)))
+        refs = refs_in(slot)
+        for ref in refs:
+            flow.uses[ref] += 1
+        flow.core.become(node, refs)
+
+    def _take_in(self, first: int, admitted: Admission) -> None:
+        """Make room for the nodes from `first` on in everything that has a place for each node."""
+        flow, graph = self.flow, self.flow.graph
+        inputs, amounts, resources = admitted
+        flow.inputs.update(inputs)
+        flow.resources.add(resources)
+        added = range(first, len(graph))
+        flow.values.extend([None] * len(added))
+        for node in added:
+            is_pure = getattr(getattr(graph.calls[node], "_task", None), "pure", False)
+            flow.uses.append(is_pure)  # an equal call may come later
+        for node in added:
+            for need in may_need(graph, node):
+                flow.uses[need] += 1
+        flow.core.amounts.update(amounts)
+        flow.core.grow(flow.orders.to_prepare(added))
+        flow.mark_special(added)
+        flow.shared = flow.shared or any(graph.modes[node] != INLINE for node in added)

@@ -1,0 +1,165 @@
+"""Loops: a node that is called again and again, as the jumps that it returns say.
+
+In: attempts that ended with a `Jump`. Out: the next turn of the node, or its value. Invariant: a turn is an attempt;
+between two turns the node is like any other that is ready. What a loop keeps does not grow with its turns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from cascade.graph.model import MODES
+from cascade.interfaces.exceptions import JumpError
+from cascade.runtime import journal as jr
+from cascade.runtime import scheduler as core_
+from cascade.spec.policy import UNSET
+
+if TYPE_CHECKING:
+    from cascade.graph.model import Machine, State
+    from cascade.runtime.attempts import Attempt
+    from cascade.runtime.flow import Flow
+    from cascade.spec.control import Jump
+
+__all__ = ["Loops", "ending"]
+
+TELL: Final = 0.05  # seconds between two records of a loop's turns
+
+
+class _Turn:
+    """Where a loop is: what is called next, and what was told of it.
+
+    Attributes:
+        is_kept: the capacities and resources of the last turn were not given back, since nobody waits for them.
+    """
+
+    __slots__ = ("args", "count", "function", "is_kept", "kwargs", "told_at")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.told_at = 0.0
+        self.is_kept = False
+        self.function: Callable[..., Any] | None = None
+        self.args: tuple[object, ...] = ()
+        self.kwargs: Mapping[str, object] = {}
+
+
+class Loops:
+    """The loops of one flow. Everything here runs under the flow's lock, unless it says otherwise."""
+
+    __slots__ = ("_turns", "flow")
+
+    def __init__(self, flow: Flow) -> None:
+        """No loop has turned."""
+        self.flow = flow
+        self._turns: dict[int, _Turn] = {}
+
+    def turn(self, attempt: Attempt, jump: Jump) -> bool:
+        """Go on where `jump` leads; say whether there is another turn. If so, the attempt is settled.
+
+        Raises:
+            JumpError: when it leads nowhere, or the loop has turned too often.
+        """
+        flow, node = self.flow, attempt.node
+        machine = flow.graph.jumps.get(node)
+        label = flow.graph.label(node)
+        if machine is None or attempt.index is not None:
+            raise JumpError.for_unbound(label, jump.key)
+        state = _find(machine, label, jump)
+        if state is None:
+            return False
+        turn = self._turns.setdefault(node, _Turn())
+        if turn.count >= machine.max_jumps:
+            raise JumpError.for_excess(label, turn.count)
+        turn.args, turn.kwargs = _merge(state, jump.data)
+        turn.function = state.task.func
+        turn.count += 1
+        self._tell(node, turn, jump)
+        flow.outcomes.tries.pop(node, None)
+        self._give_back(attempt, turn)
+        flow.graph.modes[node] = MODES[state.task.mode]
+        flow.shared = flow.shared or bool(flow.graph.modes[node])
+        flow.core.state[node] = core_.PENDING
+        flow.core.offer_last(node)
+        return True
+
+    def _tell(self, node: int, turn: _Turn, jump: Jump) -> None:
+        now = time.perf_counter()
+        if turn.count == 1 or now - turn.told_at > TELL:
+            turn.told_at = now
+            key = self.flow.settings.redact(str(jump.key)[:80])
+            self.flow.record((jr.TURNED, now, node, turn.count, key))
+
+    def _give_back(self, attempt: Attempt, turn: _Turn) -> None:
+        """Keep for the next turn what the last one held, unless others wait for some of it."""
+        flow, node = self.flow, attempt.node
+        if attempt.ticket:
+            flow.outcomes.leave_limits(attempt.ticket)
+            attempt.ticket = None
+        others = flow.core.ledger.is_wanted or any(flow.core.ready)
+        if others or not (attempt.amounts or attempt.resources):
+            flow.outcomes.give_back(attempt)
+            return
+        turn.is_kept = True
+        if attempt.amounts:
+            flow.core.keep(node)
+
+    def prepare(self, attempt: Attempt) -> None:
+        """Make `attempt` the next turn of its loop, if that has turned; it may hold already what it needs."""
+        turn = self._turns.get(attempt.node)
+        if turn is not None and turn.function is not None:
+            attempt.function = turn.function
+            attempt.is_turn = True
+            attempt.holds, turn.is_kept = turn.is_kept, False
+
+    def arguments(self, node: int, own: Mapping[str, object] | None) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what the current turn of `node` is called with. Not under the lock."""
+        turn = self._turns[node]
+        resolve = self.flow.arguments.resolve
+        return tuple([resolve(a, own) for a in turn.args]), {k: resolve(v, own) for k, v in turn.kwargs.items()}
+
+    def let_go(self) -> None:
+        """The run is cancelled: what is kept between turns is given back."""
+        for node, turn in self._turns.items():
+            if turn.is_kept:
+                turn.is_kept = False
+                self.flow.outcomes.give_back_of(node, None, self.flow.core.amounts.get(node, ()), self._resources(node))
+
+    def _resources(self, node: int) -> tuple[str, ...]:
+        names = self.flow.graph.resources.get(node)
+        return self.flow.resources.uses(names)[0] if names else ()
+
+
+def ending(jump: Jump) -> Any:
+    """Return the value of a loop that `jump` ended."""
+    return None if jump.data is UNSET else jump.data
+
+
+def _find(machine: Machine, label: str, jump: Jump) -> State | None:
+    try:
+        return machine.states[jump.key]
+    except (KeyError, TypeError):
+        raise JumpError.for_key(label, jump.key, machine.states) from None
+
+
+def _merge(state: State, data: Any) -> tuple[tuple[object, ...], Mapping[str, object]]:
+    """Put the data of a jump where the state has arguments of the same names."""
+    if data is UNSET:
+        return state.args, state.kwargs
+    names = state.task.positional
+    if not isinstance(data, dict):
+        if names and names[0] in state.kwargs:
+            return state.args, {**state.kwargs, names[0]: data}
+        return (data, *state.args[1:]), state.kwargs
+    args, kwargs = list(state.args), dict(state.kwargs)
+    parameters = state.task.signature.parameters
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name, value in data.items():
+        if name not in parameters and not takes_any:
+            raise JumpError.for_argument(state.task.name, name, parameters)
+        if name in names and names.index(name) < len(args):
+            args[names.index(name)] = value
+        else:
+            kwargs[name] = value
+    return tuple(args), kwargs
