@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cascade.interfaces.protocols import Clock, ConstraintHandler
     from cascade.spec.input import Env, Param
     from cascade.spec.resource import Resource
     from cascade.spec.task import Task
@@ -45,9 +46,21 @@ class WorkflowContext:
         tasks: by ``module:qualname``. params, envs, resources: by name. overrides: what stands in for resources.
         display: gives what knows how things are shown, at first use; what is recorded, meant and run does not know it.
         sessions: the instances of session-wide resources, made by the first run that needs one.
+        clock: tells the time to runs that start now; None: the machine's.
+        constraint_handlers: by the type of limit that each knows, beside those of cascade.
     """
 
-    __slots__ = ("display", "envs", "overrides", "params", "resources", "sessions", "tasks")
+    __slots__ = (
+        "clock",
+        "constraint_handlers",
+        "display",
+        "envs",
+        "overrides",
+        "params",
+        "resources",
+        "sessions",
+        "tasks",
+    )
 
     def __init__(self) -> None:
         """Begin empty."""
@@ -58,6 +71,8 @@ class WorkflowContext:
         self.overrides: dict[str, Resource] = {}
         self.sessions: Closable | None = None
         self.display: Callable[[], Display] | None = None
+        self.clock: Clock | None = None
+        self.constraint_handlers: dict[str, ConstraintHandler] = {}
 
     def bundle_of(self, shown: object) -> Bundle:
         """Return what a notebook shows of `shown`: its text, where nobody knows more."""
@@ -68,7 +83,8 @@ class WorkflowContext:
         sessions, self.sessions = self.sessions, None
         if sessions is not None:
             sessions.close()
-        for table in (self.tasks, self.params, self.envs, self.resources, self.overrides):
+        tables = (self.tasks, self.params, self.envs, self.resources, self.overrides, self.constraint_handlers)
+        for table in tables:
             table.clear()
 
 

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from cascade.interfaces.events import Event
 
 __all__ = [
+    "Bell",
     "CacheBackend",
     "CachePolicy",
+    "Clock",
     "Connector",
+    "ConstraintHandler",
     "ExecutionPlan",
     "Executor",
+    "LimitState",
     "Solver",
     "StateBackend",
     "Subscriber",
@@ -89,13 +93,114 @@ class CacheBackend(Protocol):
 
 
 class StateBackend(Protocol):
-    """Keeps the values of a run's nodes while it goes on."""
+    """Keeps what one run knows while it goes on, so that it can be read from elsewhere meanwhile.
+
+    Nodes are named by their ids. The run calls `begin_run` first, then writes from any of its threads; readers may
+    ask at any time, from other threads too. A value may be kept by reference or as a copy made when it is put.
+    """
+
+    def begin_run(self, run_id: str) -> None:
+        """Belong to the run `run_id` from now on; what is known of it already stays, what is of others is not seen."""
 
     def put_result(self, node: str, value: object) -> None:
-        """Keep the value of `node`."""
+        """Keep the value of `node`; a second value replaces the first. A value that cannot be kept is no error."""
 
     def get_result(self, node: str) -> object:
         """Return the value of `node`; KeyError if there is none."""
+
+    def has_result(self, node: str) -> bool:
+        """Say whether `get_result` would return a value; decodes nothing."""
+
+    def results(self) -> Sequence[str]:
+        """Return the nodes that have a value."""
+
+    def mark_skipped(self, node: str, reason: str) -> None:
+        """Note that `node` will not run, and why."""
+
+    def get_skip_reason(self, node: str) -> str | None:
+        """Return why `node` was skipped, None if it was not."""
+
+    def skips(self) -> Mapping[str, str]:
+        """Return the reasons of all skipped nodes."""
+
+    def put_metadata(self, key: str, value: object) -> None:
+        """Keep a fact about the run: text, numbers, booleans, None, and lists and dicts of them."""
+
+    def get_metadata(self, key: str) -> object:
+        """Return the fact `key`, None if it is not known."""
+
+    def metadata(self) -> Mapping[str, object]:
+        """Return all facts about the run."""
+
+    def flush(self) -> None:
+        """Return when everything written so far can be read from elsewhere."""
+
+    def close(self) -> None:
+        """Flush and let go of files and threads; closing twice is fine."""
+
+
+class Bell(Protocol):
+    """A locked `threading.Lock`: releasing it rings, and who waits for it gets it locked again."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 - as threading.Lock
+        """Wait for the ring, up to `timeout` seconds (-1: without end); say whether it has rung."""
+
+    def release(self) -> None:
+        """Ring; RuntimeError when it has been rung already and nobody has heard it yet."""
+
+
+class Clock(Protocol):
+    """Tells a run the time, and waits for it. The workflow context names another one than the machine's.
+
+    Attributes:
+        sleepers: how many attempts do nothing but wait for this clock; 0 for a clock that only tells the time. The
+            driver of a run, and no other thread, asks before each `wait`.
+    """
+
+    @property
+    def sleepers(self) -> int:
+        """Attempts that wait for this clock and for nothing else."""
+
+    def now(self) -> float:
+        """Return seconds on a scale that never goes back."""
+
+    def wall(self) -> float:
+        """Return seconds since the epoch."""
+
+    def wait(self, bell: Bell, seconds: float, *, idle: bool) -> None:
+        """Return when `bell` has rung or `seconds` are over, perhaps earlier; for the driver of a run.
+
+        The bell rings whenever an attempt ends.
+
+        Args:
+            seconds: until the run's next timer; below 0: none is set.
+            idle: nothing runs but attempts that count as `sleepers` and were not told to stop, so that only time can
+                bring the run further.
+        """
+
+
+class LimitState(Protocol):
+    """One limit in force in one run."""
+
+    def turns(self, running: int, now: float) -> tuple[int, float | None]:
+        """Return how many attempts may start now, and when that may change without one ending (None: it will not).
+
+        Args:
+            running: attempts in scope that run. now: seconds on the run's clock, as is the time returned.
+        """
+
+    def started(self, now: float) -> None:
+        """Hear that an attempt in scope starts."""
+
+
+class ConstraintHandler(Protocol):
+    """Knows what limits of one type mean; register it in ``get_current_context().constraint_handlers[type]``."""
+
+    def check(self, params: Mapping[str, object]) -> None:
+        """Refuse what cannot be meant, with a ValueError."""
+
+    def open(self, params: Mapping[str, object], now: float) -> LimitState:
+        """Return the state of a limit that comes into force at `now`."""
 
 
 class Connector(Protocol):

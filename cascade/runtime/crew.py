@@ -144,7 +144,7 @@ class Crew:
                     continue
                 attempt.worker = name
                 flow.begin_attempt(attempt)
-                busy[number] = attempt.started
+                busy[number] = time.perf_counter()
                 self._begun += len(attempt.rows) if attempt.rows is not None else 1
                 flow.dispatch()
                 lock.release()

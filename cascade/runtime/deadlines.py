@@ -6,7 +6,6 @@ one timer for each length of time, however many attempts there are; attempts tha
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -44,7 +43,7 @@ class Deadlines:
         """See whose time is over, and when to look again. By the driver, under the lock."""
         queue = self._queues[seconds]
         late: list[Attempt] = []
-        now = time.perf_counter()
+        now = self.flow.now()
         while queue and (queue[0][0] <= now or not self._runs(queue[0][1])):
             late.append(queue.popleft()[1])
         if queue:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from cascade.graph.model import Graph
-    from cascade.interfaces.protocols import ExecutionPlan
+    from cascade.interfaces.protocols import Clock, ExecutionPlan
     from cascade.runtime.journal import Journal
     from cascade.runtime.ledger import Amounts, Ledger
     from cascade.runtime.limits import Limits
@@ -56,10 +56,12 @@ class Settings:
         on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. foreign_loop: the caller's event loop,
             for `arun`. executor: runs blocking and compute calls elsewhere. watched: make value summaries, route
             output. redact: takes secrets out of texts. admit: checks nodes that the graph gains while the run goes on.
+        clock: tells the time instead of the machine.
     """
 
     __slots__ = (
         "admit",
+        "clock",
         "executor",
         "foreign_loop",
         "max_processes",
@@ -79,6 +81,7 @@ class Settings:
         self.max_processes = 0
         self.watched = False
         self.redact: Callable[[str], str] = lambda text: text
+        self.clock: Clock | None = None
         self.admit: Admit = lambda _graph, _nodes, _inputs: ({}, {}, {})
 
 
@@ -105,6 +108,7 @@ class Flow:
         self.graph = graph
         self.journal = journal
         self.record = journal.records.append
+        self.now = journal.now
         self.settings = settings
         self.inputs = dict(inputs)
         self.resources = resources
@@ -198,15 +202,15 @@ class Flow:
         while True:
             while self.inbox:
                 self.inbox.popleft()()
-            now = time.perf_counter()
+            now = self.now()
             while self.timers and self.timers[0][0] <= now:
                 heappop(self.timers)[2]()
             self._look_at_limits(now)
             if self.core.orders:
                 self.orders.carry_out()
             self._start_ready()
-            if self.crew.look_at is not None and self.crew.look_at <= now:
-                self.crew.grow(now)
+            if self.crew.look_at is not None and self.crew.look_at <= (real := time.perf_counter()):
+                self.crew.grow(real)
             if not self.inbox and not self.core.orders:
                 return
 
@@ -259,11 +263,23 @@ class Flow:
             pass  # it is awake already
 
     def _sleep(self) -> None:
-        now = time.perf_counter()
-        until = [self.timers[0][0]] if self.timers else []
-        until += [at for at in (self.core.limits.wake_at, self.crew.look_at) if at is not None]
-        wait = max(0.0, min(until) - now) if until else -1.0
-        self._bell.acquire(timeout=min(wait, 3600.0))
+        until = [at for at in (self.timers[0][0] if self.timers else None, self.core.limits.wake_at) if at is not None]
+        wait = max(0.0, min(until) - self.now()) if until else -1.0
+        look = self.crew.look_at
+        if look is not None:  # the crew is hired by the real time
+            soon = max(0.0, look - time.perf_counter())
+            wait = soon if wait < 0 or self.settings.clock is not None else min(wait, soon)
+        if self.settings.clock is None or look is not None:
+            self._bell.acquire(timeout=min(wait, 3600.0))
+        else:
+            self.settings.clock.wait(self._bell, wait, idle=self._is_idle(self.settings.clock.sleepers))
+
+    def _is_idle(self, sleepers: int) -> bool:
+        """Whether only time can bring the run further: nothing computes but attempts that wait for the clock."""
+        if self.resources.is_opening or self.map_side.is_pulling:
+            return False
+        computing = [a for a in self.running if not a.given_up]
+        return len(computing) <= sleepers and not any(a.stopping for a in computing)
 
     def wait_for_ends(self) -> None:
         """After the run: wait until something that could not be stopped ends, and settle it."""
@@ -275,7 +291,7 @@ class Flow:
     def set_timer(self, seconds: float, call_: Callable[[], None]) -> None:
         """Have the driver do `call_` under the lock after `seconds`."""
         self._timer_count += 1
-        heappush(self.timers, (time.perf_counter() + seconds, self._timer_count, call_))
+        heappush(self.timers, (self.now() + seconds, self._timer_count, call_))
         self.ring()
 
     # -- inline nodes ---------------------------------------------------------------------------------------------
@@ -296,7 +312,7 @@ class Flow:
             graph.modes,
         )
         state, hold, left, rank, by_rank = core.state, core.hold, core.left, core.rank, core.by_rank
-        clock, uses, flagged = time.perf_counter, self.uses, self.flagged
+        clock, uses, flagged = self.now, self.uses, self.flagged
         acquire, release = self.lock.acquire, self.lock.release
         started, done, running, complete = jr.STARTED, jr.DONE_INLINE, core_.RUNNING, core_.DONE
         ready, limits, listeners = core.ready, core.limits, core.listeners
@@ -429,7 +445,7 @@ class Flow:
 
     def begin_attempt(self, attempt: Attempt) -> None:
         """Note that `attempt` starts now: records, users of resources, its timeout. Under the lock."""
-        now = attempt.started = time.perf_counter()
+        now = attempt.started = self.now()
         self.running[attempt] = None
         node, index = attempt.node, attempt.index
         if not attempt.holds:

@@ -7,7 +7,6 @@ node that returned them, never the run's machinery.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -93,7 +92,7 @@ class Growth:
         self._take_in(first, admitted)
         graph.aliases[node] = slot
         self.began[node] = began
-        flow.record((jr.GROWN, time.perf_counter(), node, first, len(graph)))
+        flow.record((jr.GROWN, flow.now(), node, first, len(graph)))
         refs = refs_in(slot)
         for ref in refs:
             flow.uses[ref] += 1

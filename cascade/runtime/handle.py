@@ -125,7 +125,7 @@ class Run:
         flow.journal.tell(
             ev.RunFinished,
             status=status,
-            duration=time.perf_counter() - flow.journal.start,
+            duration=flow.now() - flow.journal.start,
             error_type=type(error).__name__ if error is not None else "",
             error=redact(text_of(error)[:2000]) if error is not None else "",
             summary=redact(summarize(value)) if error is None else "",
@@ -133,7 +133,7 @@ class Run:
         )
         self._value, self._error = value, error
         self._trace = error.__traceback__ if error is not None else None
-        self._ended_at = time.perf_counter()
+        self._ended_at = flow.now()
         self._state = status
         for reader in readers:
             reader.close()
@@ -322,7 +322,7 @@ class Run:
     @property
     def elapsed(self) -> float:
         """Seconds since the start, up to the end."""
-        return (self._ended_at or time.perf_counter()) - self._flow.journal.start
+        return (self._ended_at or self._flow.now()) - self._flow.journal.start
 
     @property
     def started_at(self) -> float:

@@ -15,6 +15,7 @@ from cascade.interfaces import events as ev
 
 if TYPE_CHECKING:
     from cascade.graph.model import Graph
+    from cascade.interfaces.protocols import Clock
 
 __all__ = ["TOLD", "Journal", "codes_of"]
 
@@ -72,23 +73,24 @@ class Journal:
     """All records of one run.
 
     Attributes:
-        records: the list itself; the engine binds its ``append`` once.
+        records: the list itself; the engine binds its ``append`` once. now: the run's clock, in seconds.
     """
 
-    __slots__ = ("_fills", "graph", "records", "run_id", "start", "wall")
+    __slots__ = ("_fills", "graph", "now", "records", "run_id", "start", "wall")
 
-    def __init__(self, run_id: str, graph: Graph) -> None:
-        """Begin at the current time."""
+    def __init__(self, run_id: str, graph: Graph, clock: Clock | None = None) -> None:
+        """Begin at the current time of `clock`, the machine's by default."""
         self.run_id = run_id
         self.graph = graph
         self.records: list[Record] = []
-        self.start = time.perf_counter()
-        self.wall = time.time()
+        self.now: Callable[[], float] = time.perf_counter if clock is None else clock.now
+        self.start = self.now()
+        self.wall = time.time() if clock is None else clock.wall()
         self._fills = _make_fills(self)
 
     def tell(self, kind: type[ev.Event], /, **fields: object) -> None:
         """Write down an event of the rarer kinds."""
-        self.records.append((TOLD, time.perf_counter(), kind, fields))
+        self.records.append((TOLD, self.now(), kind, fields))
 
     def events(self, first: int = 0, last: int | None = None) -> list[ev.Event]:
         """Return the events of the records from `first` up to `last`."""

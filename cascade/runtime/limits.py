@@ -11,26 +11,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from cascade.interfaces.exceptions import SettingError
-from cascade.spec.constraint import GlobalConstraint, parse_rate
+from cascade.interfaces.protocols import LimitState
+from cascade.runtime.limit_types import check, open_state
+from cascade.spec.constraint import GlobalConstraint
 
 __all__ = ["Limits", "Names", "Ticket", "check"]
-
-TYPES = ("pause", "concurrency", "rate_limit")
 
 
 @dataclass(slots=True, eq=False)
 class _Rule:
     limit: GlobalConstraint
+    state: LimitState
     running: int = 0
-    tokens: float = 1.0
-    refilled: float = 0.0
     parked: dict[int, None] = field(default_factory=dict)
 
 
 Ticket = list[_Rule]  # the limits that count an attempt
 Names = tuple[str, ...]  # what an attempt is known by: its node's name and its task's
-_WHOLE = 1.0 - 1e-9  # a token, but for rounding
 
 
 class Limits:
@@ -64,8 +61,7 @@ class Limits:
         """
         check(limit)
         parked = self.remove(limit.id)
-        rule = self._rules[limit.id] = _Rule(limit, refilled=self.clock())
-        rule.tokens = _burst(limit)
+        rule = self._rules[limit.id] = _Rule(limit, open_state(limit, self.clock()))
         for names, ticket in running:
             if _matches(limit, names):
                 rule.running += 1
@@ -114,7 +110,7 @@ class Limits:
         ticket = [rule for rule in self._rules.values() if _matches(rule.limit, names)]
         for rule in ticket:
             rule.running += 1
-            rule.tokens -= 1.0
+            rule.state.started(self.clock())
             if rule.parked:
                 self._count_turns(rule)  # sees to it that a clock wakes those who wait for a token
         return ticket
@@ -124,7 +120,7 @@ class Limits:
         freed: list[int] = []
         for rule in ticket:
             rule.running -= 1
-            if rule.parked and rule.limit.type == "concurrency":
+            if rule.parked:
                 freed += self._free(rule, self._count_turns(rule))
         ticket.clear()
         return freed
@@ -141,38 +137,14 @@ class Limits:
         return freed
 
     def _count_turns(self, rule: _Rule) -> int:
-        """Return how many attempts may start now; when a rate says none, see to being woken."""
-        kind = rule.limit.type
-        if kind == "pause":
-            return 0
-        if kind == "concurrency":
-            return int(rule.limit.params["limit"]) - rule.running  # type: ignore[call-overload,no-any-return]
-        rate = parse_rate(rule.limit.params.get("rate"))
-        now = self.clock()
-        rule.tokens = min(_burst(rule.limit), rule.tokens + (now - rule.refilled) * rate)
-        rule.refilled = now
-        if rule.tokens < _WHOLE:
-            self._wake(now + (1.0 - rule.tokens) / rate)
-            return 0
-        return int(rule.tokens + 1.0 - _WHOLE)
+        """Return how many attempts may start now; if it changes by itself, see to being woken then."""
+        turns, at = rule.state.turns(rule.running, self.clock())
+        if at is not None:
+            self._wake(at)
+        return turns
 
     def _wake(self, at: float) -> None:
         self.wake_at = at if self.wake_at is None else min(self.wake_at, at)
-
-
-def check(limit: GlobalConstraint) -> None:
-    """Refuse a limit that nobody could obey.
-
-    Raises:
-        SettingError: when its type does not exist, with the nearest.
-    """
-    if limit.type not in TYPES:
-        raise SettingError.for_choice("The type of a limit", limit.type, TYPES)
-
-
-def _burst(limit: GlobalConstraint) -> float:
-    """Return how many starts a rate limit lets through at once after a pause."""
-    return float(limit.params.get("capacity", 1.0))  # type: ignore[arg-type]
 
 
 def _matches(limit: GlobalConstraint, names: Names) -> bool:

@@ -6,7 +6,6 @@ between two turns the node is like any other that is ready. What a loop keeps do
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -85,7 +84,7 @@ class Loops:
         return True
 
     def _tell(self, node: int, turn: _Turn, jump: Jump) -> None:
-        now = time.perf_counter()
+        now = self.flow.now()
         if turn.count == 1 or now - turn.told_at > TELL:
             turn.told_at = now
             key = self.flow.settings.redact(str(jump.key)[:80])

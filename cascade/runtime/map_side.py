@@ -7,7 +7,6 @@ iterators are never asked under the lock.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from cascade.runtime import journal as jr
@@ -62,13 +61,18 @@ class MapSide:
             flow.outcomes.fail_before_start(node, error)
             return None
         self.states[node] = state
-        self._began[node] = time.perf_counter()
+        self._began[node] = flow.now()
         flow.record((jr.EXPANDED, self._began[node], node, state.total))
         if state.is_over:
             self._undo_start(node)
             flow.outcomes.complete_map(node, state.results)
             return None
         return state
+
+    @property
+    def is_pulling(self) -> bool:
+        """Whether some map waits for its inputs."""
+        return any(state.pulling for state in self.states.values())
 
     def _undo_start(self, node: int) -> None:
         """The core let an item of `node` start, and there is none."""
@@ -179,7 +183,7 @@ class MapSide:
 
     def _record_items(self, attempt: Attempt, indices: list[int], rows: int) -> None:
         """Tell of items that have their values: of those that follow each other in one record."""
-        now = time.perf_counter()
+        now = self.flow.now()
         took = now - attempt.started
         if rows == 1:
             for index in indices:
@@ -208,11 +212,11 @@ class MapSide:
             return
         if state.error is not None:
             if state.running == 0:
-                flow.outcomes.map_failed(node, state.error, time.perf_counter() - self._began[node])
+                flow.outcomes.map_failed(node, state.error, flow.now() - self._began[node])
         elif state.is_over:
             flow.outcomes.complete_map(node, state.results, self._began[node])
         elif flow.core.cancelling and state.running == 0:
-            flow.record((jr.NODE_CANCELLED, time.perf_counter(), node, None, flow.cancel_reason))
+            flow.record((jr.NODE_CANCELLED, flow.now(), node, None, flow.cancel_reason))
             flow.core.stop(node)
 
     def cancel(self) -> None:
@@ -259,7 +263,7 @@ class MapSide:
         Returns:
             None, or the inputs of the item that failed and its error.
         """
-        flow, results, clock = self.flow, state.results, time.perf_counter
+        flow, results, clock = self.flow, state.results, self.flow.now
         inbox, look_at, stride = flow.inbox, 0, 1
         plain, known = state.is_plain, state.total is not None
         index = first = state.pulled
@@ -306,7 +310,7 @@ class MapSide:
             return
         index = state.pulled
         attempt = Attempt(node, self.flow.graph.modes[node], self.flow.graph.calls[node]._task.func)  # noqa: SLF001
-        attempt.index, attempt.row, attempt.started = index, (index, *state.row(zipped)), time.perf_counter()
+        attempt.index, attempt.row, attempt.started = index, (index, *state.row(zipped)), self.flow.now()
         if index >= len(state.results):
             state.results.append(None)
         state.pulled += 1

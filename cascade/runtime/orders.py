@@ -6,7 +6,6 @@ does when it is asked for its truth or its key can fail the node, never the run'
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -103,7 +102,7 @@ class Orders:
         if slot is UNSET:
             raise RouteError.for_key(route.label, key, route.branches)
         taken = str(key) if slot is not route.default else f"{key} (otherwise)"
-        flow.record((jr.CHOSEN, time.perf_counter(), node, flow.settings.redact(taken[:80])))
+        flow.record((jr.CHOSEN, flow.now(), node, flow.settings.redact(taken[:80])))
         self._chosen[node] = slot
         flow.core.choose(node, refs_in(slot))
 
@@ -145,7 +144,7 @@ class Orders:
     # -- telling --------------------------------------------------------------------------------------------------
 
     def _tell(self, order: str, node: int, text: str, because: int) -> None:
-        flow, now = self.flow, time.perf_counter()
+        flow, now = self.flow, self.flow.now()
         if order == core_.TELL_SKIPPED:
             flow.outcomes.reasons[node] = (text, because)
             flow.record((jr.SKIPPED, now, node, text, because))
@@ -181,7 +180,7 @@ class Orders:
                 reason = f"'{label}' took another route" if routed else f"only '{label}' needs it, which did not run"
             flow.core.state[node] = core_.SKIPPED
             flow.outcomes.reasons[node] = (reason, consumer)
-            flow.record((jr.SKIPPED, time.perf_counter(), node, reason, consumer))
+            flow.record((jr.SKIPPED, flow.now(), node, reason, consumer))
 
 
 def _is_slot(value: object) -> bool:

@@ -7,7 +7,6 @@ and resources of an attempt are given back here and only here, when it has reall
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +111,7 @@ class Outcomes:
 
     def give_back_of(self, node: int, index: int | None, amounts: Amounts, resources: Iterable[str]) -> None:
         """Note that `node` no longer holds `amounts` and uses `resources`; the core is told by the caller."""
-        flow, now = self.flow, time.perf_counter()
+        flow, now = self.flow, self.flow.now()
         for name, amount in amounts:
             left = flow.held[name] - amount
             left = flow.held[name] = left if left > SLACK else 0.0
@@ -128,7 +127,7 @@ class Outcomes:
             self.flow.core.offer(freed)
 
     def _succeed(self, attempt: Attempt, value: Any) -> None:
-        now = time.perf_counter()
+        now = self.flow.now()
         node, index = attempt.node, attempt.index
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
         self.flow.record((jr.COMPLETED, now, node, index, attempt.number, now - attempt.started, shown))
@@ -139,7 +138,7 @@ class Outcomes:
 
     def complete(self, node: int, value: Any, began: float | None = None) -> None:
         """`node` has its value without an attempt of its own: a route, a fallback, a whole map."""
-        now = time.perf_counter()
+        now = self.flow.now()
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
         self.flow.record((jr.COMPLETED, now, node, None, 1, now - began if began else 0.0, shown))
         self._has_value(node, value)
@@ -150,7 +149,7 @@ class Outcomes:
         if jump is not None:
             self.map_failed(node, JumpError.for_unbound(self.flow.graph.label(node), jump.key), 0.0)
         elif is_lazy(results):
-            self.flow.growth.grow(node, results, began or time.perf_counter())
+            self.flow.growth.grow(node, results, began or self.flow.now())
         else:
             self.complete(node, results, began)
 
@@ -171,7 +170,7 @@ class Outcomes:
 
     def plain_failure(self, node: int, began: float, error: BaseException) -> None:
         """An inline node without an attempt of its own raised."""
-        self._finally_fail(node, 1, time.perf_counter() - began, error, self._preview(node, None))
+        self._finally_fail(node, 1, self.flow.now() - began, error, self._preview(node, None))
 
     def settle_odd(self, node: int, value: Any, began: float) -> bool:
         """An inline node without an attempt of its own returned what may be more than a value; say whether it was."""
@@ -199,7 +198,7 @@ class Outcomes:
             else:
                 self._try_again(attempt, policy, error)
             return
-        duration = time.perf_counter() - attempt.started
+        duration = flow.now() - attempt.started
         inputs = self._preview(attempt.node, attempt)
         if attempt.index is None:
             self._finally_fail(attempt.node, attempt.number, duration, error, inputs)
@@ -236,7 +235,7 @@ class Outcomes:
         flow, node, index = self.flow, attempt.node, attempt.index
         delay = policy.delay_after(attempt.number, random.random)
         told = flow.settings.redact(_first_line(error))
-        now = time.perf_counter()
+        now = flow.now()
         flow.record(
             (jr.RETRYING, now, node, index, attempt.number, policy.max_attempts, delay, type(error).__name__, told)
         )
@@ -279,14 +278,14 @@ class Outcomes:
         frames = tuple([(f, line, name, redact(code)) for f, line, name, code in own_frames(error)])
         told = redact(text_of(error)[:2000])
         kind = type(error).__name__
-        self.flow.record((jr.FAILED, time.perf_counter(), node, index, number, duration, kind, told, frames, inputs))
+        self.flow.record((jr.FAILED, self.flow.now(), node, index, number, duration, kind, told, frames, inputs))
 
     def node_failed(self, node: int, error: BaseException) -> None:
         """A node failed for good and is recorded so: fall back, or stop what needs it, or everything."""
         flow = self.flow
         if flow.core.has_fallback(node):
             if flow.core.cancelling:  # nobody can say whether it would have had its fallback's value
-                flow.record((jr.NODE_CANCELLED, time.perf_counter(), node, None, flow.cancel_reason))
+                flow.record((jr.NODE_CANCELLED, flow.now(), node, None, flow.cancel_reason))
                 flow.core.stop(node)
             else:
                 self._fallen[node] = error
@@ -308,7 +307,7 @@ class Outcomes:
 
     def _cancelled(self, attempt: Attempt) -> None:
         flow = self.flow
-        flow.record((jr.NODE_CANCELLED, time.perf_counter(), attempt.node, attempt.index, flow.cancel_reason))
+        flow.record((jr.NODE_CANCELLED, flow.now(), attempt.node, attempt.index, flow.cancel_reason))
         if flow.graph.kinds[attempt.node] == MAP:
             flow.map_side.finish_if_over(attempt.node)
         else:
@@ -347,7 +346,7 @@ class Outcomes:
         attempt.given_up = True
         if attempt.index is not None:
             self.flow.map_side.item_ended(attempt)
-        self.flow.record((jr.ABANDONED, time.perf_counter(), attempt.node, attempt.index, reason))
+        self.flow.record((jr.ABANDONED, self.flow.now(), attempt.node, attempt.index, reason))
 
     def give_up_threads(self) -> None:
         """The grace after a cancel is over: name what does not stop, and go on without it."""
@@ -382,7 +381,7 @@ class Outcomes:
     def write(self, attempt: Attempt, stream: str, text: str, level: str) -> None:
         """Record a piece of output; from any thread, without the lock."""
         shown = self.flow.settings.redact(text)
-        self.flow.record((jr.OUTPUT, time.perf_counter(), attempt.node, attempt.index, stream, shown, level))
+        self.flow.record((jr.OUTPUT, self.flow.now(), attempt.node, attempt.index, stream, shown, level))
 
     def failure(self) -> BaseException | None:
         """Return the run's error, None if it has a value."""

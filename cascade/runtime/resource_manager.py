@@ -6,7 +6,6 @@ after every attempt that uses it has really ended; a failure to close joins the 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -139,10 +138,10 @@ class ResourceManager:
             self._opened_now(entry, None, error, 0.0)
             return
         needs = {k: self.values[i.name] for k, i in entry.resource.needs.items()}
-        began = time.perf_counter()
+        began = self._journal.now()
 
         def report(value: object, error: BaseException | None, *, is_new: bool = True) -> None:
-            took = time.perf_counter() - began
+            took = self._journal.now() - began
             self.post(lambda: self._opened_now(entry, value, error, took, is_new=is_new))
 
         if entry.resource.scope == "session":
@@ -159,7 +158,7 @@ class ResourceManager:
             self.values[entry.name] = value
             self._opened.append(entry)
             if is_new:
-                self._journal.records.append((jr.SET_UP, time.perf_counter(), entry.name, took))
+                self._journal.records.append((jr.SET_UP, self._journal.now(), entry.name, took))
         else:
             entry.state = BROKEN
             entry.error = error
@@ -235,9 +234,9 @@ class ResourceManager:
         return errors
 
     def _close(self, entry: _Entry, life: Lifetime, failure: BaseException | None) -> BaseException | None:
-        began = time.perf_counter()
+        began = self._journal.now()
         error = life.close(failure)
-        now = time.perf_counter()
+        now = self._journal.now()
         if error is not None:
             hide_secrets(error, self._redact)
         told = "" if error is None else self._redact(f"{type(error).__name__}: {text_of(error)}")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from cascade.context import get_current_context
 from cascade.interfaces import events as ev
 from cascade.interfaces.exceptions import CascadeError
 from cascade.runtime.bus import Subscription
@@ -77,17 +78,19 @@ def start(
         graph, inputs, amounts, found, capacities = _check(target, params, system_resources, resources)
     if name:
         graph.name = name
-    journal = Journal(_run_id(), graph)
+    clock = get_current_context().clock
+    journal = Journal(_run_id(), graph, clock)
     settings = Settings()
     settings.on_failure = on_failure
     settings.timeout = _seconds(timeout)
     settings.foreign_loop = _loop
     settings.watched = capture_output
     settings.redact = _redactor(inputs)
+    settings.clock = clock
     settings.admit = _make_admit(params, capacities, resources)
     _set_executor(settings, executor)
     plan = _make_plan(graph, solver)
-    limits = Limits(time.perf_counter, time.time)
+    limits = Limits(journal.now, time.time if clock is None else clock.wall)
     flow = Flow(
         graph,
         plan,
@@ -185,7 +188,6 @@ def _check(
     system_resources: Mapping[str, float] | None,
     resources: Iterable[Any],
 ) -> tuple[Any, ...]:
-    from cascade.context import get_current_context
     from cascade.graph.build import build
     from cascade.graph.check import check_amounts, check_capacities, find_resources, read_inputs
     from cascade.graph.model import Graph
@@ -204,7 +206,6 @@ def _make_admit(
     """Return what checks nodes that the graph gains while the run goes on, as `_check` does it before."""
 
     def admit(graph: Graph, nodes: range, inputs: list[Any]) -> Any:
-        from cascade.context import get_current_context
         from cascade.graph.check import check_amounts, find_resources
         from cascade.spec.input import resolve_inputs
 
