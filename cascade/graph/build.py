@@ -93,6 +93,7 @@ class Builder:
         if not graph.calls:
             raise NotLazyError.for_target(target)
         self.record_from(0)
+        graph.complete = len(graph)
         graph.params = [i for i in self.inputs.values() if isinstance(i, Param)]
         graph.envs = [i for i in self.inputs.values() if isinstance(i, Env)]
         graph.name = name or self.describe()

@@ -53,7 +53,6 @@ class Extension:
         label = graph.label(node)
         if len(graph) > MOST_NODES:
             raise GraphError.for_size(label, MOST_NODES)
-        graph.forget_order()
         added = range(first, len(graph))
         self._refuse_circle(node, slot, first)
         for number, earlier in self._merger.note(_needs_first(graph, added)).items():
@@ -63,6 +62,8 @@ class Extension:
         new = [i for key, i in builder.inputs.items() if key not in known]
         graph.params += [i for i in new if isinstance(i, Param)]
         graph.envs += [i for i in new if isinstance(i, Env)]
+        graph.complete = len(graph)
+        graph.forget_order()
         return slot, new
 
     def _refuse_circle(self, node: int, slot: object, first: int) -> None:

@@ -170,7 +170,8 @@ class Graph:
             without taking their values. routes, fallbacks, amounts, jumps: of the nodes that have them.
         aliases: slots of the nodes whose value is another's: of those that returned something lazy.
         resources: names that each node injects.
-        target: the slot that gives the result.
+        target: the slot that gives the result. complete: how many nodes are wholly recorded; a graph that grows in a
+            run has more while it does, and other threads look at these only.
     """
 
     __slots__ = (
@@ -185,6 +186,7 @@ class Graph:
         "amounts",
         "args",
         "calls",
+        "complete",
         "envs",
         "fallbacks",
         "gates",
@@ -209,6 +211,7 @@ class Graph:
     def __init__(self) -> None:
         """Begin empty; `build` fills it."""
         self.name = ""
+        self.complete = 0
         self.calls: list[Any] = []
         self.kinds = bytearray()
         self.modes = bytearray()
@@ -281,7 +284,7 @@ class Graph:
     @property
     def ids(self) -> list[str]:
         """Readable unique names by node number."""
-        if self._ids is None or len(self._ids) < len(self.calls):
+        if self._ids is None or len(self._ids) < self.complete:
             from cascade.graph.outline import extend_ids, make_ids
 
             with _naming:  # a run's graph grows while subscribers read
@@ -291,9 +294,9 @@ class Graph:
     @property
     def labels(self) -> list[str]:
         """What people call each node, by number."""
-        if self._labels is None or len(self._labels) < len(self.calls):
+        if self._labels is None or len(self._labels) < self.complete:
             known = self._labels or []
-            self._labels = known + [self.label(i) for i in range(len(known), len(self))]
+            self._labels = known + [self.label(i) for i in range(len(known), self.complete)]
         return self._labels
 
     def forget_order(self) -> None:

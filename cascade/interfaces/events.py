@@ -182,7 +182,7 @@ class NodeStarted(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCompleted(NodeEvent):
-    """The node (or item) has its value. `duration` is the last attempt's, in seconds; `summary` tells of the value."""
+    """The node (or item) has its value; `summary` tells of it. `duration`, in seconds: the last attempt's, or a loop's."""
 
     attempt: int = 1
     duration: float = 0.0

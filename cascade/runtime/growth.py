@@ -64,21 +64,30 @@ class Growth:
     """The growth of one flow's graph. Everything here runs under the flow's lock.
 
     Attributes:
-        began: when the nodes that grew were started, by number.
+        began: when the nodes that grew were started, by number. version: odd while the graph is being changed.
     """
 
-    __slots__ = ("_extension", "began", "flow")
+    __slots__ = ("_extension", "began", "flow", "version")
 
     def __init__(self, flow: Flow) -> None:
         """Nothing has grown."""
         self.flow = flow
         self.began: dict[int, float] = {}
+        self.version = 0
         self._extension: Extension | None = None
 
     def grow(self, node: int, value: object, began: float) -> None:
         """`node`, which began at `began`, returned the lazy `value`."""
+        self.version += 1
+        try:
+            self._grow(node, value, began)
+        finally:
+            self.version += 1
+
+    def _grow(self, node: int, value: object, began: float) -> None:
         flow, graph = self.flow, self.flow.graph
         first = len(graph)
+        _ = graph.ids  # those that are there keep theirs
         if self._extension is None:
             self._extension = Extension(graph, lambda n: n < len(flow.values) and flow.values[n] is GONE)
         try:

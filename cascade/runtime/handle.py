@@ -41,7 +41,7 @@ class Run:
     """One execution of a graph, and the handle on it. All methods may be called from any thread and return at once.
 
     Attributes:
-        run_id: unique. name: shown in views. graph: what runs. params: previews of the inputs' values by name.
+        run_id: unique. name: shown in views. params: previews of the inputs' values by name.
         capacities: amounts by name.
     """
 
@@ -56,7 +56,7 @@ class Run:
         """Take what `start` has put together; nothing runs before `_begin`."""
         self.run_id = flow.journal.run_id
         self.name = name
-        self.graph: Graph = flow.graph
+        self._graph: tuple[int, Graph] | None = None
         self.params = dict(params)
         self.capacities = dict(capacities)
         self._flow = flow
@@ -76,7 +76,7 @@ class Run:
     def _begin(self) -> None:
         self._state = "running"
         self._flow.journal.tell(
-            ev.RunStarted, name=self.name, nodes=len(self.graph), params=self.params, capacities=self.capacities
+            ev.RunStarted, name=self.name, nodes=len(self._flow.graph), params=self.params, capacities=self.capacities
         )
         live = self._flow.context.copy().run  # inline tasks see the caller's context variables
         run_in_thread(lambda: live(self._live))
@@ -318,6 +318,24 @@ class Run:
     def state(self) -> str:
         """``pending``, ``running``, ``paused``, ``cancelling``, ``completed``, ``failed`` or ``cancelled``."""
         return self._state
+
+    @property
+    def graph(self) -> Graph:
+        """What runs, as it is now: a graph that does not change; while tasks return lazy results there is a newer one.
+
+        It is copied without the flow's lock, which a task's own code may hold up, and again if it changed meanwhile.
+        """
+        growth = self._flow.growth
+        while True:
+            version = growth.version
+            if self._graph is not None and self._graph[0] == version:
+                return self._graph[1]
+            if version % 2 == 0:
+                made = self._flow.graph.copy()
+                if growth.version == version:
+                    self._graph = (version, made)
+                    continue
+            time.sleep(0.001)
 
     @property
     def elapsed(self) -> float:

@@ -30,13 +30,16 @@ class _Turn:
     """Where a loop is: what is called next, and what was told of it.
 
     Attributes:
-        is_kept: the capacities and resources of the last turn were not given back, since nobody waits for them.
+        began: when the first turn did. is_kept: the capacities and resources of the last turn were not given back,
+            since nobody waits for them.
     """
 
-    __slots__ = ("args", "count", "function", "is_kept", "kwargs", "told_at")
+    __slots__ = ("args", "began", "count", "function", "is_kept", "key", "kwargs", "told", "told_at")
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, began: float) -> None:
+        self.began = began
+        self.count = self.told = 0
+        self.key = ""
         self.told_at = 0.0
         self.is_kept = False
         self.function: Callable[..., Any] | None = None
@@ -68,13 +71,15 @@ class Loops:
         state = _find(machine, label, jump)
         if state is None:
             return False
-        turn = self._turns.setdefault(node, _Turn())
+        turn = self._turns.setdefault(node, _Turn(attempt.started))
         if turn.count >= machine.max_jumps:
             raise JumpError.for_excess(label, turn.count)
         turn.args, turn.kwargs = _merge(state, jump.data)
         turn.function = state.task.func
         turn.count += 1
-        self._tell(node, turn, jump)
+        turn.key = flow.settings.redact(str(jump.key)[:80])
+        if turn.count == 1 or flow.now() - turn.told_at > TELL:
+            self._tell(node, turn)
         flow.outcomes.tries.pop(node, None)
         self._give_back(attempt, turn)
         flow.graph.modes[node] = MODES[state.task.mode]
@@ -83,12 +88,16 @@ class Loops:
         flow.core.offer_last(node)
         return True
 
-    def _tell(self, node: int, turn: _Turn, jump: Jump) -> None:
-        now = self.flow.now()
-        if turn.count == 1 or now - turn.told_at > TELL:
-            turn.told_at = now
-            key = self.flow.settings.redact(str(jump.key)[:80])
-            self.flow.record((jr.TURNED, now, node, turn.count, key))
+    def _tell(self, node: int, turn: _Turn) -> None:
+        turn.told_at, turn.told = self.flow.now(), turn.count
+        self.flow.record((jr.TURNED, turn.told_at, node, turn.count, turn.key))
+
+    def end(self, node: int) -> float:
+        """The loop at `node` has its value: tell of its last turns; return when its first one began."""
+        turn = self._turns[node]
+        if turn.told < turn.count:
+            self._tell(node, turn)
+        return turn.began
 
     def _give_back(self, attempt: Attempt, turn: _Turn) -> None:
         """Keep for the next turn what the last one held, unless others wait for some of it."""

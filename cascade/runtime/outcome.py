@@ -129,8 +129,9 @@ class Outcomes:
     def _succeed(self, attempt: Attempt, value: Any) -> None:
         now = self.flow.now()
         node, index = attempt.node, attempt.index
+        began = self.flow.loops.end(node) if attempt.is_turn else attempt.started
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
-        self.flow.record((jr.COMPLETED, now, node, index, attempt.number, now - attempt.started, shown))
+        self.flow.record((jr.COMPLETED, now, node, index, attempt.number, now - began, shown))
         if index is not None:
             self.flow.map_side.put_item(node, index, value)
         else:

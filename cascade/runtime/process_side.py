@@ -12,11 +12,13 @@ import os
 import re
 from collections import deque
 from concurrent.futures import CancelledError, Future
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import MAP, PROCESS
 from cascade.interfaces.exceptions import CascadeError, TaskExitError, WorkerDiedError
 from cascade.runtime.attempts import Attempt, call_in_process, call_pickled
+from cascade.runtime.parcels import begin_worker, call_and_pack, quiet_start, unpack
 from cascade.runtime.threads import run_in_thread
 
 if TYPE_CHECKING:
@@ -100,7 +102,8 @@ class ProcessSide:
         if self._pool is None:
             self._pool = _borrow_pool(self._slots)
         pool = self._in_flight[attempt] = self._pool
-        return pool.submit(call_in_process, attempt.function, args, kwargs)  # type: ignore[no-any-return]
+        with quiet_start():
+            return pool.submit(call_and_pack, attempt.function, args, kwargs)  # type: ignore[no-any-return]
 
     def _submit_to(self, executor: Executor, attempt: Attempt) -> Future[Any]:
         """Submit to the user's executor."""
@@ -153,7 +156,9 @@ class ProcessSide:
             if error is None:
                 ended_well, value = value
                 if not ended_well:
-                    error, value = TaskExitError.in_process(attempt.name, *value), None
+                    error, value = _read_error(attempt.name, value), None
+            elif "_RemoteTraceback" in type(error.__cause__).__name__:
+                error.add_note(f"While the value of '{attempt.name}' was sent back from its process.")
             self.flow.outcomes.settle(attempt, value, error)
         if self._queue:
             self._submit_all()
@@ -168,7 +173,7 @@ class ProcessSide:
         elif not self._in_flight and (not self._alone or attempt in self._alone):
             if attempt in self._alone:
                 self._alone.remove(attempt)
-            self.flow.outcomes.settle(attempt, None, WorkerDiedError.during(attempt.name, _cause_of_death(error)))
+            self.flow.outcomes.settle(attempt, None, _explain_death(attempt.name, error))
         else:
             if attempt not in self._alone:
                 self._alone.append(attempt)
@@ -225,6 +230,25 @@ def _is_death(error: BaseException) -> bool:
     return any(k.__name__ in names for k in type(error).__mro__)
 
 
+def _read_error(label: str, sent: Any) -> BaseException:
+    """Return what was raised in another process, from a parcel or, by foreign executors, from words."""
+    return unpack(sent, label) if isinstance(sent, list) else TaskExitError.in_process(label, *sent)
+
+
+def _explain_death(label: str, error: BaseException) -> BaseException:
+    """Return the error of a task that killed its worker, or whose arguments or value broke the connection to it."""
+    told = str(error)
+    if "un-serialize" not in told:
+        return WorkerDiedError.during(label, _cause_of_death(error))
+    what, where = ("value", "where the run goes on") if told.startswith("A result") else ("arguments", "in its process")
+    lines = str(error.__cause__ or "").strip(" \n\"'").splitlines()
+    detail = f" ({lines[-1].strip()})" if lines else ""
+    return UnpicklingError(
+        f"The {what} of task '{label}' could not be read {where}{detail}. "
+        "Only what survives pickle.loads(pickle.dumps(…)) can travel between processes."
+    )
+
+
 def _cause_of_death(error: BaseException) -> str:
     """Return what is known: the exit code or signal if the pool tells."""
     told = str(error)
@@ -251,4 +275,5 @@ def _borrow_pool(workers: int) -> Any:
         ) from None
     if not _pools_at_exit:
         _pools_at_exit.append(atexit.register(_end_pools))
-    return ProcessPoolExecutor(max_workers=workers, timeout=60, env={"CASCADE_WORKER": str(os.getpid())})
+    env = {"CASCADE_WORKER": str(os.getpid())}
+    return ProcessPoolExecutor(max_workers=workers, timeout=60, env=env, initializer=begin_worker)

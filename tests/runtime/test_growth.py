@@ -361,3 +361,24 @@ def test_ten_thousand_growths_are_linear():
 
     seconds(100)
     assert seconds(10_000) < 40 * seconds(1000) + 0.5
+
+
+def test_who_looks_at_a_growing_graph_sees_a_whole_one():
+    """The handle's graph is one that does not change under its reader; later there is a larger one with the same ids."""
+
+    @cs.task(mode="inline")
+    def down(n):
+        return plus(down(n - 1), 1) if n else 0
+
+    run = cs.start(down(400), **QUIET)
+    sizes = set()
+    while not run.done():
+        graph = run.graph
+        ids = {node.id for node in graph.nodes}
+        assert all(edge.source in ids and edge.target in ids for edge in graph.edges)
+        sizes.add(len(graph))
+    assert run.result() == 400
+    assert run.graph is run.graph
+    assert len(run.graph) == 801
+    told = {e.node for e in run.events if isinstance(e, ev.NodeCompleted)}
+    assert told == {node.id for node in run.graph.nodes}
