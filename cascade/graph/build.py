@@ -84,6 +84,7 @@ class Builder:
         self.index: dict[int, int] = {}
         self.inputs: dict[int, Input] = {}
         self.aliases = aliases
+        self.plain: set[int] = set()
         self.is_looking = bool(aliases)  # every call goes through `number`
 
     def build(self, target: object, name: str) -> Graph:
@@ -195,8 +196,9 @@ class Builder:
             graph.args.append(())
             graph.left.append(0)
             return
-        args = tuple([self.slot(a) for a in call._args])  # noqa: SLF001
-        kwargs = {k: self.slot(v) for k, v in _keywords(call).items()}
+        given, named = _filled_in(call)
+        args = tuple([self.slot(a) for a in given])
+        kwargs = {k: self.slot(v) for k, v in named.items()}
         graph.shapes.append(GENERAL)
         graph.args.append(args)
         if kwargs:
@@ -254,8 +256,9 @@ class Builder:
             if target is None:
                 states[key] = None
             elif isinstance(target, LazyResult):
-                args = tuple([self.slot(a) for a in target._args])  # noqa: SLF001
-                states[key] = State(target._task, args, {k: self.slot(v) for k, v in _keywords(target).items()})  # noqa: SLF001
+                given, named = _filled_in(target)
+                args = tuple([self.slot(a) for a in given])
+                states[key] = State(target._task, args, {k: self.slot(v) for k, v in named.items()})  # noqa: SLF001
             else:
                 states[key] = State(target, (), {k: self.slot(v) for k, v in target.defaults.items()})
         return Machine(states, selector.max_jumps)
@@ -268,7 +271,7 @@ class Builder:
 
     # -- slots ----------------------------------------------------------------------------------------------------
 
-    def slot(self, value: Any, depth: int = 0) -> object:  # noqa: PLR0911 - one return per kind of value
+    def slot(self, value: Any, depth: int = 0) -> object:  # noqa: C901, PLR0911 - one branch per kind of value
         """Return what stands for `value` in the graph: itself, when there is nothing lazy in it."""
         kind = type(value)
         if kind in _ATOMS:
@@ -286,21 +289,30 @@ class Builder:
             return ResourceRef(Inject(value))
         if kind is Unmapped:
             return UnmappedSlot(self.slot(value.value, depth))
-        if _is_container(value) and _holds_special(value):
+        if _is_container(value) and id(value) not in self.plain:
+            if not _holds_special(value):
+                self.plain.add(id(value))  # it lives as long as the calls do; many may share it
+                return value
             if depth > 200:  # noqa: PLR2004 - far beyond what people write, far below the recursion limit
                 raise GraphError.for_depth(kind.__name__)
             return ContainerSlot(value, tuple([self.slot(v, depth + 1) for v in _parts(value)]))
         return value
 
 
-def _keywords(call: LazyResult[Any]) -> dict[str, object]:
-    """Return the keyword arguments, with the defaults that ask for a resource or are lazy filled in."""
-    task = call._task  # noqa: SLF001
-    kwargs = dict(call._kwargs or {})  # noqa: SLF001
-    if task.defaults:
-        given = task.signature.bind_partial(*call._args, **kwargs).arguments  # noqa: SLF001
-        kwargs.update({k: v for k, v in task.defaults.items() if k not in given})
-    return kwargs
+def _filled_in(call: LazyResult[Any]) -> tuple[tuple[object, ...], dict[str, object]]:
+    """Return the arguments, with the defaults that ask for a resource or are lazy filled in where they were left out.
+
+    A map gives such a default whole to every item.
+    """
+    task, args, kwargs = call._task, call._args, dict(call._kwargs or {})  # noqa: SLF001
+    if not task.defaults:
+        return args, kwargs
+    given = task.signature.bind_partial(*args, **kwargs).arguments
+    left = {k: Unmapped(v) if isinstance(call, LazyMap) else v for k, v in task.defaults.items() if k not in given}
+    only = [p for p in task.signature.parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    last = max((i for i, p in enumerate(only) if p.name in left), default=-1)
+    args += tuple([left.pop(p.name, p.default) for p in only[len(args) : last + 1]])
+    return args, {**kwargs, **left}
 
 
 def _refs_of(state: State) -> list[int]:

@@ -1,33 +1,52 @@
 """A graph file → lazy results that can be run.
 
 In: text from anywhere. Out: a lazy target. Invariant: the file is data: a closed vocabulary, bounds, references only
-to nodes that stand before; tasks are found in the workflow context only, and nothing is imported or called.
+to nodes that stand before; tasks, and the classes beside them, are found by the workflow context only, and nothing is
+imported or called. Time and memory are linear in the length of the text, whatever stands in it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NoReturn
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
 from cascade.context import get_current_context
-from cascade.graph.literals import MOST_DEPTH, TAG, Problem, from_tagged
-from cascade.graph.type_words import EXCEPTIONS, type_from_word
+from cascade.graph.literals import MOST_DEPTH, TAG, Problem, check_spread, from_tagged, is_text, shorten
+from cascade.graph.strict_json import Record, as_list, as_name, as_text, parse, word_for
+from cascade.graph.type_words import Classes, owns, type_from_word
 from cascade.interfaces.exceptions import GraphFormatError, nearest
+from cascade.spec.control import JumpSelector
 from cascade.spec.input import Env, Input, Param
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult, Unmapped
-from cascade.spec.policy import UNSET, Options, RetryPolicy
+from cascade.spec.policy import PLAIN, UNSET, Options, RetryPolicy
 from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
-from cascade.spec.task import Task
+from cascade.spec.task import BoundTask, Task
 
-__all__ = ["FORMAT", "MOST_NODES", "MOST_TEXT", "VERSION", "from_json"]
+__all__ = ["FORMAT", "MOST_NODES", "OF_TASK", "VERSION", "from_json"]
 
 FORMAT: Final = "cascade graph"
 VERSION: Final = 1
-MOST_TEXT: Final = 1 << 28  # characters
+OF_TASK: Final = "of the task"  # where a policy stands: it is the one that the task's decorator gave
 MOST_NODES: Final = 1_000_000
-_LONGEST_NUMBER: Final = 40  # characters; whole numbers beyond 2**53 are written as text
+_MOST_TOLD: Final = 1_000  # characters of an error that may hold a name from the file
+_TOO_MUCH: Final = 1e300  # seconds and the like
+_NESTS: Final = frozenset({list, dict})
+_NOTHING: Final[frozenset[str]] = frozenset()
+_FILE: Final = frozenset({"format", "version", "tasks", "inputs", "nodes", "target"})
+_TASK: Final = frozenset({"key", "name"})
+_INPUT: Final = frozenset({"kind", "name", "type"})
+_INPUT_MORE: Final = frozenset({"description", "secret", "default", "choices"})
+_CALL: Final = frozenset({"task"})
+_CALL_MORE: Final = frozenset({"args", "kwargs", "options", "map", "class"})
+_MAP: Final = frozenset({"max_concurrency", "on_error"})
+_ROUTER: Final = frozenset({"selector", "routes"})
+_ROUTER_MORE: Final = frozenset({"default", "name"})
+_RETRY: Final = frozenset({"max_attempts", "delay", "backoff", "jitter", "max_delay", "retry_on"})
+_JUMP: Final = frozenset({"max_jumps", "routes"})
+_JUMP_TARGET: Final = frozenset({"called", "args", "kwargs", "class", "owner"})
+_INPUTS: Final[Mapping[str, type[Input]]] = {"param": Param, "env": Env}
 
 
 def from_json(text: str | bytes) -> Any:
@@ -46,99 +65,27 @@ def from_json(text: str | bytes) -> Any:
         >>> cs.from_json(cs.to_json([greet("Ada"), 1]))
         [<lazy greet('Ada')>, 1]
     """
-    document = _Record(_parse(text), "the file", {"format", "version", "tasks", "inputs", "nodes", "target"})
+    document = Record(parse(text), "the file", _FILE, _NOTHING)
     if document["format"] != FORMAT:
-        raise GraphFormatError.at("format", f"it says {str(document['format'])[:60]!r}, not {FORMAT!r}")
+        raise GraphFormatError.at("format", f"it says {shorten(document['format'])}, not {FORMAT!r}")
     if type(document["version"]) is not int or document["version"] != VERSION:
         raise GraphFormatError.at("version", f"this cascade reads version {VERSION} only")
-    return _Reader().read(document)
-
-
-def _parse(text: str | bytes) -> object:
-    if not isinstance(text, (str, bytes)):
-        raise GraphFormatError.at("the file", f"text is needed, not {type(text).__name__}")
-    if len(text) > MOST_TEXT:
-        raise GraphFormatError.at("the file", f"it is longer than {MOST_TEXT:,} characters")
     try:
-        return json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_parse_int, parse_float=_parse_float
-        )
+        return _Reader().read(document)
     except RecursionError:
         raise GraphFormatError.at("the file", "it is nested too deeply") from None
-    except Problem as problem:
-        raise GraphFormatError.at("the file", str(problem)) from None
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise GraphFormatError.at("the file", f"it is not JSON ({error})") from None
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    made: dict[str, object] = {}
-    for name, value in pairs:
-        if name in made:
-            raise Problem(f"the key {name[:60]!r} stands twice in one object")
-        made[name] = value
-    return made
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise Problem(f"{name} is not JSON")
-
-
-def _parse_int(digits: str) -> int:
-    if len(digits) > _LONGEST_NUMBER:
-        raise Problem(f"a number has {len(digits):,} digits")
-    return int(digits)
-
-
-def _parse_float(digits: str) -> float:
-    number = float(digits)
-    if not abs(number) < float("inf"):
-        raise Problem(f"the number {digits[:40]} is too large")
-    return number
-
-
-class _Record(dict[str, Any]):
-    """An object of the file, all of whose keys are known and none that is needed is missing."""
-
-    def __init__(self, value: object, place: str, needed: Iterable[str], optional: Iterable[str] = ()) -> None:
-        if not isinstance(value, dict):
-            raise GraphFormatError.at(place, f"an object is needed, not {_word(value)}")
-        needed, known = set(needed), {*needed, *optional}
-        for name in value:
-            if name not in known:
-                hint = nearest(name[:60], known).strip().rstrip(".")
-                raise GraphFormatError.at(place, f"{name[:60]!r} means nothing here. {hint}".rstrip(". "))
-        missing = sorted(needed - value.keys())
-        if missing:
-            raise GraphFormatError.at(place, f"{', '.join(missing)} is missing")
-        super().__init__(value)
-
-
-def _word(value: object) -> str:
-    words = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null"}
-    return words.get(type(value), "a number")
-
-
-def _list(value: object, place: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise GraphFormatError.at(place, f"a list is needed, not {_word(value)}")
-    return value
-
-
-def _text(value: object, place: str) -> str:
-    if not isinstance(value, str):
-        raise GraphFormatError.at(place, f"text is needed, not {_word(value)}")
-    return value
 
 
 class _Reader:
     """Makes calls of records, in the order of the file.
 
-    Responsible for: places in errors, references, what is allowed where. Refuses: looking anything up but tasks.
+    Responsible for: places in errors, references, what is allowed where. Refuses: looking anything up but tasks and the
+    classes beside them.
     """
 
     def __init__(self) -> None:
         self.registered = get_current_context().tasks
+        self.classes = Classes()
         self.tasks: list[tuple[Task[..., Any], str]] = []
         self.inputs: list[Input] = []
         self.calls: list[LazyResult[Any] | Router] = []
@@ -146,12 +93,12 @@ class _Reader:
         self.depth = 0
 
     def read(self, document: Mapping[str, Any]) -> Any:
-        records = _list(document["nodes"], "nodes")
+        records = as_list(document["nodes"], "nodes")
         if len(records) > MOST_NODES:
             raise GraphFormatError.at("nodes", f"there are more than {MOST_NODES:,}")
-        for i, record in enumerate(_list(document["tasks"], "tasks")):
+        for i, record in enumerate(as_list(document["tasks"], "tasks")):
             self.tasks.append(self.task(record, f"tasks[{i}]"))
-        for i, record in enumerate(_list(document["inputs"], "inputs")):
+        for i, record in enumerate(as_list(document["inputs"], "inputs")):
             self.inputs.append(self.input(record, f"inputs[{i}]"))
         for i, record in enumerate(records):
             is_router = isinstance(record, dict) and "router" in record
@@ -165,8 +112,8 @@ class _Reader:
     # -- records --------------------------------------------------------------------------------------------------
 
     def task(self, record: object, place: str) -> tuple[Task[..., Any], str]:
-        fields = _Record(record, place, {"key", "name"})
-        key, name = _text(fields["key"], f"{place}.key"), _text(fields["name"], f"{place}.name")
+        fields = Record(record, place, _TASK, _NOTHING)
+        key, name = as_name(fields["key"], f"{place}.key"), as_name(fields["name"], f"{place}.name")
         if key not in self.registered:
             hint = nearest(key[:200], self.registered).strip() or "None is registered."
             problem = (
@@ -176,75 +123,86 @@ class _Reader:
         return self.registered[key], name
 
     def input(self, record: object, place: str) -> Input:
-        fields = _Record(record, place, {"kind", "name", "type"}, {"description", "secret", "default", "choices"})
-        kinds: dict[str, type[Input]] = {"param": Param, "env": Env}
-        kind = _text(fields["kind"], f"{place}.kind")
-        if kind not in kinds:
+        fields = Record(record, place, _INPUT, _INPUT_MORE)
+        kind = as_text(fields["kind"], f"{place}.kind")
+        if kind not in _INPUTS:
             raise GraphFormatError.at(f"{place}.kind", "it is 'param' or 'env'")
-        name = _text(fields["name"], f"{place}.name")
+        name = as_name(fields["name"], f"{place}.name")
         secret = fields.get("secret", False)
         if not name or not isinstance(secret, bool):
             raise GraphFormatError.at(place, "name is text that is not empty, and secret is true or false")
         choices = None
         if "choices" in fields:
-            listed = _list(fields["choices"], f"{place}.choices")
+            listed = as_list(fields["choices"], f"{place}.choices")
             choices = [self.literal(choice, f"{place}.choices[{i}]") for i, choice in enumerate(listed)]
         default = self.literal(fields["default"], f"{place}.default") if "default" in fields else UNSET
-        wanted = self.guard(f"{place}.type", lambda: type_from_word(fields["type"], self.plain))
-        made = kinds[kind].__new__(kinds[kind])  # not by Param(…), which would replace the registered one
+        wanted = self.guard(f"{place}.type", lambda: type_from_word(fields["type"], self.plain, self.classes))
+        made = _INPUTS[kind].__new__(_INPUTS[kind])  # not by Param(…), which would replace the registered one
         description = self.text(fields.get("description", ""), f"{place}.description")
         Input.__init__(made, name, default, wanted, description, choices, secret=secret)
         return made
 
     def call(self, record: object, place: str) -> LazyResult[Any]:
-        fields = _Record(record, place, {"task"}, {"args", "kwargs", "options", "map"})
-        number = fields["task"]
-        if type(number) is not int or not 0 <= number < len(self.tasks):
-            raise GraphFormatError.at(f"{place}.task", "it is not the number of one of the tasks")
-        task, name = self.tasks[number]
-        listed = _list(fields.get("args", []), f"{place}.args")
-        args = tuple([self.value(value, f"{place}.args[{i}]") for i, value in enumerate(listed)])
-        named = fields.get("kwargs", {})
-        if not isinstance(named, dict):
-            raise GraphFormatError.at(f"{place}.kwargs", f"an object is needed, not {_word(named)}")
-        kwargs = {k: self.value(v, f"{place}.kwargs[{k[:60]!r}]") for k, v in named.items()} or None
-        options = self.options(fields["options"], f"{place}.options") if "options" in fields else None
+        fields = Record(record, place, _CALL, _CALL_MORE)
+        task, name = self.known_task(fields["task"], f"{place}.task")
+        args, kwargs = self.arguments(fields, task, place)
+        options = self.options(fields["options"], task, f"{place}.options") if "options" in fields else None
         if name != task.name and (options is None or options.name is None):
-            options = (options or Options()).but(name=name)
-        try:
-            task(*args, **(kwargs or {}))  # records a call, which is thrown away: it checks the arguments
-        except TypeError as error:
-            raise GraphFormatError.at(place, str(error).rstrip(".")) from None
+            options = (options or PLAIN).but(name=name)
         if "map" not in fields:
             return LazyResult(task, args, kwargs, options)
-        return self.map(fields["map"], f"{place}.map", LazyResult(task, args, kwargs, options))
-
-    def map(self, record: object, place: str, call: LazyResult[Any]) -> LazyMap[Any]:
-        fields = _Record(record, place, {"max_concurrency", "on_error"})
-        most, on_error = fields["max_concurrency"], fields["on_error"]
+        rules = Record(fields["map"], f"{place}.map", _MAP, _NOTHING)
+        most, on_error = rules["max_concurrency"], rules["on_error"]
         if most is not None and (type(most) is not int or most < 1):
-            raise GraphFormatError.at(f"{place}.max_concurrency", "it is null or a whole number of at least 1")
+            raise GraphFormatError.at(f"{place}.map.max_concurrency", "it is null or a whole number of at least 1")
         if on_error not in ("fail", "collect"):
-            raise GraphFormatError.at(f"{place}.on_error", "it is 'fail' or 'collect'")
-        parts = (call._task, call._args, call._kwargs, call._options)  # noqa: SLF001
-        return LazyMap(*parts, max_concurrency=most, on_error=on_error)
+            raise GraphFormatError.at(f"{place}.map.on_error", "it is 'fail' or 'collect'")
+        return LazyMap(task, args, kwargs, options, max_concurrency=most, on_error=on_error)
+
+    def known_task(self, number: object, place: str) -> tuple[Task[..., Any], str]:
+        if type(number) is not int or not 0 <= number < len(self.tasks):
+            raise GraphFormatError.at(place, "it is not the number of one of the tasks")
+        return self.tasks[number]
+
+    def arguments(
+        self, fields: Mapping[str, Any], task: Task[..., Any], place: str
+    ) -> tuple[tuple[Any, ...], dict[str, Any] | None]:
+        """Return positional and keyword arguments as a lazy result has them, and see that `task` takes them."""
+        args: tuple[Any, ...] = ()
+        kwargs = None
+        if "args" in fields:
+            listed = as_list(fields["args"], f"{place}.args")
+            if _NESTS.isdisjoint(map(type, listed)):
+                args = tuple(listed)
+            else:
+                args = tuple([self.value(value, f"{place}.args[{i}]") for i, value in enumerate(listed)])
+        if "class" in fields:
+            bound = self.owner(fields["class"], task, f"{place}.class")
+            args = (Unmapped(bound) if "map" in fields else bound, *args)
+        if "kwargs" in fields:
+            named = fields["kwargs"]
+            if not isinstance(named, dict):
+                raise GraphFormatError.at(f"{place}.kwargs", f"an object is needed, not {word_for(named)}")
+            where = f"{place}.kwargs"
+            kwargs = {as_name(k, where): self.value(v, f"{where}[{k[:60]!r}]") for k, v in named.items()} or None
+        try:
+            task(*args, **(kwargs or {}))  # records a call, which is thrown away
+        except TypeError as error:
+            raise GraphFormatError.at(place, str(error)[:_MOST_TOLD].rstrip(".")) from None
+        return args, kwargs
+
+    def owner(self, word: object, task: Task[..., Any], place: str) -> type:
+        """Return the class whose class method `task` is."""
+        kind: type = self.guard(place, lambda: self.classes.find(word))
+        if not owns(kind, task):
+            raise GraphFormatError.at(place, f"{kind.__name__} has no method that is the task '{task.name}'")
+        return kind
 
     def router(self, record: object, place: str) -> Router:
-        outer = _Record(record, place, {"router"})
+        outer = Record(record, place, frozenset({"router"}), _NOTHING)
         place = f"{place}.router"
-        fields = _Record(outer["router"], place, {"selector", "routes"}, {"default", "name"})
-        routes: dict[Any, Any] = {}
-        for i, pair in enumerate(_list(fields["routes"], f"{place}.routes")):
-            if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004
-                raise GraphFormatError.at(f"{place}.routes[{i}]", "a key and a value are needed")
-            key = self.literal(pair[0], f"{place}.routes[{i}]")
-            try:
-                is_new = key not in routes
-            except TypeError:
-                is_new = False
-            if not is_new:
-                raise GraphFormatError.at(f"{place}.routes[{i}]", "the key cannot be a key, or stands twice")
-            routes[key] = self.value(pair[1], f"{place}.routes[{i}]")
+        fields = Record(outer["router"], place, _ROUTER, _ROUTER_MORE)
+        routes = self.routes(fields["routes"], f"{place}.routes", self.value)
         default = self.value(fields["default"], f"{place}.default") if "default" in fields else UNSET
         name = self.text(fields.get("name", ""), f"{place}.name")
         try:
@@ -252,76 +210,120 @@ class _Reader:
         except ValueError as error:
             raise GraphFormatError.at(place, str(error).rstrip(".")) from None
 
+    def routes(self, records: object, place: str, read: Callable[[object, str], Any]) -> dict[Any, Any]:
+        """Return a table of what `read` makes, by any key."""
+        pairs: list[tuple[Any, Any]] = []
+        for i, pair in enumerate(as_list(records, place)):
+            if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004
+                raise GraphFormatError.at(f"{place}[{i}]", "a key and a value are needed")
+            pairs.append((self.literal(pair[0], f"{place}[{i}]"), read(pair[1], f"{place}[{i}]")))
+        try:
+            self.guard(place, lambda: check_spread([key for key, _ in pairs]))
+            made = dict(pairs)
+        except TypeError:
+            raise GraphFormatError.at(place, "a key cannot be a key") from None
+        if len(made) < len(pairs):
+            raise GraphFormatError.at(place, "a key stands twice")
+        return made
+
     # -- options --------------------------------------------------------------------------------------------------
 
-    def options(self, record: object, place: str) -> Options:
-        known = ("name", "run_if", "retry", "timeout", "constraints", "after", "fallback")
-        fields = _Record(record, place, (), known)
+    def options(self, record: object, task: Task[..., Any], place: str) -> Options:
+        """Return what was said about a call of `task`."""
         changes: dict[str, object] = {}
-        if "name" in fields:
-            changes["name"] = self.text(fields["name"], f"{place}.name")
-        if "run_if" in fields:
-            changes["condition"] = self.value(fields["run_if"], f"{place}.run_if")
-        if "retry" in fields:
-            changes["retry"] = self.retry(fields["retry"], f"{place}.retry")
-        if "timeout" in fields:
-            seconds = self.number(fields["timeout"], f"{place}.timeout")
-            if not seconds:
-                raise GraphFormatError.at(f"{place}.timeout", "a number above 0 is needed")
-            changes["timeout"] = float(seconds)
-        if "constraints" in fields:
-            amounts = fields["constraints"]
-            if not isinstance(amounts, dict):
-                raise GraphFormatError.at(f"{place}.constraints", f"an object is needed, not {_word(amounts)}")
-            changes["constraints"] = {k: self.value(v, f"{place}.constraints") for k, v in amounts.items()}
-        if "after" in fields:
-            listed = _list(fields["after"], f"{place}.after")
-            changes["after"] = tuple([self.value(v, f"{place}.after[{i}]") for i, v in enumerate(listed)])
-        if "fallback" in fields:
-            changes["fallback"] = self.value(fields["fallback"], f"{place}.fallback")
-        return Options().but(**changes)
+        for name, given in Record(record, place, _NOTHING, _OPTIONS).items():
+            where = f"{place}.{name}"
+            if name in ("retry", "cache") and isinstance(given, str):
+                changes[name] = self.policy_of_task(given, task, name, where)
+            else:
+                field, read = _READERS[name]
+                changes[field] = read(self, given, where)
+        return PLAIN.but(**changes)
+
+    def policy_of_task(self, given: str, task: Task[..., Any], policy: str, place: str) -> object:
+        found: object = getattr(task.options, policy, None)
+        if given != OF_TASK or found is None:
+            raise GraphFormatError.at(
+                place, f"of texts only {OF_TASK!r} may stand here, and its decorator must give one"
+            )
+        return found
+
+    def timeout(self, given: object, place: str) -> float:
+        seconds = self.number(given, place)
+        if not seconds:
+            raise GraphFormatError.at(place, "a number above 0 is needed")
+        return float(seconds)
+
+    def constraints(self, amounts: object, place: str) -> dict[str, Any]:
+        if not isinstance(amounts, dict):
+            raise GraphFormatError.at(place, f"an object is needed, not {word_for(amounts)}")
+        return {as_name(name, place): self.value(amount, place) for name, amount in amounts.items()}
+
+    def after(self, listed: object, place: str) -> tuple[Any, ...]:
+        return tuple([self.value(value, f"{place}[{i}]") for i, value in enumerate(as_list(listed, place))])
+
+    def no_cache(self, _: object, place: str) -> None:
+        raise GraphFormatError.at(place, f"only {OF_TASK!r} may stand here")
 
     def retry(self, record: object, place: str) -> RetryPolicy:
-        needed = ("max_attempts", "delay", "backoff", "jitter", "max_delay", "retry_on")
-        fields = _Record(record, place, needed)
-        if type(fields["max_attempts"]) is not int:
+        fields = Record(record, place, _RETRY, _NOTHING)
+        attempts = self.literal(fields["max_attempts"], f"{place}.max_attempts")
+        if type(attempts) is not int:
             raise GraphFormatError.at(f"{place}.max_attempts", "a whole number is needed")
-        numbers: dict[str, Any] = {"max_attempts": fields["max_attempts"], "max_delay": None}
+        numbers: dict[str, Any] = {"max_attempts": attempts, "max_delay": None}
         for name in ("delay", "backoff", "jitter", "max_delay"):
             if name != "max_delay" or fields[name] is not None:
                 numbers[name] = self.number(fields[name], f"{place}.{name}")
-        listed = fields["retry_on"] if isinstance(fields["retry_on"], list) else [fields["retry_on"]]
-        kinds = []
-        for name in listed:
-            if not isinstance(name, str) or name not in EXCEPTIONS:
-                hint = nearest(str(name)[:60], EXCEPTIONS).strip().rstrip(".")
-                raise GraphFormatError.at(f"{place}.retry_on", f"{name!r:.60} is no built-in exception. {hint}")
-            kinds.append(EXCEPTIONS[name])
-        numbers["retry_on"] = tuple(kinds) if isinstance(fields["retry_on"], list) else kinds[0]
+        given = fields["retry_on"]
+        kinds = [
+            self.guard(f"{place}.retry_on", partial(self.classes.exception, word))
+            for word in (given if isinstance(given, list) else [given])
+        ]
+        numbers["retry_on"] = tuple(kinds) if isinstance(given, list) else kinds[0]
         try:
             return RetryPolicy(**numbers)
         except (TypeError, ValueError) as error:
             raise GraphFormatError.at(place, str(error).rstrip(".")) from None
 
+    def jump(self, record: object, place: str) -> JumpSelector:
+        fields = Record(record, place, _JUMP, _NOTHING)
+        if type(fields["max_jumps"]) is not int or fields["max_jumps"] < 1:
+            raise GraphFormatError.at(f"{place}.max_jumps", "a whole number of at least 1 is needed")
+        routes = self.routes(fields["routes"], f"{place}.routes", self.jump_target)
+        if not routes:
+            raise GraphFormatError.at(f"{place}.routes", "there is none")
+        return JumpSelector(routes, fields["max_jumps"])
+
+    def jump_target(self, record: object, place: str) -> Task[..., Any] | LazyResult[Any] | None:
+        """Return what a loop may go on with: a task, a method of something, a call, or nothing more."""
+        if record is None:
+            return None
+        fields = Record(record, place, _CALL, _JUMP_TARGET)
+        task, name = self.known_task(fields["task"], f"{place}.task")
+        if fields.get("called") is True and "owner" not in fields:
+            args, kwargs = self.arguments(fields, task, place)
+            return LazyResult(task, args, kwargs, None if name == task.name else PLAIN.but(name=name))
+        if fields.keys() - {"task", "owner"}:
+            raise GraphFormatError.at(place, "arguments stand with 'called': true only, and 'owner' without")
+        return BoundTask(task, self.value(fields["owner"], f"{place}.owner")) if "owner" in fields else task
+
     # -- values ---------------------------------------------------------------------------------------------------
 
     def value(self, value: object, place: str) -> Any:
         """Return what a value of the file stands for; an error names `place` and the steps from there."""
-        if type(value) is bool or value is None:
-            return value
-        return self.guard(place, lambda: self.any(value))
+        return self.guard(place, lambda: self.any(value)) if type(value) in _NESTS else value
 
     def literal(self, value: object, place: str) -> Any:
         """Return a value in which nothing lazy may stand."""
         return self.guard(place, lambda: self.plain(value))
 
     def text(self, value: object, place: str) -> str:
-        return _text(self.literal(value, place), place)
+        return as_text(self.literal(value, place), place)
 
     def number(self, value: object, place: str) -> float:
         number = self.literal(value, place)
-        if isinstance(number, bool) or not isinstance(number, (int, float)) or not number >= 0:
-            raise GraphFormatError.at(place, "a number of at least 0 is needed")
+        if isinstance(number, bool) or not isinstance(number, (int, float)) or not 0 <= number < _TOO_MUCH:
+            raise GraphFormatError.at(place, f"a number of at least 0 and less than {_TOO_MUCH:g} is needed")
         return number
 
     def guard(self, place: str, make: Callable[[], Any]) -> Any:
@@ -339,26 +341,26 @@ class _Reader:
         return self.inner(value, self.plain, lambda _: None)
 
     def inner(self, value: Any, read: Callable[[Any], Any], special: Callable[[dict[str, Any]], Any]) -> Any:
-        kind = type(value)
-        if kind is not list and kind is not dict:
+        if type(value) not in _NESTS:
             return value
         self.depth += 1
         if self.depth > MOST_DEPTH:
             raise Problem(f"containers are nested more than {MOST_DEPTH} deep")
         try:
-            if kind is list:
-                made: Any = []
-                for i, item in enumerate(value):
-                    made.append(_step(read, item, f"[{i}]"))
-            elif TAG not in value:
-                made = {key: _step(read, item, f"[{key[:60]!r}]") for key, item in value.items()}
-            else:
-                made = special(value)
-                if made is None:
-                    made = from_tagged(value, read)
+            if type(value) is list:
+                if _NESTS.isdisjoint(map(type, value)):
+                    return value
+                return [_step(read, item, "[{}]", i) for i, item in enumerate(value)]
+            if TAG not in value:
+                if _NESTS.isdisjoint(map(type, value.values())):
+                    return value
+                return {key: _step(read, item, "[{!r:.60}]", key) for key, item in value.items()}
+            made = special(value)
+            if made is None:
+                made = self.classes.read(value, read)
+            return from_tagged(value, read) if made is None else made
         finally:
             self.depth -= 1
-        return made
 
     def special(self, fields: dict[str, Any]) -> Any:
         """Return the lazy thing that an object stands for, None when it stands for a plain value."""
@@ -373,19 +375,20 @@ class _Reader:
             return self.inputs[number]
         if tag == "inject":
             _only(fields, "name")
-            if type(fields["name"]) is not str or not fields["name"]:
+            if type(fields["name"]) is not str or not fields["name"] or not is_text(fields["name"]):
                 raise Problem("the name of a resource is text")
             return Inject(fields["name"])
         if tag == "unmapped":
             _only(fields, "value")
-            return Unmapped(_step(self.any, fields["value"], ".value"))
+            return Unmapped(_step(self.any, fields["value"], ".value", ""))
         return None
 
     def ref(self, fields: dict[str, Any]) -> LazyResult[Any] | Router:
-        _only(fields, *(("node", "path") if "path" in fields else ("node",)))
+        if len(fields) != 2 or "node" not in fields:  # noqa: PLR2004 - the tag and the node
+            _only(fields, "node", "path")
         number = fields["node"]
         if type(number) is not int or not 0 <= number < len(self.calls):
-            raise Problem(f"node {number!r:.40} is not one that stands before this place")
+            raise Problem(f"node {shorten(number)} is not one that stands before this place")
         self.referred = True
         call = self.calls[number]
         if "path" not in fields:
@@ -393,14 +396,29 @@ class _Reader:
         keys = fields["path"]
         if type(keys) is not list or not keys or not isinstance(call, LazyResult):
             raise Problem("a path is a list of keys into the value of a task")
-        return LazyItem(call, tuple([_step(self.any, key, f".path[{i}]") for i, key in enumerate(keys)]))
+        return LazyItem(call, tuple([_step(self.any, key, ".path[{}]", i) for i, key in enumerate(keys)]))
 
 
-def _step(read: Callable[[Any], Any], value: object, step: str) -> Any:
+_Read = Callable[[_Reader, Any, str], object]
+_READERS: Final[Mapping[str, tuple[str, _Read]]] = {
+    "name": ("name", _Reader.text),
+    "run_if": ("condition", _Reader.value),
+    "retry": ("retry", _Reader.retry),
+    "timeout": ("timeout", _Reader.timeout),
+    "constraints": ("constraints", _Reader.constraints),
+    "after": ("after", _Reader.after),
+    "fallback": ("fallback", _Reader.value),
+    "cache": ("cache", _Reader.no_cache),
+    "jump": ("jump", _Reader.jump),
+}
+_OPTIONS: Final = frozenset(_READERS)
+
+
+def _step(read: Callable[[Any], Any], value: object, step: str, key: object) -> Any:
     try:
         return read(value)
     except Problem as problem:
-        problem.steps.append(step)
+        problem.steps.append(step.format(key))
         raise
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from math import isfinite
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from types import EllipsisType
@@ -20,12 +21,25 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-__all__ = ["EXACT", "LONGEST_INT", "MOST_DEPTH", "TAG", "Problem", "from_tagged", "to_tagged"]
+__all__ = [
+    "EXACT",
+    "LONGEST_INT",
+    "MOST_DEPTH",
+    "TAG",
+    "Problem",
+    "check_spread",
+    "from_tagged",
+    "is_text",
+    "shorten",
+    "to_tagged",
+]
 
 TAG: Final = "$"
 MOST_DEPTH: Final = 100  # containers in containers; far beyond what people write
 EXACT: Final = 1 << 53  # beyond it, other readers of JSON round whole numbers
 LONGEST_INT: Final = 100_000  # hexadecimal digits
+_LONGEST_PART: Final = 5_000  # of a fraction, which Python reduces in quadratic time
+_SMALL: Final = 1_000  # keys that may have one hash: what they cost is not worth a look
 
 Write = Callable[[Any], object]
 Read = Callable[[object], Any]
@@ -53,11 +67,11 @@ def to_tagged(value: Any, write: Write) -> object:
     if kind in _PLAIN or (kind is int and -EXACT < value < EXACT) or (kind is float and isfinite(value)):
         return value
     if kind is str:
-        return value if _is_text(value) else {TAG: "str", "utf8": _armour(value.encode("utf-8", "surrogatepass"))}
+        return value if is_text(value) else {TAG: "str", "utf8": _armour(value.encode("utf-8", "surrogatepass"))}
     if kind is list:
         return [write(item) for item in value]
     if kind is dict:
-        if all(type(key) is str and key != TAG and _is_text(key) for key in value):
+        if all(type(key) is str and key != TAG and is_text(key) for key in value):
             return {key: write(item) for key, item in value.items()}
         return {TAG: "dict", "items": [[write(key), write(item)] for key, item in value.items()]}
     writer = _WRITERS.get(kind)
@@ -69,12 +83,14 @@ def to_tagged(value: Any, write: Write) -> object:
 def _no_word_for(value: object) -> str:
     kind = type(value)
     if hasattr(kind, "__dataclass_fields__"):
-        return f"{kind.__name__} is a dataclass, which a graph file cannot hold; pass its fields, or make it in a task"
+        return (
+            f"a graph file cannot hold the dataclass {kind.__name__}, which is more than its fields; pass those instead"
+        )
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     return f"a graph file cannot hold a {name}; make it in a task, or pass it as a Param"
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
     """Say whether `value` has no lone surrogates, which JSON readers join or refuse."""
     return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
 
@@ -88,6 +104,17 @@ def _write_int(value: int, _: Write) -> object:
     if len(text) > LONGEST_INT:
         raise Problem(f"a whole number of {len(text):,} hexadecimal digits is too long for a graph file")
     return {TAG: "int", "hex": text}
+
+
+def _write_fraction(value: Fraction, write: Write) -> object:
+    _check_part(value.numerator)
+    _check_part(value.denominator)
+    return {TAG: "fraction", "parts": [write(value.numerator), write(value.denominator)]}
+
+
+def _check_part(value: int) -> None:
+    if value.bit_length() > 4 * _LONGEST_PART:
+        raise Problem(f"the parts of a fraction have at most {_LONGEST_PART:,} hexadecimal digits")
 
 
 def _write_set(value: set[Any] | frozenset[Any], write: Write) -> object:
@@ -142,7 +169,7 @@ _WRITERS: Final[dict[type, Callable[[Any, Write], object]]] = {
     time: _write_time,
     timedelta: lambda value, _: {TAG: "timedelta", "parts": [value.days, value.seconds, value.microseconds]},
     Decimal: lambda value, _: {TAG: "decimal", "text": str(value)},
-    Fraction: lambda value, write: {TAG: "fraction", "parts": [write(value.numerator), write(value.denominator)]},
+    Fraction: _write_fraction,
     UUID: lambda value, _: {TAG: "uuid", "text": str(value)},
     type(Path()): lambda value, write: {TAG: "path", "of": "Path", "text": write(str(value))},
     PurePosixPath: lambda value, write: {TAG: "path", "of": "PurePosixPath", "text": write(str(value))},
@@ -161,7 +188,7 @@ def from_tagged(fields: Mapping[str, object], read: Read) -> Any:
     tag = fields[TAG]
     reader = _READERS.get(tag) if isinstance(tag, str) else None
     if reader is None:
-        raise Problem(f"{TAG!r} is {_short(tag)}, which is no known kind of value")
+        raise Problem(f"{TAG!r} is {shorten(tag)}, which is no known kind of value")
     needed, optional, make = reader
     missing = needed - fields.keys()
     extra = fields.keys() - needed - optional - {TAG}
@@ -174,12 +201,25 @@ def from_tagged(fields: Mapping[str, object], read: Read) -> Any:
     except Problem:
         raise
     except (ValueError, TypeError, OverflowError, ArithmeticError, binascii.Error) as error:
-        raise Problem(f"this is not a valid {tag} ({_short(str(error))})") from None
+        raise Problem(f"this is not a valid {tag} ({shorten(str(error))})") from None
 
 
-def _short(value: object) -> str:
-    text = repr(value)
+def shorten(value: object) -> str:
+    """Return a short text of something from a file; of a list or object, which may be deep, only the word."""
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    text = repr(value[:80] if isinstance(value, str) else value)
     return text if len(text) <= 60 else f"{text[:56]}…"  # noqa: PLR2004
+
+
+def check_spread(keys: Collection[Any]) -> None:
+    """Refuse keys that were chosen to have one hash, with which a set or dict takes quadratic time.
+
+    Raises:
+        Problem: when that is so. TypeError: when one of them has no hash.
+    """
+    if len(keys) > _SMALL and len(keys) - len(set(map(hash, keys))) > _SMALL:
+        raise Problem(f"more than {_SMALL:,} of these {len(keys):,} keys have the same hash as others")
 
 
 def _text(value: object) -> str:
@@ -222,6 +262,7 @@ def _read_float(fields: Mapping[str, object], _: Read) -> float:
 def _read_set(make: Callable[[list[Any]], Any]) -> Callable[[Mapping[str, object], Read], Any]:
     def read_set(fields: Mapping[str, object], read: Read) -> Any:
         items = [read(item) for item in _items(fields["items"])]
+        check_spread(items)
         made = make(items)
         if len(made) != len(items):
             raise ValueError("two equal items")
@@ -231,10 +272,9 @@ def _read_set(make: Callable[[list[Any]], Any]) -> Callable[[Mapping[str, object
 
 
 def _read_dict(fields: Mapping[str, object], read: Read) -> dict[Any, Any]:
-    made = {}
-    pairs = [_items(pair, 2) for pair in _items(fields["items"])]
-    for key, item in pairs:
-        made[read(key)] = read(item)
+    pairs = [(read(key), read(item)) for key, item in [_items(pair, 2) for pair in _items(fields["items"])]]
+    check_spread([key for key, _ in pairs])
+    made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError("two equal keys")
     return made
@@ -247,6 +287,8 @@ def _three(fields: Mapping[str, object], read: Read) -> list[Any]:
 def _read_moment(kind: type[datetime | time]) -> Callable[[Mapping[str, object], Read], Any]:
     def read_moment(fields: Mapping[str, object], _: Read) -> Any:
         naive = kind.fromisoformat(_text(fields["iso"]))
+        if naive.tzinfo is not None:
+            raise ValueError("its zone is a field of its own")
         fold = _whole(fields.get("fold", 0))
         zone = _read_zone(fields["zone"]) if "zone" in fields else None
         return naive.replace(fold=fold, tzinfo=zone)
@@ -258,15 +300,21 @@ def _read_zone(word: object) -> tzinfo:
     if word == "UTC":
         return UTC
     if isinstance(word, str) and word.startswith("zone "):
-        from zoneinfo import available_timezones
-
         name = word.removeprefix("zone ")
-        if name not in available_timezones():
-            raise Problem(f"this machine knows no time zone {_short(name)}")
+        if name not in _zones():
+            raise Problem(f"this machine knows no time zone {shorten(name)}")
         return ZoneInfo(name)
     if type(word) not in (int, float):
         raise TypeError("a time zone is UTC, 'zone NAME' or a number of seconds")
     return timezone(timedelta(seconds=word))  # type: ignore[arg-type]
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Return the names of this machine's time zones; for any other name, Python would look among the packages."""
+    from zoneinfo import available_timezones
+
+    return frozenset(available_timezones())
 
 
 def _read_path(fields: Mapping[str, object], read: Read) -> PurePath:
@@ -281,6 +329,8 @@ def _choice(value: object, known: Mapping[str, object]) -> str:
 
 def _read_fraction(fields: Mapping[str, object], read: Read) -> Fraction:
     top, bottom = (_whole(read(part)) for part in _items(fields["parts"], 2))
+    _check_part(top)
+    _check_part(bottom)
     return Fraction(top, bottom)
 
 

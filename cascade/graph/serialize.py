@@ -3,33 +3,38 @@
 In: a target or a Graph. Out: text. Invariant: nodes stand after what they need, so that a reader needs no recursion
 and a circle cannot be written; what cannot be given back exactly is refused, and secrets are never written.
 
-One line is one node. Tasks are named by ``module:qualname`` and found again in the workflow context; `from_json`
-imports nothing. The values of arguments are those of `cascade.graph.literals`.
+One line is one node. Tasks are named by ``module:qualname`` and found again in the workflow context, the user's own
+classes beside them; `from_json` imports nothing. Other values are those of `cascade.graph.literals`.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
+from dataclasses import fields, is_dataclass
+from types import FunctionType
 from typing import Any, Final
 
 from cascade.context import get_current_context
-from cascade.graph.deserialize import FORMAT, VERSION, from_json
-from cascade.graph.literals import MOST_DEPTH, TAG, Problem, to_tagged
+from cascade.graph.deserialize import FORMAT, OF_TASK, VERSION, from_json
+from cascade.graph.literals import MOST_DEPTH, TAG, Problem, is_text, to_tagged
 from cascade.graph.model import ContainerSlot, Graph, InputRef, Ref, ResourceRef
-from cascade.graph.type_words import EXCEPTIONS, type_to_word
+from cascade.graph.type_words import EXCEPTIONS, Classes, owns, type_to_word
 from cascade.interfaces.exceptions import GraphError, GraphFormatError, NotLazyError
+from cascade.spec.control import JumpSelector
 from cascade.spec.input import Input, Param
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult, Unmapped
-from cascade.spec.policy import UNSET, Options, RetryPolicy
+from cascade.spec.policy import PLAIN, UNSET, Options, RetryPolicy
 from cascade.spec.resource import Inject, Resource
 from cascade.spec.routing import Router
-from cascade.spec.task import Task
+from cascade.spec.task import BoundTask, Task
 
 __all__ = ["from_json", "to_json"]
 
 _PLAIN: Final = frozenset({bool, type(None)})
 _ATOMS: Final = frozenset({int, float, str, bytes, bool, complex, type(None)})
+_BUILTIN: Final = _ATOMS | {list, tuple, dict, set, frozenset}
 Call = LazyResult[Any] | Router
 
 
@@ -79,6 +84,7 @@ class _Writer:
         self.input_records: list[object] = []
         self.tasks: dict[tuple[str, str], int] = {}
         self.functions: dict[str, object] = {}
+        self.classes = Classes()
         self.found: set[int] = set()
         self.depth = 0
 
@@ -127,15 +133,24 @@ class _Writer:
         task, args, kwargs, options = call._task, call._args, call._kwargs, call._options  # noqa: SLF001
         where = f"Task '{call._label}'"  # noqa: SLF001
         record: dict[str, object] = {"task": self.task(task, where)}
-        if args:
-            record["args"] = [self.field(f"{where}, argument {i + 1}", value) for i, value in enumerate(args)]
+        skipped = 0
+        if args and isinstance(args[0], (type, Unmapped)) and (bound := _bound_class(call)) is not None:
+            record["class"] = self.guard(f"{where}, class", lambda: self.classes.word(bound))
+            skipped = 1
+        if len(args) > skipped:
+            names = task.positional
+            places = [
+                f"{where}, argument '{names[i]}'" if i < len(names) else f"{where}, argument {i + 1}"
+                for i in range(skipped, len(args))
+            ]
+            record["args"] = [self.field(*each) for each in zip(places, args[skipped:], strict=True)]
         if kwargs:
             named = {_name(k, where): self.field(f"{where}, argument '{k}'", value) for k, value in kwargs.items()}
             record["kwargs"] = named
         if isinstance(call, LazyMap):
             record["map"] = {"max_concurrency": call._max_concurrency, "on_error": call._on_error}  # noqa: SLF001
         if options is not None:
-            record["options"] = self.options(options, where)
+            record["options"] = self.options(options, task.options or PLAIN, where)
         return record
 
     def task(self, task: Task[..., Any], where: str) -> int:
@@ -150,12 +165,23 @@ class _Writer:
         return found
 
     def check_task(self, task: Task[..., Any], where: str) -> None:
+        """Refuse a task if the reader would find another one under its key; a newer definition of it is no other."""
         registered = get_current_context().tasks.get(task.key, task)
-        same_key = (registered.func, self.functions.setdefault(task.key, task.func))
-        is_unique = "<" not in task.key and hasattr(task.func, "__qualname__")
-        if any(func is not task.func for func in same_key) and not is_unique:
-            problem = f"several functions are called {task.key!r}, and a file could not tell them apart"
+        first = self.functions.setdefault(task.key, task.func)
+        is_newer = registered.func is task.func or _is_redefined(registered)
+        if not is_newer or not (first is task.func or _have_equal_code(first, task.func)):
+            problem = (
+                f"several functions are called {task.key!r}, and a file could not tell them apart; "
+                "give them names of their own, or call the newest one everywhere"
+            )
             raise GraphFormatError.for_value(where, problem)
+        for setting in ("mode", "pure", "version", "depends_on", "ignore"):
+            if registered.func is task.func and getattr(registered, setting) != getattr(task, setting):
+                problem = (
+                    f"another task of its function has another {setting}, and a file could not tell them apart; "
+                    "give one of them a function of its own"
+                )
+                raise GraphFormatError.for_value(where, problem)
 
     def router(self, router: Router) -> dict[str, object]:
         where = f"Router '{router.label}'"
@@ -167,37 +193,67 @@ class _Writer:
             record["name"] = self.field(f"{where}, name", router.name)
         return {"router": record}
 
-    def options(self, options: Options, where: str) -> dict[str, object]:
-        record: dict[str, object] = {}
-        if options.name is not None:
-            record["name"] = self.field(f"{where}, name", options.name)
-        if options.condition is not UNSET:
-            record["run_if"] = self.field(f"{where}, run_if", options.condition)
+    def options(self, options: Options, own: Options, where: str) -> dict[str, object]:
+        """Write what was said about a call; `own` is what its decorator says about every call."""
+        said = {
+            "name": UNSET if options.name is None else options.name,
+            "run_if": options.condition,
+            "timeout": UNSET if options.timeout is None else options.timeout,
+            "fallback": options.fallback,
+        }
+        record = {name: self.field(f"{where}, {name}", value) for name, value in said.items() if value is not UNSET}
         if options.retry is not None:
-            record["retry"] = self.retry(options.retry, f"{where}, retry")
-        if options.timeout is not None:
-            record["timeout"] = self.field(f"{where}, timeout", options.timeout)
+            record["retry"] = self.retry(options.retry, own.retry, f"{where}, retry")
         if options.constraints:
             amounts = options.constraints.items()
             record["constraints"] = {_name(k, where): self.field(f"{where}, constraint '{k}'", v) for k, v in amounts}
         if options.after:
             record["after"] = [self.field(f"{where}, after", other) for other in options.after]
-        if options.fallback is not UNSET:
-            record["fallback"] = self.field(f"{where}, fallback", options.fallback)
-        if options.cache is not None:
+        if options.cache is not None and options.cache is not own.cache:
             kind = type(options.cache).__name__
-            raise GraphFormatError.for_value(f"{where}, cache", f"a graph file cannot hold the cache policy {kind}")
+            raise GraphFormatError.for_value(
+                f"{where}, cache", f"a graph file cannot hold the cache policy {kind}; give it to @cs.task(cache=…)"
+            )
+        if options.cache is not None:
+            record["cache"] = OF_TASK
+        if isinstance(options.jump, JumpSelector):
+            record["jump"] = self.jump(options.jump, f"{where}, jumps")
         return record
 
-    def retry(self, retry: RetryPolicy, where: str) -> dict[str, object]:
+    def jump(self, jumps: JumpSelector, where: str) -> dict[str, object]:
+        routes = []
+        for key, target in jumps.routes.items():
+            place = f"{where}, {key!r}"
+            record: dict[str, object] | None = None
+            if isinstance(target, LazyResult):
+                plain = LazyResult(target._task, target._args, target._kwargs, None)  # noqa: SLF001 - all that counts
+                record = {**self.call(plain), "called": True}
+            elif isinstance(target, BoundTask):
+                record = {"task": self.task(target.task, place), "owner": self.field(place, target.owner)}
+            elif target is not None:
+                record = {"task": self.task(target, place)}
+            routes.append([self.field(f"{where}, key", key), record])
+        return {"max_jumps": jumps.max_jumps, "routes": routes}
+
+    def retry(self, retry: RetryPolicy, own: RetryPolicy | None, where: str) -> object:
         kinds = retry.retry_on
         listed = kinds if isinstance(kinds, tuple) else (kinds,)
-        names = [kind.__name__ for kind in listed if isinstance(kind, type) and EXCEPTIONS.get(kind.__name__) is kind]
-        if len(names) < len(listed):
-            raise GraphFormatError.for_value(where, "retry_on may only name built-in exceptions in a graph file")
+        try:
+            names = [self.exception(kind) for kind in listed]
+        except Problem as problem:
+            if retry is own:
+                return OF_TASK
+            hint = "give it to @cs.task(retry=…)"
+            raise GraphFormatError.for_value(where, f"retry_on: {problem}; or {hint}") from None
         numbers = ("max_attempts", "delay", "backoff", "jitter", "max_delay")
         record = {name: self.field(f"{where}, {name}", getattr(retry, name)) for name in numbers}
         return {**record, "retry_on": names if isinstance(kinds, tuple) else names[0]}
+
+    def exception(self, kind: object) -> str:
+        if not isinstance(kind, type):
+            raise Problem("a graph file cannot hold a function of the exception; name exception types")
+        name: str = kind.__name__
+        return name if EXCEPTIONS.get(name) is kind else self.classes.word(kind)
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
@@ -206,7 +262,7 @@ class _Writer:
             where = f"{item.word} '{item.name}'"
             record: dict[str, object] = {"kind": "param" if isinstance(item, Param) else "env"}
             record["name"] = _name(item.name, where)
-            record["type"] = self.guard(f"{where}, type", lambda: type_to_word(item.type, self.value))
+            record["type"] = self.guard(f"{where}, type", lambda: type_to_word(item.type, self.value, self.classes))
             if item.description:
                 record["description"] = self.field(f"{where}, description", item.description)
             if item.secret:
@@ -253,12 +309,21 @@ class _Writer:
             return {TAG: "inject", "name": _name(value.name, "A resource")}
         if isinstance(value, Unmapped):
             return {TAG: "unmapped", "value": self.value(value.value)}
-        return to_tagged(value, self.value)
+        own = None if type(value) in _BUILTIN else self.classes.write(value, self.value)
+        return to_tagged(value, self.value) if own is None else own
 
     def ref(self, call: Call) -> dict[str, object]:
         if id(call) not in self.numbers:
             raise Problem(f"the lazy result '{_label(call)}' cannot stand here")
         return {TAG: "ref", "node": self.numbers[id(call)]}
+
+
+def _bound_class(call: LazyResult[Any]) -> type | None:
+    """Return the class of a class method's call."""
+    first = call._args[0]  # noqa: SLF001
+    if isinstance(call, LazyMap):
+        first = first.value if isinstance(first, Unmapped) else None
+    return first if isinstance(first, type) and owns(first, call._task) else None  # noqa: SLF001
 
 
 def _needs(call: Call) -> Iterator[Call]:
@@ -271,7 +336,20 @@ def _needs(call: Call) -> Iterator[Call]:
     options = call._options  # noqa: SLF001
     if options is not None:
         parts += [options.condition, options.fallback, *options.after, *(options.constraints or {}).values()]
+        if isinstance(options.jump, JumpSelector):
+            parts += _held_by(options.jump)
     return iter(_calls_in(parts))
+
+
+def _held_by(jumps: JumpSelector) -> list[object]:
+    """Return what the targets of jumps were given beforehand; they are no nodes themselves."""
+    found: list[object] = []
+    for target in jumps.routes.values():
+        if isinstance(target, LazyResult):
+            found += [*target._args, *(target._kwargs or {}).values()]  # noqa: SLF001
+        elif isinstance(target, BoundTask):
+            found.append(target.owner)
+    return found
 
 
 def _calls_in(values: list[Any]) -> list[Call]:
@@ -293,11 +371,38 @@ def _calls_in(values: list[Any]) -> list[Call]:
             found.append(current)
         elif isinstance(current, Unmapped):
             stack.append(current.value)
-        elif isinstance(current, (list, tuple, set, frozenset, dict)) and id(current) not in seen:
+        elif id(current) not in seen and (parts := _parts(current)) is not None:
             seen.add(id(current))
-            parts = [p for pair in current.items() for p in pair] if isinstance(current, dict) else list(current)
             stack.extend(reversed(parts))
     return found
+
+
+def _parts(value: Any) -> list[Any] | None:
+    if isinstance(value, dict):
+        return [part for pair in value.items() for part in pair]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return list(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name, None) for field in fields(value)]
+    return None
+
+
+def _is_redefined(task: Task[..., Any]) -> bool:
+    """Say whether `task` is what its module now has under its name, so that it took the place of older ones."""
+    module, _, path = task.key.partition(":")
+    found: Any = sys.modules.get(module)
+    for name in path.split("."):
+        found = None if found is None else getattr(found, name, None)
+    return getattr(found, "func", found) is task.func
+
+
+def _have_equal_code(one: Any, other: Any) -> bool:
+    """Say whether one cell was only run twice: two functions with the same code and nothing else to them."""
+    if not (isinstance(one, FunctionType) and isinstance(other, FunctionType)) or one.__closure__ or other.__closure__:
+        return False
+    told = [[each.__defaults__ or (), sorted((each.__kwdefaults__ or {}).items())] for each in (one, other)]
+    kinds = {type(value) for positional, named in told for value in (*positional, *(value for _, value in named))}
+    return one.__code__ == other.__code__ and kinds <= _ATOMS and repr(told[0]) == repr(told[1])
 
 
 def _label(call: Call) -> str:
@@ -306,7 +411,7 @@ def _label(call: Call) -> str:
 
 def _name(name: object, where: str) -> str:
     """Return a name as it is, if any reader of JSON gives it back."""
-    if not isinstance(name, str) or any("\ud800" <= c <= "\udfff" for c in name):
+    if not isinstance(name, str) or not is_text(name):
         raise GraphFormatError.for_value(where, f"{name!r} cannot be a name in a graph file")
     return name
 

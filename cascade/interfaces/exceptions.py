@@ -77,7 +77,7 @@ class NotLazyError(CascadeError, TypeError):
         kind = type(target).__name__
         hint = (
             f" '{target.name}' is a task: call it first, as in cs.run({target.name}(…))."
-            if kind == "Task" and hasattr(target, "name")
+            if kind in ("Task", "BoundTask") and hasattr(target, "name")
             else " Decorate the function with @cs.task, call it, and pass what the call returns."
         )
         return cls(f"There is nothing to run: the target is of type {kind}, not a lazy result.{hint}")

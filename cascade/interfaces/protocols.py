@@ -6,13 +6,14 @@ In: nothing. Out: protocols. Invariant: the engine knows its surroundings only b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from cascade.graph.model import Graph
     from cascade.interfaces.events import Event
+    from cascade.interfaces.records import Draft, Entry, Freed, NodeRow, Problem, RunRow
 
 __all__ = [
     "Bell",
@@ -26,6 +27,8 @@ __all__ = [
     "LimitState",
     "Solver",
     "StateBackend",
+    "Store",
+    "StoreClaim",
     "Subscriber",
 ]
 
@@ -55,8 +58,8 @@ class ExecutionPlan(Protocol):
 class Solver(Protocol):
     """Makes a plan of a graph. Runs nothing, keeps nothing."""
 
-    def solve(self, graph: Graph) -> ExecutionPlan:
-        """Return the plan."""
+    def solve(self, graph: Graph, capacities: Mapping[str, float] | None = None) -> ExecutionPlan:
+        """Return the plan; `capacities` are those of the run by name, None when nothing is known of them."""
 
 
 @runtime_checkable
@@ -76,20 +79,150 @@ class Subscriber(Protocol):
 
 
 class CachePolicy(Protocol):
-    """Decides whether a stored result serves and what is stored."""
+    """Decides whether a stored result serves, and whether a new one is stored. Any object with these two hooks.
 
-    def check(self, key: str) -> bool:
-        """Say whether the result stored under `key` serves."""
+    An entry is only ever offered under the node's own key: code and inputs are the same already.
+    """
+
+    def serves(self, entry: Entry, now: float, arguments: Mapping[str, object]) -> bool:
+        """Say whether `entry` serves at `now` (seconds since the epoch) for a call with `arguments`."""
+
+    def stores(self, value: object, arguments: Mapping[str, object]) -> bool:
+        """Say whether `value`, just computed for `arguments`, is stored."""
 
 
 class CacheBackend(Protocol):
-    """Keeps bytes by key."""
+    """Keeps bytes by key, for several threads and processes at once. Keys are any text.
+
+    One that several processes share may have ``lock(key, timeout)`` too: a context manager that gives True when this
+    holder alone has the key, and False when that was not so within `timeout` seconds.
+    """
 
     def get(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
 
+    def get_many(self, keys: Iterable[str]) -> Mapping[str, bytes]:
+        """Return what is stored under those of `keys` that are there."""
+
     def put(self, key: str, value: bytes) -> None:
-        """Store `value`."""
+        """Store `value`; readers see the whole of it or what was there before."""
+
+    def put_many(self, items: Mapping[str, bytes]) -> None:
+        """Store each value."""
+
+    def delete(self, key: str) -> None:
+        """Forget a key; an unknown one is no error."""
+
+    def keys(self) -> Iterable[str]:
+        """Return the keys that are stored, in no order."""
+
+    def size(self) -> int:
+        """Return the bytes of all values."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+
+class StoreClaim(Protocol):
+    """The right to compute one key, held until it is released; also when its process is killed."""
+
+    @property
+    def key(self) -> str:
+        """What is claimed."""
+
+    def release(self) -> None:
+        """Let others compute it; a second release does nothing."""
+
+    def __enter__(self) -> Self:
+        """Hold it for a ``with`` block."""
+
+    def __exit__(self, *_: object) -> None:
+        """Release it."""
+
+
+class Store(Protocol):
+    """Keeps results, recipes and the history of runs beyond the run.
+
+    No method raises because of what is stored, of the disk or of a value: what cannot be read is a miss, what cannot be
+    written is not stored, and each is told once through ``on_report(kind, key, problem)``.
+    """
+
+    def find(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Return the entries of those of `keys` that are stored and truly signed; reads no values."""
+
+    def load(self, entry: Entry) -> Any:
+        """Return the value of `entry`, or a `StoreMiss` when it cannot be trusted or read."""
+
+    def save(
+        self,
+        key: str,
+        value: object,
+        *,
+        digest: str | None = None,
+        task: str = "",
+        summary: str = "",
+        run_id: str = "",
+        duration: float = 0.0,
+        outputs: str = "",
+    ) -> Entry | None:
+        """Store `value`; None when it could not be. The arguments are those of `Draft`."""
+
+    def save_many(self, drafts: Iterable[Draft]) -> list[Entry | None]:
+        """Store several values in one go; None for each that could not be."""
+
+    def find_recipes(self, recipes: Sequence[str]) -> dict[str, str]:
+        """Return the result key of each recipe key that is known."""
+
+    def save_recipes(self, pairs: Mapping[str, str]) -> None:
+        """Remember result keys by recipe key."""
+
+    def begin_run(self, run_id: str, facts: Mapping[str, object]) -> None:
+        """Note that a run begins; `facts` are plain data. Storing that was switched off by a fault is tried again."""
+
+    def end_run(self, run_id: str, facts: Mapping[str, object]) -> None:
+        """Note that it has ended; `facts` join those of its beginning."""
+
+    def record_nodes(self, run_id: str, rows: Iterable[NodeRow]) -> None:
+        """Note what happened to nodes; a second row of a node replaces the first."""
+
+    def runs(self, limit: int | None = None) -> list[RunRow]:
+        """Return the runs, the latest first."""
+
+    def nodes(self, run_id: str) -> list[NodeRow]:
+        """Return what happened to the nodes of a run, in the order in which it was recorded."""
+
+    def latest(self, task_or_node: str, before: str | None = None) -> NodeRow | None:
+        """Return the last row of a node (or task) of that name, of runs that began before the run `before`."""
+
+    def durations(self) -> dict[str, tuple[float, int, int]]:
+        """Return for each task that ran: mean seconds, how often, and the most memory in bytes."""
+
+    def put_text(self, text: str) -> str:
+        """Keep a text once; return its digest."""
+
+    def get_text(self, digest: str) -> str | None:
+        """Return the text of a digest; None when it is not there or not whole."""
+
+    def claim(self, key: str, timeout: float) -> StoreClaim | None:
+        """Wait up to `timeout` seconds for the right to compute `key`; None when another has it still."""
+
+    def gc(self, max_bytes: int | None = None, max_age: float | None = None, *, dry_run: bool = False) -> Freed:
+        """Remove what is older than `max_age` seconds, then the least recently used beyond `max_bytes`."""
+
+    def check(self) -> list[Problem]:
+        """Read and verify everything; return what is wrong, change nothing."""
+
+    def size(self) -> int:
+        """Return the bytes of all stored values."""
+
+    def clear(self, task: str | None = None) -> int:
+        """Forget all results, or those of one task; return how many. The history stays."""
+
+    def ls(self, task: str | None = None) -> list[Entry]:
+        """Return the entries, the latest first."""
+
+    def close(self) -> None:
+        """Let go of files; closing twice is fine."""
 
 
 class StateBackend(Protocol):

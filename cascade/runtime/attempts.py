@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.failure import clean_error, facts_of, join_errors
+from cascade.runtime.notes import add_note
 
 if TYPE_CHECKING:
     import asyncio
@@ -150,13 +151,13 @@ def _join(errors: list[BaseException], error: BaseException, failure: BaseExcept
     if error is failure:
         return
     error = clean_error(error, name)
-    error.add_note(f"While the resource '{name}' was torn down.")
+    add_note(error, f"While the resource '{name}' was torn down.")
     errors.append(error)
 
 
 def _conclude(value: Any, failure: BaseException | None, errors: list[BaseException]) -> Any:
     if errors:
-        raise join_errors([failure, *errors] if failure else errors, "the task and its resources failed")
+        raise join_errors([failure, *errors] if failure is not None else errors, "the task and its resources failed")
     if failure is not None:
         raise failure
     return value

@@ -16,14 +16,14 @@ from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from cascade.graph.model import INLINE, LITERALS, LOOP, MAP, PROCESS, REFS, THREAD
+from cascade.graph.model import INLINE, LOOP, MAP, PROCESS, THREAD
 from cascade.runtime import journal as jr
-from cascade.runtime import scheduler as core_
-from cascade.runtime.arguments import GONE, Arguments
+from cascade.runtime.arguments import Arguments
 from cascade.runtime.attempts import Attempt, call
 from cascade.runtime.crew import Crew
 from cascade.runtime.deadlines import Deadlines
-from cascade.runtime.growth import ODD, Admit, Growth
+from cascade.runtime.growth import Admit, Growth
+from cascade.runtime.inline_side import InlineSide
 from cascade.runtime.loop_side import LoopSide
 from cascade.runtime.loops import Loops
 from cascade.runtime.map_side import MapSide
@@ -41,11 +41,11 @@ if TYPE_CHECKING:
     from cascade.runtime.ledger import Amounts, Ledger
     from cascade.runtime.limits import Limits
     from cascade.runtime.resource_manager import ResourceManager
+    from cascade.runtime.state_side import StateSide
     from cascade.spec.input import Input
 
 __all__ = ["Flow", "Settings"]
 
-SLICE = 0.005  # seconds of inline work between two looks at everything else
 GRACE = 0.5  # seconds that a cancelled thread may take to end before it is called abandoned
 
 
@@ -56,7 +56,7 @@ class Settings:
         on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. foreign_loop: the caller's event loop,
             for `arun`. executor: runs blocking and compute calls elsewhere. watched: make value summaries, route
             output. redact: takes secrets out of texts. admit: checks nodes that the graph gains while the run goes on.
-        clock: tells the time instead of the machine.
+        clock: tells the time instead of the machine. state: keeps values where others can read them.
     """
 
     __slots__ = (
@@ -68,6 +68,7 @@ class Settings:
         "max_threads",
         "on_failure",
         "redact",
+        "state",
         "timeout",
         "watched",
     )
@@ -82,6 +83,7 @@ class Settings:
         self.watched = False
         self.redact: Callable[[str], str] = lambda text: text
         self.clock: Clock | None = None
+        self.state: StateSide | None = None
         self.admit: Admit = lambda _graph, _nodes, _inputs: ({}, {}, {})
 
 
@@ -89,7 +91,8 @@ class Flow:
     """One run while it goes on.
 
     Responsible for: the driver's loop, starting attempts, timers, cancelling. Refuses: what an outcome means
-    (`Outcomes`), what orders mean (`Orders`), threads (`Crew`), the loop (`LoopSide`), processes (`ProcessSide`).
+    (`Outcomes`), what orders mean (`Orders`); running: on the driver (`InlineSide`), in threads (`Crew`), on the loop
+    (`LoopSide`), in processes (`ProcessSide`).
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Flow:
         self.map_side = MapSide(self)
         self.deadlines = Deadlines(self)
         self.orders = Orders(self)
+        self.inline_side = InlineSide(self)
         self.crew = Crew(self)
         self.loop_side = LoopSide(self)
         self.process_side = ProcessSide(self)
@@ -139,7 +143,7 @@ class Flow:
         self.shared = any(graph.modes)  # with threads, processes or a loop
         self.uses = self._count_uses()
         self.special = bytearray()
-        self.flagged = bytearray() if settings.watched else self.special
+        self.flagged = bytearray() if settings.watched or settings.state is not None else self.special
         self.mark_special(range(len(graph)))
         resources.loop = self.loop_side.open
         resources.post = self.post
@@ -163,7 +167,7 @@ class Flow:
         """Mark those of `nodes` that need more than a call; the others get an `Attempt` only if someone watches."""
         graph, special = self.graph, self.special
         special.extend(bytes(len(nodes)))
-        if self.settings.watched:
+        if self.flagged is not special:
             self.flagged.extend(b"\1" * len(nodes))
         first = nodes.start
         for node in {*graph.amounts, *graph.resources, *graph.routes} if not first else nodes:
@@ -188,7 +192,7 @@ class Flow:
                 self._obey()
                 if self.is_over:
                     return
-            if not self._run_inline():
+            if not self.inline_side.run():
                 self._sleep()
 
     @property
@@ -293,125 +297,6 @@ class Flow:
         self._timer_count += 1
         heappush(self.timers, (self.now() + seconds, self._timer_count, call_))
         self.ring()
-
-    # -- inline nodes ---------------------------------------------------------------------------------------------
-
-    def _run_inline(self) -> bool:  # noqa: C901, PLR0912, PLR0915 - the hot path: what it does not call it does not pay for
-        """Run ready inline nodes for a slice of time; say whether there were any.
-
-        A node that needs no more than being called is taken, called and settled right here (`Scheduler.take` and
-        `Scheduler.succeed` say what is done, for all the others).
-        """
-        core, graph, values, record = self.core, self.graph, self.values, self.record
-        shapes, args, calls, kinds, succ, modes = (
-            graph.shapes,
-            graph.args,
-            graph.calls,
-            graph.kinds,
-            graph.succ,
-            graph.modes,
-        )
-        state, hold, left, rank, by_rank = core.state, core.hold, core.left, core.rank, core.by_rank
-        clock, uses, flagged = self.now, self.uses, self.flagged
-        acquire, release = self.lock.acquire, self.lock.release
-        started, done, running, complete = jr.STARTED, jr.DONE_INLINE, core_.RUNNING, core_.DONE
-        ready, limits, listeners = core.ready, core.limits, core.listeners
-        inline, threads, loops, processes = ready
-        inbox, value_of = self.inbox, values.__getitem__
-        shared = self.shared  # else nobody could want the lock meanwhile
-        if not inline or core.paused:
-            return False
-        now = clock()
-        end = now + SLICE
-        acquire()
-        while inline and not core.paused:
-            node = by_rank[inline[0]]
-            if flagged[node] or kinds[node] or state[node] or hold[node] or limits.active:
-                node = core.take(INLINE)
-                if node < 0:
-                    break
-                if kinds[node] == MAP or flagged[node] or core.ticket is not None:
-                    self._run_inline_slowly(node)
-                    now = clock()
-                    if core.orders or inbox or now > end or threads or loops or processes:
-                        break
-                    continue
-            else:
-                heappop(inline)
-                state[node] = running
-            record((started, now, node, None, 1, "inline"))
-            if shared:
-                release()
-            shape = shapes[node]
-            try:
-                function = calls[node]._task.func  # noqa: SLF001
-                if shape == REFS:
-                    refs = args[node]
-                    if len(refs) == 1:
-                        value = function(values[refs[0]])
-                    elif len(refs) == 2:  # noqa: PLR2004 - nearly all have one or two
-                        value = function(values[refs[0]], values[refs[1]])
-                    else:
-                        value = function(*map(value_of, refs))
-                elif shape == LITERALS:
-                    value = function(*args[node])
-                else:
-                    positional, keywords = self.arguments.of(node)
-                    value = function(*positional, **keywords)
-            except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the driver
-                if shared:
-                    acquire()
-                self.outcomes.plain_failure(node, now, error)
-                now = clock()
-            else:
-                began, now = now, clock()
-                if shared:
-                    acquire()
-                if value.__class__ in ODD and self.outcomes.settle_odd(node, value, began):
-                    continue
-                values[node] = value
-                record((done, now, node, began, ""))
-                state[node] = complete
-                core.unfinished -= 1
-                for consumer in succ[node]:
-                    remaining = left[consumer] = left[consumer] - 1
-                    if not remaining:
-                        if hold[consumer] or state[consumer]:
-                            core.unlock(consumer)
-                        else:
-                            heappush(ready[modes[consumer]], rank[consumer])
-                if listeners and node in listeners:
-                    core.tell_listeners(node)
-                if shape == REFS:
-                    for j in args[node]:
-                        uses[j] -= 1
-                        if not uses[j]:
-                            values[j] = GONE
-            if core.orders or inbox or now > end or threads or loops or processes:
-                break
-        release()
-        return True
-
-    def _run_inline_slowly(self, node: int) -> None:
-        """Run an inline node (or map) that has an attempt. Called under the lock; gives it up meanwhile."""
-        if self.graph.kinds[node] == MAP:
-            state = self.map_side.open(node)
-            if state is None:
-                return
-            if not self.special[node] and state.max_concurrency is None and self.core.ticket is None:
-                self.map_side.run_inline(node, state)
-                return
-        attempt = self.make_attempt(node, INLINE)
-        if attempt is None:
-            return
-        if attempt.index is not None:
-            self.map_side.offer_more(node)
-        attempt.worker = "inline"
-        self.begin_attempt(attempt)
-        self.lock.release()
-        value, error = self.run_here(attempt)
-        self.lock.acquire()
-        self.outcomes.settle(attempt, value, error)
 
     # -- attempts -------------------------------------------------------------------------------------------------
 

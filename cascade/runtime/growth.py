@@ -41,11 +41,11 @@ Admit = Callable[["Graph", range, "list[Input]"], Admission]
 
 
 def is_lazy(value: object) -> bool:
-    """Say whether a task's value is a lazy result or a Router, or has one within its lists, tuples and dicts.
+    """Say whether a task's value is a lazy result, Router or jump, or has one of the first two within its containers.
 
     Only so many containers are opened: a large table of plain values is not gone through row by row.
     """
-    if value.__class__ in LAZY:
+    if value.__class__ in LAZY or value.__class__ is Jump:  # no loop turns any more, since the run is cancelled
         return True
     stack, opened = [value], 0
     while stack and opened < MOST_OPENED:

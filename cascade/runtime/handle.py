@@ -78,6 +78,9 @@ class Run:
         self._flow.journal.tell(
             ev.RunStarted, name=self.name, nodes=len(self._flow.graph), params=self.params, capacities=self.capacities
         )
+        state = self._flow.settings.state
+        if state is not None:
+            state.put_facts(name=self.name, state="running", started_at=self.started_at, params=self.params)
         live = self._flow.context.copy().run  # inline tasks see the caller's context variables
         run_in_thread(lambda: live(self._live))
         for reader in self._readers:
@@ -131,6 +134,7 @@ class Run:
             summary=redact(summarize(value)) if error is None else "",
             abandoned=abandoned,
         )
+        self._keep_state(status, error)
         self._value, self._error = value, error
         self._trace = error.__traceback__ if error is not None else None
         self._ended_at = flow.now()
@@ -145,6 +149,13 @@ class Run:
             callbacks, self._callbacks = self._callbacks, []
         for call in callbacks:
             call()
+
+    def _keep_state(self, status: str, error: BaseException | None) -> None:
+        state = self._flow.settings.state
+        if state is not None:
+            told = self.redact(text_of(error)[:2000]) if error is not None else ""
+            state.put_facts(state=status, duration=self._flow.now() - self._flow.journal.start, error=told)
+            state.finish()
 
     def _close_the_rest(self, error: BaseException | None) -> None:
         """Wait for threads that could not be stopped, then close the resources that they used."""

@@ -130,9 +130,19 @@ class Loops:
     def let_go(self) -> None:
         """The run is cancelled: what is kept between turns is given back."""
         for node, turn in self._turns.items():
-            if turn.is_kept:
-                turn.is_kept = False
-                self.flow.outcomes.give_back_of(node, None, self.flow.core.amounts.get(node, ()), self._resources(node))
+            self._let_go_of(node, turn)
+
+    def let_go_of(self, node: int) -> None:
+        """A limit holds the loop `node` between two turns: others may have what it keeps."""
+        turn = self._turns[node]
+        if turn.is_kept:
+            self._let_go_of(node, turn)
+            self.flow.core.give_up_grant(node)
+
+    def _let_go_of(self, node: int, turn: _Turn) -> None:
+        if turn.is_kept:
+            turn.is_kept = False
+            self.flow.outcomes.give_back_of(node, None, self.flow.core.amounts.get(node, ()), self._resources(node))
 
     def _resources(self, node: int) -> tuple[str, ...]:
         names = self.flow.graph.resources.get(node)
@@ -157,9 +167,10 @@ def _merge(state: State, data: Any) -> tuple[tuple[object, ...], Mapping[str, ob
         return state.args, state.kwargs
     names = state.task.positional
     if not isinstance(data, dict):
-        if names and names[0] in state.kwargs:
-            return state.args, {**state.kwargs, names[0]: data}
-        return (data, *state.args[1:]), state.kwargs
+        first = 1 if state.task.is_method else 0  # the object or class is no data
+        if len(names) > first and names[first] in state.kwargs:
+            return state.args, {**state.kwargs, names[first]: data}
+        return (*state.args[:first], data, *state.args[first + 1 :]), state.kwargs
     args, kwargs = list(state.args), dict(state.kwargs)
     parameters = state.task.signature.parameters
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())

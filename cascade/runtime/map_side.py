@@ -93,7 +93,7 @@ class MapSide:
                 rows = state.take(items or 1)
             except BaseException as error:  # noqa: BLE001 - an input of the map raised
                 state.stop()
-                state.error = state.error or error
+                state.error = error if state.error is None else state.error
         if not rows:
             self._undo_start(attempt.node)
             if state.has_more:
@@ -200,7 +200,7 @@ class MapSide:
     def fail_item(self, node: int, error: BaseException) -> None:
         """An item failed for good: the map fails when the items that run have ended."""
         state = self.states[node]
-        state.error = state.error or error
+        state.error = error if state.error is None else state.error
         state.stop()
         self.finish_if_over(node)
 

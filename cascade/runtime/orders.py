@@ -62,6 +62,8 @@ class Orders:
                         core.choose(node, refs_in(self.flow.graph.fallbacks[node]))
                 elif order == core_.KEEP_FAILURE:
                     self.flow.outcomes.keep_failure(node)
+                elif order == core_.LET_GO:
+                    self.flow.loops.let_go_of(node)
                 else:
                     self._tell(order, node, text, because)
 
@@ -147,6 +149,7 @@ class Orders:
         flow, now = self.flow, self.flow.now()
         if order == core_.TELL_SKIPPED:
             flow.outcomes.reasons[node] = (text, because)
+            self._keep_skip(node, text)
             flow.record((jr.SKIPPED, now, node, text, because))
         elif order == core_.TELL_CANCELLED:
             flow.record((jr.NODE_CANCELLED, now, node, None, flow.cancel_reason))
@@ -154,6 +157,11 @@ class Orders:
             holders = self.holders(text)
             shown = f", held by {', '.join(holders[:3])}{' …' if len(holders) > 3 else ''}" if holders else ""  # noqa: PLR2004
             flow.record((jr.WAITING, now, node, None, text, f"waits for {text}{shown}", holders))
+
+    def _keep_skip(self, node: int, reason: str) -> None:
+        state = self.flow.settings.state
+        if state is not None:
+            state.mark_skipped(self.flow.graph.ids[node], reason)
 
     def holders(self, name: str) -> tuple[str, ...]:
         """Return the labels of the attempts that hold some of the capacity `name`."""
@@ -180,6 +188,7 @@ class Orders:
                 reason = f"'{label}' took another route" if routed else f"only '{label}' needs it, which did not run"
             flow.core.state[node] = core_.SKIPPED
             flow.outcomes.reasons[node] = (reason, consumer)
+            self._keep_skip(node, reason)
             flow.record((jr.SKIPPED, flow.now(), node, reason, consumer))
 
 

@@ -157,6 +157,8 @@ class Outcomes:
     def _has_value(self, node: int, value: Any) -> None:
         flow = self.flow
         flow.values[node] = value
+        if flow.settings.state is not None:
+            flow.settings.state.put_result(flow.graph.ids[node], value)
         flow.core.succeed(node)
         graph, uses = flow.graph, flow.uses
         needs = (

@@ -11,21 +11,31 @@ its frames are rebuilt by hand, so that logs and tracebacks read as if the task 
 
 from __future__ import annotations
 
+import os
 import reprlib
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pickle import loads
 from types import TracebackType
 from typing import Any
 
 from cascade.interfaces.exceptions import CascadeError, TaskExitError
 from cascade.runtime.failure import text_of
+from cascade.runtime.notes import args_of, set_trace, state_of
 
 __all__ = ["Parcel", "begin_worker", "call_and_pack", "quiet_start", "unpack"]
 
-Place = tuple[str, int, str]  # file, line, function
+Place = tuple[str, str, tuple[int, int, int, int]]  # file, function; line, last line, first column, end
 Parcel = list[tuple[bytes, str, list[Place], bool]]  # an exception, in words, where; whether it caused the one before
+
+# What C has put into an exception, past whatever its class makes of these names.
+_trace: Any = BaseException.__traceback__
+_cause: Any = BaseException.__cause__
+_context: Any = BaseException.__context__
+_suppressed: Any = BaseException.__suppress_context__
 
 MOST_CAUSES = 8
 FIRST, LAST = 20, 40  # frames that are kept of a longer traceback, as a recursion has it
@@ -47,20 +57,22 @@ def call_and_pack(
     try:
         return True, function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the worker
-        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
-        return False, _pack(error)
+        trace = sys.exc_info()[2]
+        return False, _pack(error, trace and trace.tb_next)
 
 
-def _pack(error: BaseException) -> Parcel:
+def _pack(error: BaseException, trace: TracebackType | None) -> Parcel:
     parcel: Parcel = []
     current: BaseException | None = error
     seen: set[int] = set()
     is_cause = False
     while current is not None and id(current) not in seen and len(parcel) < MOST_CAUSES:
         seen.add(id(current))
-        parcel.append((_to_bytes(current), _words_of(current), _places_of(current.__traceback__), is_cause))
-        is_cause = current.__cause__ is not None
-        current = current.__cause__ if is_cause or current.__suppress_context__ else current.__context__
+        parcel.append((_to_bytes(current), _words_of(current), _places_of(trace), is_cause))
+        cause: BaseException | None = _cause.__get__(current)
+        is_cause = cause is not None
+        current = cause if is_cause or _suppressed.__get__(current) else _context.__get__(current)
+        trace = _trace.__get__(current) if current is not None else None
     return parcel
 
 
@@ -89,8 +101,8 @@ def _in_parts(error: BaseException) -> object:
 
 
 def _without_init(error: BaseException) -> object:
-    state = {k: v for k, v in vars(error).items() if _can_travel(v)}
-    return type(error), tuple([a if _can_travel(a) else _short(a) for a in error.args]), state
+    state = {k: v for k, v in state_of(error).items() if _can_travel(v)}
+    return type(error), tuple([a if _can_travel(a) else _short(a) for a in args_of(error)]), state
 
 
 def _without_state(error: BaseException) -> object:
@@ -115,7 +127,9 @@ def _places_of(trace: TracebackType | None) -> list[Place]:
     places: list[Place] = []
     while trace is not None:
         code = trace.tb_frame.f_code
-        places.append((code.co_filename, trace.tb_lineno, code.co_name))
+        found = next(islice(code.co_positions(), trace.tb_lasti // 2, None), (None,))
+        span = (trace.tb_lineno, trace.tb_lineno, -1, -1) if None in found else found
+        places.append((code.co_filename, code.co_name, span))  # type: ignore[arg-type]
         trace = trace.tb_next
     return places if len(places) <= FIRST + LAST else places[:FIRST] + places[-LAST:]
 
@@ -123,12 +137,12 @@ def _places_of(trace: TracebackType | None) -> list[Place]:
 def _short(value: object) -> str:
     try:
         return reprlib.repr(value)
-    except Exception:  # noqa: BLE001 - the words of a value are the user's code
+    except BaseException:  # noqa: BLE001 - the words of a value are the user's code
         return f"<{type(value).__name__} without words>"
 
 
 def _words_of(error: BaseException) -> str:
-    return f"{type(error).__name__}({', '.join(map(_short, error.args))})"
+    return f"{type(error).__name__}({', '.join(map(_short, args_of(error)))})"
 
 
 # -- where the flow runs ----------------------------------------------------------------------------------------------
@@ -138,12 +152,12 @@ def unpack(parcel: Parcel, label: str) -> BaseException:
     """Return what the task `label` raised in its process, with its traceback and causes."""
     made = [_read(payload, words, label, is_first=not n) for n, (payload, words, _, _) in enumerate(parcel)]
     for error, (_, _, places, _) in zip(made, parcel, strict=True):
-        error.__traceback__ = _rebuild_trace(places)
+        set_trace(error, _rebuild_trace(places))
     for n in range(1, len(made)):
         if parcel[n][3]:
-            made[n - 1].__cause__ = made[n]
+            _cause.__set__(made[n - 1], made[n])
         else:
-            made[n - 1].__context__ = made[n]
+            _context.__set__(made[n - 1], made[n])
     return made[0]
 
 
@@ -158,7 +172,7 @@ def _read(payload: bytes, words: str, label: str, *, is_first: bool) -> BaseExce
             "Define the class at the top of a module, or raise an ordinary exception instead."
         )
     if is_first and not isinstance(error, Exception):
-        exit_ = TaskExitError.in_process(label, type(error).__name__, [_short(a) for a in error.args])
+        exit_ = TaskExitError.in_process(label, type(error).__name__, [_short(a) for a in args_of(error)])
         exit_.__cause__ = error
         return exit_
     return error
@@ -172,7 +186,7 @@ def _rebuild(found: Any) -> BaseException:
     if issubclass(kind, BaseExceptionGroup):
         args = args[0], [_rebuild(loads(part)) for part in args[1]]  # noqa: S301 - as in `_read`
     error: BaseException = _builtin_base(kind).__new__(kind, *args)
-    error.__dict__.update(state)
+    state_of(error).update(state)
     return error
 
 
@@ -182,15 +196,18 @@ def _builtin_base(kind: type[BaseException]) -> type[BaseException]:
 
 def _rebuild_trace(places: Iterable[Place]) -> TracebackType | None:
     trace: TracebackType | None = None
-    for file, line, name in reversed(list(places)):
-        base = _raise_in(file, name)
-        trace = TracebackType(trace, base.tb_frame, -1, line)
+    for file, name, span in reversed(list(places)):
+        base = _raise_in(file, name, span)
+        trace = TracebackType(trace, base.tb_frame, base.tb_lasti, base.tb_lineno)
     return trace
 
 
-def _raise_in(file: str, name: str) -> TracebackType:
-    """Return the traceback of a raise in a function of this name: Python has no other way to make one."""
-    code = compile("raise LookupError", file, "exec").replace(co_name=name, co_qualname=name)
+def _raise_in(file: str, name: str, span: tuple[int, int, int, int]) -> TracebackType:
+    """Return the traceback of a raise at this place: Python has no other way to make one."""
+    code = compile("raise LookupError", file, "exec")
+    code = code.replace(
+        co_name=name, co_qualname=name, co_firstlineno=span[0], co_linetable=_make_table(len(code.co_code) // 2, span)
+    )
     try:
         exec(code, {"__name__": "", "__file__": file})  # noqa: S102 - the line above is all that runs
     except LookupError as error:
@@ -201,12 +218,38 @@ def _raise_in(file: str, name: str) -> TracebackType:
     raise AssertionError
 
 
+def _make_table(units: int, span: tuple[int, int, int, int]) -> bytes:
+    """Return the table that tells of each of the `units` of a code object that it stands at `span`.
+
+    Source: Objects/locations.md of CPython, "long form" (14), whose first line is `co_firstlineno`.
+    """
+    line, last, begin, end = span
+    place = b"\0" + b"".join(map(_to_varint, (max(0, last - line), begin + 1, end + 1)))
+    sizes = [min(8, units - n) for n in range(0, units, 8)]
+    return b"".join(bytes([0x80 | 14 << 3 | size - 1]) + place for size in sizes)
+
+
+def _to_varint(number: int) -> bytes:
+    parts = bytearray()
+    while number >= 64:  # noqa: PLR2004 - six bits a byte
+        parts.append(0x40 | number & 0x3F)
+        number >>= 6
+    return bytes([*parts, number])
+
+
+# -- interrupts -------------------------------------------------------------------------------------------------------
+
+
 @contextmanager
 def quiet_start() -> Iterator[None]:
     """Let processes that start within the block hold interrupts back until `begin_worker` ignores them.
 
     What is blocked on this thread is blocked in the threads and processes that it starts.
     """
+    if os.name == "posix":
+        from multiprocessing.resource_tracker import ensure_running
+
+        ensure_running()  # when it starts, it lets the thread take interrupts again: not in the middle of the block
     _mask_interrupts(block=True)
     try:
         yield

@@ -11,13 +11,16 @@ import atexit
 import os
 import re
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from operator import attrgetter
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import MAP, PROCESS
 from cascade.interfaces.exceptions import CascadeError, TaskExitError, WorkerDiedError
 from cascade.runtime.attempts import Attempt, call_in_process, call_pickled
+from cascade.runtime.notes import add_note
 from cascade.runtime.parcels import begin_worker, call_and_pack, quiet_start, unpack
 from cascade.runtime.threads import run_in_thread
 
@@ -103,7 +106,7 @@ class ProcessSide:
             self._pool = _borrow_pool(self._slots)
         pool = self._in_flight[attempt] = self._pool
         with quiet_start():
-            return pool.submit(call_and_pack, attempt.function, args, kwargs)  # type: ignore[no-any-return]
+            return pool.submit(call_and_pack, self._portable(attempt), args, kwargs)  # type: ignore[no-any-return]
 
     def _submit_to(self, executor: Executor, attempt: Attempt) -> Future[Any]:
         """Submit to the user's executor."""
@@ -115,8 +118,12 @@ class ProcessSide:
         if isinstance(executor, ProcessPoolExecutor):
             from cloudpickle import dumps
 
-            return executor.submit(call_pickled, dumps((attempt.function, args, kwargs)))
-        return executor.submit(call_in_process, attempt.function, args, kwargs)
+            return executor.submit(call_pickled, dumps((self._portable(attempt), args, kwargs)))
+        return executor.submit(call_in_process, self._portable(attempt), args, kwargs)
+
+    def _portable(self, attempt: Attempt) -> Callable[..., Any]:
+        task = getattr(self.flow.graph.calls[attempt.node], "_task", None)
+        return Portable(task) if task is not None and task.func is attempt.function else attempt.function
 
     def _gather(self, attempt: Attempt) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if attempt.own:
@@ -158,7 +165,7 @@ class ProcessSide:
                 if not ended_well:
                     error, value = _read_error(attempt.name, value), None
             elif "_RemoteTraceback" in type(error.__cause__).__name__:
-                error.add_note(f"While the value of '{attempt.name}' was sent back from its process.")
+                add_note(error, f"While the value of '{attempt.name}' was sent back from its process.")
             self.flow.outcomes.settle(attempt, value, error)
         if self._queue:
             self._submit_all()
@@ -223,6 +230,23 @@ class ProcessSide:
             self._drop(pool)
         else:
             _pools.append(pool)
+
+
+class Portable:
+    """A task's function for another process: pickled as the task, which goes by name, it arrives as the function."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, where nothing is pickled."""
+        return self.task.func(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the task."""
+        return attrgetter("func"), (self.task,)
 
 
 def _is_death(error: BaseException) -> bool:

@@ -14,6 +14,7 @@ from cascade.interfaces.exceptions import ResourceError
 from cascade.runtime import journal as jr
 from cascade.runtime.failure import hide_secrets, text_of
 from cascade.runtime.lifetimes import Lifetime
+from cascade.runtime.notes import add_note
 from cascade.runtime.sessions import current_sessions
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class ResourceManager:
         if entry.state == OPEN:
             done(None)
         elif entry.state in (BROKEN, CLOSED):
-            done(entry.error or ResourceError(f"The resource '{name}' is closed."))
+            closed = ResourceError(f"The resource '{name}' is closed.")
+            done(closed if entry.error is None else entry.error)
         else:
             entry.waiters.append(done)
             if entry.state == NEW:
@@ -228,7 +230,7 @@ class ResourceManager:
                 continue
             error = self._close(entry, entry.life, failure)
             if error is not None:
-                error.add_note(f"While the resource '{entry.name}' was torn down.")
+                add_note(error, f"While the resource '{entry.name}' was torn down.")
                 errors.append(error)
         self._opened.extend(reversed(kept))
         return errors

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from cascade.context import get_current_context
 from cascade.interfaces import events as ev
@@ -18,11 +18,34 @@ from cascade.runtime.bus import Subscription
 from cascade.runtime.collector import SOME, UNKNOWN, calm_collector
 from cascade.runtime.handle import Run
 
+Out_co = TypeVar("Out_co", covariant=True)
+
 if TYPE_CHECKING:
     import asyncio
+    from typing import Protocol, TypedDict, Unpack
 
     from cascade.graph.model import Graph
     from cascade.interfaces.protocols import ExecutionPlan
+    from cascade.runtime.state_side import StateSide
+    from cascade.spec.lazy_types import LazyResult
+
+    class _Gives(Protocol[Out_co]):
+        """A lazy result, by what only it has; a Router, which may stand for any value, gives anything."""
+
+        def run_if(self, condition: object) -> LazyResult[Out_co]: ...
+
+    class _Settings(TypedDict, total=False):
+        """The arguments of a run that have no place of their own."""
+
+        resources: Iterable[Any]
+        executor: Any
+        solver: Any
+        cache: Any
+        state_backend: Any
+        subscribers: Iterable[Any]
+        timeout: float | None
+        on_failure: str
+
 
 __all__ = ["Run", "arun", "run", "start"]
 
@@ -66,7 +89,7 @@ def start(
     from cascade.runtime.limits import Limits
     from cascade.runtime.resource_manager import ResourceManager
 
-    _refuse_unbuilt(connector=connector, cache=cache, state_backend=state_backend)
+    _refuse_unbuilt(connector=connector, cache=cache)
     if on_failure not in ("cancel", "continue"):
         raise ValueError(f"on_failure is 'cancel' or 'continue', not {on_failure!r}.")
     subscriptions = [_subscription(s) for s in subscribers]
@@ -89,7 +112,8 @@ def start(
     settings.clock = clock
     settings.admit = _make_admit(params, capacities, resources)
     _set_executor(settings, executor)
-    plan = _make_plan(graph, solver)
+    plan = _make_plan(graph, solver, capacities)
+    settings.state = _make_state(state_backend, journal.run_id)
     limits = Limits(journal.now, time.time if clock is None else clock.wall)
     flow = Flow(
         graph,
@@ -108,6 +132,26 @@ def start(
     return made
 
 
+@overload
+def run(
+    target: _Gives[Out_co],
+    params: Mapping[str, Any] | None = None,
+    system_resources: Mapping[str, float] | None = None,
+    log_level: str | None = "INFO",
+    log_format: str = "human",
+    connector: Any = None,
+    **settings: Unpack[_Settings],
+) -> Out_co: ...
+@overload
+def run(
+    target: Any,
+    params: Mapping[str, Any] | None = None,
+    system_resources: Mapping[str, float] | None = None,
+    log_level: str | None = "INFO",
+    log_format: str = "human",
+    connector: Any = None,
+    **settings: Unpack[_Settings],
+) -> Any: ...
 def run(
     target: Any,
     params: Mapping[str, Any] | None = None,
@@ -133,7 +177,8 @@ def run(
         log_level: ``DEBUG`` to ``CRITICAL``; None: no log at all. log_format: ``human`` or ``json``.
         connector: carries events out and limits in. resources: instead of those in the workflow context.
         executor: runs blocking and compute calls: any `concurrent.futures.Executor`. solver: makes the plan.
-        cache: where results outlive the run. state_backend: keeps values while the run goes on.
+        cache: where results outlive the run. state_backend: keeps values while the run goes on, where others can
+            read them (`cascade.adapters.state`): a backend, or a function that makes one of a run's id.
         subscribers: functions of an event, or ``(event type, function)`` pairs.
         timeout: seconds for the whole run.
         on_failure: ``cancel`` stops what runs beside a failure; ``continue`` finishes what does not depend on it.
@@ -158,6 +203,26 @@ def run(
         ).result()  # fmt: skip
 
 
+@overload
+async def arun(
+    target: _Gives[Out_co],
+    params: Mapping[str, Any] | None = None,
+    system_resources: Mapping[str, float] | None = None,
+    log_level: str | None = "INFO",
+    log_format: str = "human",
+    connector: Any = None,
+    **settings: Unpack[_Settings],
+) -> Out_co: ...
+@overload
+async def arun(
+    target: Any,
+    params: Mapping[str, Any] | None = None,
+    system_resources: Mapping[str, float] | None = None,
+    log_level: str | None = "INFO",
+    log_format: str = "human",
+    connector: Any = None,
+    **settings: Unpack[_Settings],
+) -> Any: ...
 async def arun(
     target: Any,
     params: Mapping[str, Any] | None = None,
@@ -221,12 +286,27 @@ def _make_admit(
     return admit
 
 
-def _make_plan(graph: Graph, solver: Any) -> ExecutionPlan:
+def _make_plan(graph: Graph, solver: Any, capacities: Mapping[str, float]) -> ExecutionPlan:
     if solver is None:
         from cascade.adapters.solvers.native import NativeSolver
 
         solver = NativeSolver()
-    return solver.solve(graph)  # type: ignore[no-any-return]
+    return solver.solve(graph, capacities)  # type: ignore[no-any-return]
+
+
+def _make_state(given: Any, run_id: str) -> StateSide | None:
+    """Return what keeps the run's state in a backend, or in what a function of the run's id returns."""
+    if given is None:
+        return None
+    from cascade.runtime.state_side import StateSide
+
+    is_backend = hasattr(given, "put_result") and not isinstance(given, type)
+    if not is_backend and not callable(given):
+        raise CascadeError(
+            f"state_backend is a StateBackend, or a function that makes one of a run's id, not {type(given).__name__}."
+        )
+    backend = given if is_backend else given(run_id)
+    return StateSide(backend, run_id, closes=not is_backend)
 
 
 def _set_executor(settings: Any, executor: Any) -> None:

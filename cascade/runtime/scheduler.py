@@ -33,11 +33,12 @@ _WITHOUT_VALUE = (FAILED, SKIPPED)
 DORMANT, GATE, PREPARE = 1, 2, 4
 
 # orders to the shell
-EVALUATE, MAKE_READY, USE_FALLBACK, KEEP_FAILURE, TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING = (
+EVALUATE, MAKE_READY, USE_FALLBACK, KEEP_FAILURE, LET_GO, TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING = (
     "evaluate",
     "make_ready",
     "use_fallback",
     "keep_failure",
+    "let_go",
     "tell_skipped",
     "tell_cancelled",
     "tell_waiting",
@@ -86,6 +87,7 @@ class Scheduler:
         self.amounts: dict[int, Amounts] = {}
         self.ticket: Ticket | None = None
         self._granted: dict[int, int] = {}  # how often; a map may have been granted several items
+        self._kept: set[int] = set()  # those of them that have had their amounts all the time, and the shell knows it
         self.listeners: dict[int, list[tuple[int, int]]] = {}  # who asked, and at which of its stages
         self._stage: dict[int, int] = {}
         self._awaited: dict[int, int] = {}
@@ -327,6 +329,7 @@ class Scheduler:
             for _ in range(times):
                 self.ledger.release(self.amounts[node])
         self._granted.clear()
+        self._kept.clear()
         for heap in self.ready:
             heap.clear()
         for node, state in enumerate(self.state):
@@ -350,6 +353,7 @@ class Scheduler:
             if (self.state[node] or self.hold[node]) and not (
                 self.state[node] == RUNNING and self.graph.kinds[node] == MAP
             ):
+                self._pass_by(node)
                 continue
             if self.limits.active:
                 if not self._may_start(node):
@@ -360,6 +364,14 @@ class Scheduler:
             return node
         return -1
 
+    def _pass_by(self, node: int) -> None:
+        """`node` has ended before its turn came (a map of which an item failed): others have what it was given."""
+        if node in self._granted:
+            self.give_up_grant(node)
+        if self.limits.active:
+            for other in self.limits.pass_on(self.names(node)):
+                self.offer(other)
+
     def _may_start(self, node: int) -> bool:
         """Ask limits and ledger for `node`; if it has to wait, let the next one have its turn."""
         names = self.names(node)
@@ -367,9 +379,10 @@ class Scheduler:
             if node not in self.amounts or self._take_amounts(node):
                 self.ticket = self.limits.count(names)
                 return True
-        elif self._granted.get(node):
-            self._use_grant(node)
-            self.release(self.amounts[node])
+        elif node in self._kept:
+            self.orders.append((LET_GO, node, "", -1))
+        elif node in self._granted:
+            self.give_up_grant(node)
         for other in self.limits.pass_on(names):
             self.offer(other)
         return False
@@ -390,10 +403,20 @@ class Scheduler:
         return False
 
     def keep(self, node: int) -> None:
-        """`node` starts again soon with the amounts that it has taken."""
+        """`node` starts again soon with the amounts that it has taken.
+
+        Should a limit come between, the shell is ordered to let go of them: only then may others have them.
+        """
         self._granted[node] = self._granted.get(node, 0) + 1
+        self._kept.add(node)
+
+    def give_up_grant(self, node: int) -> None:
+        """`node` does not use the amounts that are reserved for it: others have them."""
+        self._use_grant(node)
+        self.release(self.amounts[node])
 
     def _use_grant(self, node: int) -> None:
+        self._kept.discard(node)
         self._granted[node] -= 1
         if not self._granted[node]:
             del self._granted[node]

@@ -104,10 +104,10 @@ class HumanReadableLogSubscriber:
             self._tell(event, way)
 
     def _tell(self, event: ev.Event, way: _Way) -> None:
+        if isinstance(event, ev.RunStarted):  # also where its start is not told: its end may be
+            self._names[event.run_id] = event.name
         if not self.messenger.speaks(way.level):
             return
-        if isinstance(event, ev.RunStarted):
-            self._names[event.run_id] = event.name
         for level, message_id, fields in way.words(event):
             if isinstance(event, ev.LifecycleEvent):
                 fields["name"] = self._names.get(event.run_id, event.run_id)

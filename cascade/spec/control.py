@@ -19,7 +19,7 @@ __all__ = ["MAX_JUMPS", "Jump", "JumpSelector", "bind", "pipeline", "select_jump
 
 MAX_JUMPS: Final = 1_000_000
 
-T = TypeVar("T", LazyResult[Any], Task[..., Any])
+T = TypeVar("T", bound="LazyResult[Any] | Task[..., Any]")
 
 
 def sequence(*steps: LazyResult[Any]) -> LazyResult[Any]:

@@ -383,7 +383,7 @@ def test_executor_and_solver_are_used(invoke: Invoke) -> None:
     solved: list[int] = []
 
     class Watched(NativeSolver):
-        def solve(self, graph: Any) -> Any:
+        def solve(self, graph: Any, capacities: Any = None) -> Any:
             solved.append(len(graph))
             return super().solve(graph)
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections import namedtuple
-from dataclasses import dataclass
+import operator
+import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import ModuleType
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -139,14 +141,6 @@ def test_any_value_comes_back(value: Any) -> None:
     assert canonical(value_again(value)) == canonical(value)
 
 
-@dataclass
-class Point:
-    x: int
-
-
-Row = namedtuple("Row", "a b")  # noqa: PYI024 - the old form is what people have
-
-
 class MyInt(int):
     pass
 
@@ -154,8 +148,6 @@ class MyInt(int):
 @pytest.mark.parametrize(
     ("value", "word"),
     [
-        (Point(1), "Point is a dataclass"),
-        (Row(1, 2), "Row"),
         (MyInt(1), "MyInt"),
         (object(), "object"),
         (iter([1]), "iterator"),
@@ -226,17 +218,22 @@ def test_retries_keep_what_they_are_for(retry_on: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "retry_on", [type("Own", (ValueError,), {}), type("ValueError", (Exception,), {}), lambda e: True]
+    ("retry_on", "told"),
+    [
+        (type("Own", (ValueError,), {}), "can name a class such as Own only if it stands"),
+        (type("ValueError", (Exception,), {}), "can name a class such as ValueError only if it stands"),
+        (lambda e: True, "cannot hold a function of the exception; name exception types"),
+    ],
 )
-def test_retries_on_own_exceptions_are_refused(retry_on: Any) -> None:
-    """A file names built-in exceptions only, and not one that merely has such a name."""
-    with pytest.raises(GraphFormatError, match="Task 'join', retry: retry_on may only name built-in exceptions"):
+def test_retries_on_what_a_reader_would_not_find_are_refused(retry_on: Any, told: str) -> None:
+    """A file names exceptions that the reader has, and not one that merely has such a name; functions have none."""
+    with pytest.raises(GraphFormatError, match=rf"Task 'join', retry: retry_on: .*{told}.*@cs\.task\(retry=…\)"):
         cs.to_json(join().with_retry(retry_on=retry_on))
 
 
 def test_a_cache_policy_is_refused() -> None:
-    """What would be lost silently is an error."""
-    with pytest.raises(GraphFormatError, match="cache policy dict"):
+    """What would be lost silently is an error that says where the policy can stand."""
+    with pytest.raises(GraphFormatError, match=r"cache policy dict; give it to @cs\.task\(cache=…\)"):
         cs.to_json(join().with_cache({}))
 
 
@@ -306,8 +303,8 @@ def test_secrets_are_never_written() -> None:
 
 def test_an_own_type_of_a_param_is_refused() -> None:
     """A type that is not built in has no word."""
-    with pytest.raises(GraphFormatError, match="Param 'p', type: a graph file has no word for the type Point"):
-        cs.to_json(join(cs.Param("p", type=Point)))
+    with pytest.raises(GraphFormatError, match="Param 'p', type: a graph file has no word for the type MyInt"):
+        cs.to_json(join(cs.Param("p", type=MyInt)))
 
 
 def test_injections_come_back_by_name() -> None:
@@ -377,6 +374,60 @@ def test_functions_that_share_a_name_are_refused() -> None:
     with pytest.raises(GraphFormatError, match="several functions are called"):
         cs.to_json(one())
     assert cs.run(again(other()), log_level=None) == 2
+
+
+def cell(module: ModuleType, source: str) -> Any:
+    """What a notebook does with a cell that defines the task `load`."""
+    exec(compile(f"import cascade as cs\n@cs.task\n{source}", "<cell>", "exec"), vars(module))
+    return module.load
+
+
+def test_cells_that_are_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file names a task, and means its newest definition; two different ones in one graph are refused."""
+    module = ModuleType("a_notebook")
+    monkeypatch.setitem(sys.modules, "a_notebook", module)
+    first = cell(module, "def load(x=0): return 1")
+    same = cell(module, "def load(x=0): return 1")
+    assert cs.run(again([first(), same(first(2))]), log_level=None) == [1, 1]
+    newest = cell(module, "def load(x=0): return 2")
+    assert cs.run(again(first()), log_level=None) == 2
+    with pytest.raises(GraphFormatError, match=r"several functions are called 'a_notebook:load'.*the newest one"):
+        cs.to_json([first(), newest()])
+
+
+def test_functions_that_only_share_a_name_are_refused() -> None:
+    """Bound methods, partials and wrapped functions: what the name leads to is another function than they are."""
+
+    def timed(function: Any) -> Any:
+        @functools.wraps(function)
+        def inner(*args: Any) -> Any:
+            return function(*args)
+
+        return inner
+
+    for make in (
+        lambda: [1].count,
+        lambda: functools.partial(divmod, 1),
+        lambda: timed(value_again),
+        lambda: operator.itemgetter(1),
+    ):
+        one, other = cs.task(make()), cs.task(make())
+        assert one.key == other.key
+        with pytest.raises(GraphFormatError, match="several functions are called"):
+            cs.to_json(one(1))
+        assert again(other(1))._task is other
+
+
+def test_tasks_of_one_function_that_differ_are_refused() -> None:
+    """The file names the function only: mode, purity and the like are those of the one task that is registered."""
+
+    def work() -> int:
+        return 1
+
+    quick, pure_one = cs.task(mode="inline")(work), cs.task(pure=True)(work)
+    assert again(pure_one())._task is pure_one
+    with pytest.raises(GraphFormatError, match="another task of its function has another mode"):
+        cs.to_json([quick(), pure_one()])
 
 
 def test_a_name_given_to_the_task_comes_back() -> None:

@@ -364,7 +364,7 @@ def test_ten_thousand_growths_are_linear():
 
 
 def test_who_looks_at_a_growing_graph_sees_a_whole_one():
-    """The handle's graph is one that does not change under its reader; later there is a larger one with the same ids."""
+    """The handle's graph does not change under its reader; later there is a larger one with the same ids."""
 
     @cs.task(mode="inline")
     def down(n):

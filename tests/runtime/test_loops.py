@@ -234,6 +234,22 @@ def test_a_cancelled_loop_gives_back_what_it_kept_between_turns():
     assert usage[-1].usage == 0.0
 
 
+class Counter:
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    @cs.task
+    def step(self, n: int, by: int = 1) -> Any:
+        return cs.Jump("go", data=n + by) if n < self.most else cs.Jump("end", data=n)
+
+
+def test_a_loop_over_a_method_with_arguments_given_beforehand() -> None:
+    """Data that is no dict takes the place of the first argument after the object."""
+    counter = Counter(10)
+    jumps = cs.select_jump({"go": counter.step(0, by=3), "end": None})
+    assert cs.run(cs.bind(counter.step(1), jumps), **QUIET) == 11
+
+
 # -- mistakes -------------------------------------------------------------------------------------------------------
 
 

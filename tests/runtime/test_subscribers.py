@@ -58,6 +58,8 @@ def told(*events: ev.Event, level: str = "DEBUG") -> list[str]:
             "run d started: 2 nodes, within cpu 4",
         ),
         (ev.RunFinished(**HEAD, status="completed", duration=1.0), "INFO", "run r1 completed in 1.00 s"),
+        (ev.GraphGrown(**NODE, nodes=("a", "b")), "INFO", "fit goes on with 2 more nodes"),
+        (ev.LoopTurned(**NODE, turns=1200, key="again"), "DEBUG", "fit took 1,200 turns, the last to again"),
         (ev.RunFinished(**HEAD, status="cancelled", duration=1.0), "WARNING", "run r1 was cancelled after 1.00 s"),
         (
             ev.RunFinished(**HEAD, status="failed", duration=1.0, error_type="E", error="no"),
@@ -166,6 +168,13 @@ def test_names_and_counts_belong_to_the_run() -> None:
         ev.RunFinished(**other, status="completed", duration=1.0),
         level="INFO",
     )[-2:] == ["run one completed in 1.00 s (1 done, 1 retry, 1 skipped)", "run two completed in 1.00 s"]
+
+
+def test_the_end_of_a_run_names_it_where_its_start_is_not_told() -> None:
+    """At the level of errors, too, a run is called by its name."""
+    started = ev.RunStarted(**HEAD, name="demo", nodes=1)
+    failed = ev.RunFinished(**HEAD, status="failed", duration=1.0, error_type="ValueError", error="no")
+    assert told(started, failed, level="ERROR") == ["run demo failed after 1.00 s: ValueError: no"]
 
 
 def test_threads_that_go_on_are_named() -> None:

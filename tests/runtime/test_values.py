@@ -222,3 +222,28 @@ def test_every_item_is_told_once(mode: str) -> None:
             assert isinstance(event, ev.NodeFailed) == (event.index % 10 == 3)
             told.append(event.index)
     assert sorted(told) == list(range(500))
+
+
+def test_positional_only_defaults_are_filled_in() -> None:
+    """A Param as the default of a positional-only parameter, beside plain defaults."""
+    n = cs.Param("n", 3)
+
+    @cs.task
+    def many(a: int, b: int = 2, c: Any = n, /, *rest: int) -> Any:
+        return a, b, c, rest
+
+    assert cs.run([many(1), many(1, 5), many(1, 5, 6, 7)], **QUIET) == [(1, 2, 3, ()), (1, 5, 3, ()), (1, 5, 6, (7,))]
+
+
+def test_a_map_gives_defaults_whole() -> None:
+    """A resource or Param that is left out goes to every item, although it could be iterated."""
+
+    @cs.resource
+    def numbers() -> Any:
+        yield [1, 2, 3]
+
+    @cs.task
+    def scale(x: int, values: Any = cs.inject("numbers"), /, more: Any = cs.Param("more", [5])) -> Any:
+        return x * sum(values) + sum(more)
+
+    assert cs.run(scale.map([1, 2]), **QUIET) == [11, 17]

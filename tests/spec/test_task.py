@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import functools
 import inspect
+import operator
 import pickle
 from typing import Any
 
 import cloudpickle
+import numpy as np
 import pytest
 
 import cascade as cs
@@ -134,11 +137,96 @@ def test_names() -> None:
     assert [task.name for task in made] == ["scale", "Model", "<lambda>", "x"]
 
 
+def test_whatever_can_be_called_is_a_task() -> None:
+    """Built-in functions and methods, classes, lambdas, partials and objects: called, mapped, and by `.func`."""
+
+    class Adder:
+        def __init__(self, n: int) -> None:
+            self.n = n
+
+        def __call__(self, x: int) -> int:
+            return x + self.n
+
+    tasks: list[tuple[Any, tuple[Any, ...], Any]] = [
+        (cs.task(len), ("ab",), 2),
+        (cs.task(str.upper), ("ab",), "AB"),
+        (cs.task("ab".join), (["1", "2"],), "1ab2"),
+        (cs.task(dict), ([("a", 1)],), {"a": 1}),
+        (cs.task(complex), (1, 2), 1 + 2j),
+        (cs.task(operator.itemgetter("a")), ({"a": 3},), 3),
+        (cs.task(lambda x: -x), (4,), -4),
+        (cs.task(Adder(2)), (3,), 5),
+        (cs.task(Adder(2).__call__), (3,), 5),
+        (cs.task(functools.partial(Adder(2), 3)), (), 5),
+        (cs.task(functools.partial(functools.partial(scale.func, [1.0]), factor=3.0)), (), [3.0]),
+        (cs.task(functools.lru_cache(lambda x: x)), (6,), 6),
+        (cs.task(np.add), (1, 2), 3),
+    ]
+    assert cs.run([task(*args) for task, args, _ in tasks], log_level=None) == [value for *_, value in tasks]
+    assert [task.func(*args) for task, args, _ in tasks] == [value for *_, value in tasks]
+    assert cs.run(cs.task(Adder(2)).map([1, 2]), log_level=None) == [3, 4]
+
+
+def test_async_objects_run() -> None:
+    """Partials of coroutine functions, objects with an async call, partials and bound methods of those."""
+
+    class Caller:
+        async def __call__(self, x: int) -> int:
+            await asyncio.sleep(0)
+            return x
+
+    async def later(x: int, *, y: int) -> int:
+        await asyncio.sleep(0)
+        return x + y
+
+    made = [
+        cs.task(functools.partial(later, 1, y=2)),
+        cs.task(Caller())(x=3),
+        cs.task(functools.partial(Caller(), 3)),
+        cs.task(Caller().__call__)(3),
+    ]
+    calls = [each() if isinstance(each, Task) else each for each in made]
+    assert cs.run(calls, log_level=None) == [3, 3, 3, 3]
+    assert cs.task(Caller).mode == "blocking"  # the class itself is called to make one
+
+
+def test_names_of_objects() -> None:
+    """A partial of an object is called after the object's class."""
+
+    class Model:
+        def __call__(self) -> int:
+            return 1
+
+    assert [cs.task(functools.partial(Model())).name, cs.task(dict).name] == ["Model", "dict"]
+
+
+def test_defaults_that_a_run_fills_in() -> None:
+    """Params and resources as defaults, also in lists and dicts; what is given wins."""
+    n = cs.Param("n", default=1)
+
+    @cs.task
+    def many(
+        a: Any = n,
+        *rest: Any,
+        b: Any = (cs.Param("m", 2), [cs.Param("k", 3)]),
+        c: Any = {"x": n},  # noqa: B006 - nobody changes it
+    ) -> Any:
+        return a, rest, b, c
+
+    assert sorted(many.defaults) == ["a", "b", "c"]
+    assert cs.run(many(), log_level=None, params={"n": 5}) == (5, (), (2, [3]), {"x": 5})
+    assert cs.run(many(0, 1, b=2, c=3), log_level=None) == (0, (1,), 2, 3)
+
+
 def test_only_functions_are_decorated() -> None:
     """Anything else is told by its type; a task is taken apart first."""
     with pytest.raises(TypeError, match=r"@cs\.task decorates functions, not int"):
         cs.task(3)  # type: ignore[call-overload]
     assert cs.task(scale).func is scale.func
+    assert cs.task(cs.task(name="x")(scale)).name == "scale"
+    for unfit in (property(lambda self: 1), functools.partialmethod(scale.func)):
+        with pytest.raises(TypeError, match=r"@cs\.task decorates functions, not (property|partialmethod)"):
+            cs.task(unfit)  # type: ignore[call-overload]
 
 
 def test_settings_of_the_decorator_become_options() -> None:
@@ -169,6 +257,7 @@ def test_with_constraints_as_method_function_and_decorator() -> None:
         assert made([])._options.constraints == {"gpu": 1}
         assert isinstance(made, Task)
     assert scale([])._options is None
+    assert get_current_context().tasks.get(scale.key, scale) is scale  # they are no definitions of their own
 
 
 @pytest.mark.parametrize("width", [0, -1, 1.5, "2"])
@@ -205,3 +294,20 @@ def test_tasks_travel_to_other_processes() -> None:
     back = pickle.loads(pickle.dumps(made))
     assert (back.name, back.pure, back.mode, back.options, back.func) == ("n", True, "compute", made.options, len)
     assert cloudpickle.loads(cloudpickle.dumps(cs.task(lambda: 5))).func() == 5
+
+
+def test_tasks_of_modules_travel_by_name() -> None:
+    """What another process can import is not sent: a copy of a task is the task itself, as with functions."""
+    for task in (scale, copy.copy(scale), copy.deepcopy([scale])[0]):
+        assert pickle.loads(pickle.dumps(task)) is scale
+    assert len(pickle.dumps(scale)) < 100
+    variant = scale.with_constraints(gpu=1)
+    assert cloudpickle.loads(cloudpickle.dumps(variant)).options == variant.options
+
+
+def test_travelling_registers_nothing() -> None:
+    """A copy that comes back does not take the place of the task that a graph file would find."""
+    made = cs.task(name="n")(len)
+    pickle.loads(pickle.dumps(made))
+    made.with_constraints(gpu=1)
+    assert get_current_context().tasks[made.key] is made

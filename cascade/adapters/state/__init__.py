@@ -1,0 +1,1 @@
+"""State backends: what is known of a run while it goes on."""
