@@ -31,7 +31,7 @@ lab: $(STAMPS)/lab ## open JupyterLab on the notebooks
 
 test: $(STAMPS)/test ## run every test; browser tests need Chromium and skip without
 	@scripts/chromium.sh
-	@$(BIN)/python -m pytest -m "not bench" $(ARGS)
+	@$(BIN)/python -m pytest -m "not bench and not soak" $(ARGS)
 
 bench: $(STAMPS)/bench ## measure against the peers and the budgets; a few minutes on a quiet machine
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -15,6 +15,7 @@ __all__ = [
     "EventsDropped",
     "GraphGrown",
     "ItemsCompleted",
+    "ItemsRecalled",
     "LifecycleEvent",
     "LimitRemoved",
     "LimitSet",
@@ -25,6 +26,7 @@ __all__ = [
     "NodeCompleted",
     "NodeEvent",
     "NodeFailed",
+    "NodeRecalled",
     "NodeRetrying",
     "NodeSkipped",
     "NodeStarted",
@@ -182,11 +184,25 @@ class NodeStarted(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCompleted(NodeEvent):
-    """The node (or item) has its value; `summary` tells of it. `duration`, in seconds: the last attempt's, or a loop's."""
+    """The node (or item) has its value; `summary` tells of it. `duration`: seconds of the last attempt, or of a loop."""
 
     attempt: int = 1
     duration: float = 0.0
     summary: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecalled(NodeCompleted):
+    """The node has its value from the store: it did not run.
+
+    Args:
+        made_by: the run that computed the value. made_at: when, in seconds since the epoch.
+        saved: seconds that computing it took then.
+    """
+
+    made_by: str
+    made_at: float
+    saved: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +216,14 @@ class ItemsCompleted(NodeEvent):
     first: int
     count: int
     duration: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemsRecalled(NodeEvent):
+    """`count` items of a map have their values from the store; computing them took `saved` seconds then."""
+
+    count: int
+    saved: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from cascade.interfaces.events import (
     EventsDropped,
     GraphGrown,
     ItemsCompleted,
+    ItemsRecalled,
     LimitRemoved,
     LimitSet,
     MapExpanded,
@@ -24,6 +25,7 @@ from cascade.interfaces.events import (
     NodeCompleted,
     NodeEvent,
     NodeFailed,
+    NodeRecalled,
     NodeRetrying,
     NodeSkipped,
     NodeWaiting,
@@ -213,6 +215,12 @@ def _finished(event: RunFinished) -> Telling:
 
 _TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
     NodeCompleted: _completed,
+    NodeRecalled: lambda e: ("stored", "info", f"from the store, made in run {e.made_by} ({duration(e.saved)} saved)"),
+    ItemsRecalled: lambda e: (
+        "stored",
+        "info",
+        f"{plural(e.count, 'item')} from the store ({duration(e.saved)} saved)",
+    ),
     ItemsCompleted: _items,
     NodeFailed: _failed,
     NodeRetrying: _retrying,

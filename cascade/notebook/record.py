@@ -251,6 +251,18 @@ class RunRecord:
         if event.index is not None or not unit.expanded:
             self._spend(unit.name, event.duration, 1)
 
+    def _node_recalled(self, event: e.NodeRecalled) -> None:
+        unit = self._to(event, "stored")
+        unit.note = f"made in run {event.made_by}"
+        self._end(unit, event.elapsed, "stored")
+
+    def _items_recalled(self, event: e.ItemsRecalled) -> None:
+        unit = self._unit(event)
+        if not unit.expanded:
+            self._expand(unit, None)
+        self._meet(unit, event.count)
+        self._count(unit, "stored", event.count)
+
     def _items_completed(self, event: e.ItemsCompleted) -> None:
         unit = self._unit(event)
         if not unit.expanded:
@@ -420,6 +432,8 @@ class RunRecord:
             e.RunCancelRequested: (self._cancel_requested, log),
             e.NodeStarted: (self._node_started, stop, lanes.started),
             e.NodeCompleted: (self._node_completed, stop, lanes.ended, log),
+            e.NodeRecalled: (self._node_recalled, stop, log),
+            e.ItemsRecalled: (self._items_recalled, log),
             e.ItemsCompleted: (self._items_completed, lanes.items, log),
             e.NodeFailed: (self._node_failed, stop, lanes.ended, log),
             e.NodeRetrying: (self._node_retrying, stop, lanes.ended, log),

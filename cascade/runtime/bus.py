@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cascade.interfaces.events import Event, EventsDropped, LifecycleEvent
+from cascade.runtime.failure import text_of
 from cascade.runtime.journal import TOLD, codes_of
 from cascade.runtime.threads import run_in_thread
 
@@ -23,6 +25,7 @@ __all__ = ["MessageBus", "Reader", "Subscription"]
 
 PERIOD = 0.025  # seconds between two looks at the journal
 MOST_LAG = 50_000  # records that a subscriber may lag behind before it misses some
+PIECE = 500  # records that are decoded at once for a handler of single events, which may hear no more of them
 PATIENCE = 3  # failures of a handler before it is detached
 
 
@@ -45,20 +48,20 @@ class Subscription:
         self.active = False
 
     def deliver(self, events: list[Event]) -> None:
-        """Call the handler; report what it raises, detach it after `PATIENCE` failures."""
-        try:
-            if self.batched:
-                self.handler(events)
+        """Call the handler; report what it raises, detach it after `PATIENCE` failures.
+
+        One that raises for an event still hears the next one.
+        """
+        for given in [events] if self.batched else events:
+            if not self.active:
                 return
-            for event in events:
-                if not self.active:
-                    return
-                self.handler(event)
-        except BaseException as error:  # noqa: BLE001 - whatever a handler raises, the run goes on
-            self.failures += 1
-            if self.failures >= PATIENCE:
-                self.active = False
-            _report(self, error)
+            try:
+                self.handler(given)
+            except BaseException as error:  # noqa: BLE001 - whatever a handler raises, the run goes on
+                self.failures += 1
+                if self.failures >= PATIENCE:
+                    self.active = False
+                _report(self, error)
 
 
 class MessageBus:
@@ -165,19 +168,27 @@ class Reader:
         self._next = first + len(records)
         if not records:
             return
-        dropped = 0
         if len(records) > MOST_LAG and not self._is_closing:
-            late = [r for r in records[:-MOST_LAG] if r[0] == TOLD]
-            dropped = len(records) - MOST_LAG - len(late)
-        if dropped:
-            head = self.journal.decode(first, records[:-MOST_LAG], frozenset({TOLD}), LifecycleEvent)
-            events = [e for e in head if isinstance(e, subscription.kind)]
-            events += self._dropped_notice(dropped, self._next - MOST_LAG)
-            events += self.journal.decode(self._next - MOST_LAG, records[-MOST_LAG:], self._codes, subscription.kind)
-        else:
-            events = self.journal.decode(first, records, self._codes, subscription.kind)
+            head, records = records[:-MOST_LAG], records[-MOST_LAG:]
+            self._tell_of_missed(first, head)
+            first += len(head)
+        step = len(records) if subscription.batched else PIECE
+        for n in range(0, len(records), step):
+            events = self.journal.decode(first + n, records[n : n + step], self._codes, subscription.kind)
+            if events:
+                subscription.deliver(events)
+            if not subscription.active:
+                return
+
+    def _tell_of_missed(self, first: int, records: list[Any]) -> None:
+        """Of records that it was too slow for, a subscriber hears the few about the run, and how many others were."""
+        kept = self.journal.decode(first, records, frozenset({TOLD}), LifecycleEvent)
+        events = [e for e in kept if isinstance(e, self.subscription.kind)]
+        missed = len(records) - sum(r[0] == TOLD for r in records)
+        if missed:
+            events += self._dropped_notice(missed, first + len(records))
         if events:
-            subscription.deliver(events)
+            self.subscription.deliver(events)
 
     def _dropped_notice(self, count: int, seq: int) -> list[Event]:
         if not issubclass(EventsDropped, self.subscription.kind):
@@ -191,4 +202,5 @@ def _report(subscription: Subscription, error: BaseException) -> None:
     name = getattr(subscription.handler, "__qualname__", type(subscription.handler).__name__)
     fate = "it is detached" if not subscription.active else "it goes on"
     kind = type(error).__name__
-    logging.getLogger("cascade").warning("The subscriber %s raised %s: %s; %s.", name, kind, error, fate)
+    with suppress(Exception):  # a handler of logging is the user's code, too
+        logging.getLogger("cascade").warning("The subscriber %s raised %s: %s; %s.", name, kind, text_of(error), fate)

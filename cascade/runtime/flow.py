@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context, copy_context
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from cascade.runtime.journal import Journal
     from cascade.runtime.ledger import Amounts, Ledger
     from cascade.runtime.limits import Limits
+    from cascade.runtime.rebuilder import Rebuilder
     from cascade.runtime.resource_manager import ResourceManager
     from cascade.runtime.state_side import StateSide
     from cascade.spec.input import Input
@@ -139,11 +140,12 @@ class Flow:
         self.loop_side = LoopSide(self)
         self.process_side = ProcessSide(self)
         self.growth = Growth(self)
+        self.rebuilder: Rebuilder | None = None
         self.loops = Loops(self)
         self.shared = any(graph.modes)  # with threads, processes or a loop
         self.uses = self._count_uses()
         self.special = bytearray()
-        self.flagged = bytearray() if settings.watched or settings.state is not None else self.special
+        self.flagged = bytearray() if settings.watched else self.special
         self.mark_special(range(len(graph)))
         resources.loop = self.loop_side.open
         resources.post = self.post
@@ -177,10 +179,24 @@ class Flow:
             if options and (options.retry or options.timeout or options.cache is not None or options.jump is not None):
                 special[node] = 1
 
+    def keep_state(self, state: StateSide) -> None:
+        """Have what becomes known written to `state`: every node gets an attempt."""
+        self.settings.state = state
+        if self.flagged is self.special:
+            self.flagged = bytearray(b"\1") * len(self.graph)
+
+    def mark_remembered(self, nodes: Iterable[int]) -> None:
+        """Nodes whose results are remembered need more than a call."""
+        for node in nodes:
+            self.special[node] = 1
+
     # -- the driver's loop ----------------------------------------------------------------------------------------
 
     def drive(self) -> None:
         """Run until every node that is needed has ended."""
+        if self.rebuilder is not None:
+            self.rebuilder.begin()
+            self.mark_remembered(self.rebuilder.policies)
         with self.lock:
             self.orders.begin()
         if self.settings.timeout is not None:

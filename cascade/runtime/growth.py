@@ -78,6 +78,10 @@ class Growth:
 
     def grow(self, node: int, value: object, began: float) -> None:
         """`node`, which began at `began`, returned the lazy `value`."""
+        if self.flow.core.cancelling:  # nothing starts any more, so that the value would never be there
+            self.flow.record((jr.NODE_CANCELLED, self.flow.now(), node, None, self.flow.cancel_reason))
+            self.flow.core.stop(node)
+            return
         self.version += 1
         try:
             self._grow(node, value, began)
@@ -121,7 +125,11 @@ class Growth:
         for node in added:
             for need in may_need(graph, node):
                 flow.uses[need] += 1
+        if flow.rebuilder is not None:
+            flow.rebuilder.look_at(added)
         flow.core.amounts.update(amounts)
         flow.core.grow(flow.orders.to_prepare(added))
         flow.mark_special(added)
+        if flow.rebuilder is not None:
+            flow.mark_remembered(n for n in added if n in flow.rebuilder.policies)
         flow.shared = flow.shared or any(graph.modes[node] != INLINE for node in added)

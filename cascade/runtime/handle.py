@@ -135,6 +135,8 @@ class Run:
             abandoned=abandoned,
         )
         self._keep_state(status, error)
+        if flow.rebuilder is not None:
+            flow.rebuilder.finish(status, {"params": self.params})
         self._value, self._error = value, error
         self._trace = error.__traceback__ if error is not None else None
         self._ended_at = flow.now()

@@ -38,7 +38,9 @@ OUTPUT: Final = 15  # node, index, stream, text, level
 DONE_INLINE: Final = 16  # node: the short form of COMPLETED for a first attempt; the duration is from the last STARTED
 GROWN: Final = 17  # node, first and last of the new nodes' numbers
 TURNED: Final = 18  # node, turns, key
-TOLD: Final = 19  # any whole event, given as class and fields
+RECALLED: Final = 19  # node, index, attempt, duration, summary, made_by, made_at, saved
+ITEMS_RECALLED: Final = 20  # node, count, saved
+TOLD: Final = 21  # any whole event, given as class and fields
 
 _CLASSES: Final[dict[int, type[ev.Event]]] = {
     STARTED: ev.NodeStarted,
@@ -60,6 +62,8 @@ _CLASSES: Final[dict[int, type[ev.Event]]] = {
     DONE_INLINE: ev.NodeCompleted,
     GROWN: ev.GraphGrown,
     TURNED: ev.LoopTurned,
+    RECALLED: ev.NodeRecalled,
+    ITEMS_RECALLED: ev.ItemsRecalled,
 }
 Record = tuple[Any, ...]
 
@@ -253,5 +257,7 @@ _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     OUTPUT: _plain("stream", "text", "level"),
     GROWN: _grown,
     TURNED: _whole("turns", "key"),
+    ITEMS_RECALLED: _whole("count", "saved"),
+    RECALLED: _plain("attempt", "duration", "summary", "made_by", "made_at", "saved"),
 }
 _ALL: Final = frozenset((*_CLASSES, TOLD))

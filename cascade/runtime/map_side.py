@@ -63,6 +63,7 @@ class MapSide:
         self.states[node] = state
         self._began[node] = flow.now()
         flow.record((jr.EXPANDED, self._began[node], node, state.total))
+        self._look_up(node, state)
         if state.is_over:
             self._undo_start(node)
             flow.outcomes.complete_map(node, state.results)
@@ -73,6 +74,24 @@ class MapSide:
     def is_pulling(self) -> bool:
         """Whether some map waits for its inputs."""
         return any(state.pulling for state in self.states.values())
+
+    def _look_up(self, node: int, state: MapState) -> None:
+        """Items that are remembered need not run; while they are looked up, none starts."""
+        rebuilder = self.flow.rebuilder
+        if rebuilder is None or node not in rebuilder.policies or not state.total or state.lazy:
+            return
+        rows: list[Row] = []
+        state.pull(rows, state.total, float("inf"))
+        state.pulling = True
+
+        def found(values: dict[int, Any], saved: float) -> None:
+            if values:
+                self.flow.record((jr.ITEMS_RECALLED, self.flow.now(), node, len(values), saved))
+            for index, value in values.items():
+                state.results[index] = value
+            self._pulled(node, state, [row for row in rows if row[0] not in values], None)
+
+        rebuilder.check_items(node, rows, found)
 
     def _undo_start(self, node: int) -> None:
         """The core let an item of `node` start, and there is none."""

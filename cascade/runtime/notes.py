@@ -18,6 +18,7 @@ _args: Any = BaseException.args
 _trace: Any = BaseException.__traceback__
 _cause: Any = BaseException.__cause__
 _context: Any = BaseException.__context__
+_os_texts: tuple[Any, ...] = (OSError.strerror, OSError.filename)
 
 
 def state_of(error: BaseException) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def change_texts(error: BaseException, change: Callable[[str], str]) -> None:
         if isinstance(text, str):
             state[name] = change(text)
     notes[:] = [change(note) if isinstance(note, str) else note for note in notes]
-    for place in (OSError.strerror, OSError.filename) if isinstance(error, OSError) else ():
+    for place in _os_texts if isinstance(error, OSError) else ():
         text = place.__get__(error)
         if isinstance(text, str) and change(text) != text:
             place.__set__(error, change(text))

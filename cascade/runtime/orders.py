@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import refs_in
 from cascade.graph.check import check_amount
+from cascade.graph.model import MAP
 from cascade.graph.order import may_need
 from cascade.interfaces.exceptions import RouteError
 from cascade.runtime import journal as jr
@@ -38,13 +39,18 @@ class Orders:
 
     def begin(self) -> None:
         """Tell the core which nodes need preparation, and let it begin."""
-        graph = self.flow.graph
-        self.flow.core.begin(refs_in(graph.target), self.to_prepare({*graph.resources, *graph.amounts}))
+        graph, special = self.flow.graph, {*self.flow.graph.resources, *self.flow.graph.amounts}
+        if self.flow.rebuilder is not None:
+            self.flow.core.recalled.update(self.flow.rebuilder.recalled)
+            special.update(self.flow.rebuilder.policies)
+        self.flow.core.begin(refs_in(graph.target), self.to_prepare(special))
 
     def to_prepare(self, nodes: Iterable[int]) -> set[int]:
         """Return those of `nodes` for which something must be done between their needs being met and their start."""
         flow, graph = self.flow, self.flow.graph
         found = {n for n in nodes if n in graph.resources and flow.resources.uses(graph.resources[n])[0]}
+        if flow.rebuilder is not None:
+            found.update(n for n in nodes if n in flow.rebuilder.policies and graph.kinds[n] != MAP)
         return found | {n for n in nodes if any(refs_in(a) or _is_slot(a) for a in graph.amounts.get(n, {}).values())}
 
     def carry_out(self) -> None:
@@ -81,6 +87,10 @@ class Orders:
         flow, graph = self.flow, self.flow.graph
         if node in graph.fallbacks and not flow.core.has_fallback(node):
             flow.outcomes.complete(node, flow.arguments.resolve(graph.fallbacks[node]))
+        elif node in flow.core.recalled:
+            rebuilder = flow.rebuilder
+            assert rebuilder is not None  # noqa: S101 - who else would have recalled it
+            rebuilder.recall(node, rebuilder.recalled[node])
         elif node in graph.aliases:
             flow.outcomes.complete(node, flow.arguments.resolve(graph.aliases[node]), flow.growth.began.get(node))
         elif node in graph.routes:
@@ -111,6 +121,13 @@ class Orders:
     # -- preparations ---------------------------------------------------------------------------------------------
 
     def _make_ready(self, node: int) -> None:
+        rebuilder = self.flow.rebuilder
+        if rebuilder is None or node not in rebuilder.policies or self.flow.graph.kinds[node] == MAP:
+            self._prepare(node)
+        else:
+            rebuilder.check(node, lambda: self._guard(node, self._prepare))
+
+    def _prepare(self, node: int) -> None:
         flow, graph = self.flow, self.flow.graph
         if node in graph.amounts:
             self._compute_amounts(node)
@@ -186,6 +203,8 @@ class Orders:
                 label = graph.label(consumer)
                 routed = consumer in graph.routes and flow.core.state[consumer] == core_.DONE
                 reason = f"'{label}' took another route" if routed else f"only '{label}' needs it, which did not run"
+                if flow.rebuilder is not None and flow.rebuilder.is_stored(consumer):
+                    reason = f"only '{label}' needs it, which came from the store"
             flow.core.state[node] = core_.SKIPPED
             flow.outcomes.reasons[node] = (reason, consumer)
             self._keep_skip(node, reason)

@@ -30,6 +30,7 @@ from cascade.runtime.summary import preview_arguments, summarize
 from cascade.spec.control import Jump
 
 if TYPE_CHECKING:
+    from cascade.interfaces.records import Entry
     from cascade.runtime.attempts import Attempt
     from cascade.runtime.flow import Flow
     from cascade.runtime.ledger import Amounts
@@ -127,11 +128,30 @@ class Outcomes:
             self.flow.core.offer(freed)
 
     def _succeed(self, attempt: Attempt, value: Any) -> None:
+        node, now = attempt.node, self.flow.now()
+        began = self.flow.loops.end(node) if attempt.is_turn else attempt.started
+        rebuilder = self.flow.rebuilder
+        if rebuilder is not None and node in rebuilder.policies:
+            self._remember(attempt, value, now - began)
+            return
+        self._tell_success(attempt, value, now - began)
+
+    def _remember(self, attempt: Attempt, value: Any, duration: float) -> None:
+        """Store a value before anyone hears of it."""
+        rebuilder, node = self.flow.rebuilder, attempt.node
+        assert rebuilder is not None  # noqa: S101 - the caller has looked
+        if attempt.index is None:
+            rebuilder.save(node, value, duration, lambda: self._tell_success(attempt, value, duration))
+        elif attempt.row is not None:
+            rebuilder.save_item(
+                node, attempt.row, value, duration, lambda: self._tell_success(attempt, value, duration)
+            )
+
+    def _tell_success(self, attempt: Attempt, value: Any, duration: float) -> None:
         now = self.flow.now()
         node, index = attempt.node, attempt.index
-        began = self.flow.loops.end(node) if attempt.is_turn else attempt.started
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
-        self.flow.record((jr.COMPLETED, now, node, index, attempt.number, now - began, shown))
+        self.flow.record((jr.COMPLETED, now, node, index, attempt.number, duration, shown))
         if index is not None:
             self.flow.map_side.put_item(node, index, value)
         else:
@@ -142,6 +162,12 @@ class Outcomes:
         now = self.flow.now()
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
         self.flow.record((jr.COMPLETED, now, node, None, 1, now - began if began else 0.0, shown))
+        self._has_value(node, value)
+
+    def recalled(self, node: int, value: Any, entry: Entry) -> None:
+        """`node` has its value from the store."""
+        told = (1, 0.0, entry.summary, entry.run_id, entry.made_at, entry.duration)
+        self.flow.record((jr.RECALLED, self.flow.now(), node, None, *told))
         self._has_value(node, value)
 
     def complete_map(self, node: int, results: list[Any], began: float | None = None) -> None:

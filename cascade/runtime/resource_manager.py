@@ -219,9 +219,10 @@ class ResourceManager:
         """
         errors: list[BaseException] = []
         kept: list[_Entry] = []
+        at_work = [e for e in self._entries.values() if e.state == OPENING]  # set-ups that did not stop use their needs
         while self._opened:
             entry = self._opened.pop()
-            if entry.users or any(entry.name == i.name for k in kept for i in k.resource.needs.values()):
+            if entry.users or any(entry.name == i.name for k in at_work + kept for i in k.resource.needs.values()):
                 kept.append(entry)
                 continue
             entry.state = CLOSED

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from cascade.graph.model import Graph
     from cascade.interfaces.protocols import ExecutionPlan
+    from cascade.runtime.flow import Flow, Settings
     from cascade.runtime.state_side import StateSide
     from cascade.spec.lazy_types import LazyResult
 
@@ -69,6 +70,7 @@ def start(
     name: str | None = None,
     capture_output: bool = False,
     _loop: asyncio.AbstractEventLoop | None = None,
+    _fresh: bool = False,
 ) -> Run:
     """Start a run and return its handle at once. Takes what `run` takes, and:
 
@@ -83,13 +85,9 @@ def start(
         >>> handle.result(timeout=10), handle.state
         (1, 'completed')
     """  # noqa: D415 - the arguments go on
-    from cascade.runtime.flow import Flow, Settings
-    from cascade.runtime.journal import Journal
-    from cascade.runtime.ledger import Ledger
-    from cascade.runtime.limits import Limits
-    from cascade.runtime.resource_manager import ResourceManager
+    from cascade.runtime.flow import Settings
 
-    _refuse_unbuilt(connector=connector, cache=cache)
+    _refuse_unbuilt(connector=connector)
     if on_failure not in ("cancel", "continue"):
         raise ValueError(f"on_failure is 'cancel' or 'continue', not {on_failure!r}.")
     subscriptions = [_subscription(s) for s in subscribers]
@@ -97,37 +95,21 @@ def start(
         from cascade.runtime.subscribers import make_log_subscriber
 
         subscriptions.append(Subscription(ev.Event, make_log_subscriber(log_level, log_format), batched=True))
-    with calm_collector(UNKNOWN):
-        graph, inputs, amounts, found, capacities = _check(target, params, system_resources, resources)
-    if name:
-        graph.name = name
-    clock = get_current_context().clock
-    journal = Journal(_run_id(), graph, clock)
     settings = Settings()
     settings.on_failure = on_failure
     settings.timeout = _seconds(timeout)
     settings.foreign_loop = _loop
     settings.watched = capture_output
-    settings.redact = _redactor(inputs)
-    settings.clock = clock
-    settings.admit = _make_admit(params, capacities, resources)
     _set_executor(settings, executor)
-    plan = _make_plan(graph, solver, capacities)
-    settings.state = _make_state(state_backend, journal.run_id)
-    limits = Limits(journal.now, time.time if clock is None else clock.wall)
-    flow = Flow(
-        graph,
-        plan,
-        journal,
-        Ledger(capacities),
-        limits,
-        ResourceManager(found, journal, settings.redact),
-        inputs,
-        amounts,
-        settings,
-    )
-    shown = {i.name: i.preview(v) for i, v in inputs.items()}
-    made = Run(flow, graph.name, shown, capacities, subscriptions)
+    flow = lay_out(target, params, system_resources, resources, settings, solver, name or "")
+    if cache is not None and cache is not False:
+        from cascade.runtime.remembering import remember
+
+        remember(flow, cache, fresh=_fresh)
+    if state_backend is not None:
+        flow.keep_state(_make_state(state_backend, flow.journal.run_id))
+    shown = {i.name: i.preview(v) for i, v in flow.inputs.items()}
+    made = Run(flow, flow.graph.name, shown, flow.core.ledger.capacity, subscriptions)
     made._begin()  # noqa: SLF001
     return made
 
@@ -247,6 +229,35 @@ async def arun(
     return await start(target, params, system_resources, log_level, log_format, connector, _loop=loop, **options)
 
 
+def lay_out(
+    target: Any,
+    params: Mapping[str, Any] | None,
+    system_resources: Mapping[str, float] | None,
+    resources: Iterable[Any],
+    settings: Settings,
+    solver: Any = None,
+    name: str = "",
+) -> Flow:
+    """Return everything that a run needs, checked and in place; nothing has begun."""
+    from cascade.runtime.flow import Flow
+    from cascade.runtime.journal import Journal
+    from cascade.runtime.ledger import Ledger
+    from cascade.runtime.limits import Limits
+    from cascade.runtime.resource_manager import ResourceManager
+
+    with calm_collector(UNKNOWN):
+        graph, inputs, amounts, found, capacities = _check(target, params, system_resources, resources)
+    graph.name = name or graph.name
+    clock = settings.clock = get_current_context().clock
+    journal = Journal(_run_id(), graph, clock)
+    settings.redact = _redactor(inputs)
+    settings.admit = _make_admit(params, capacities, resources)
+    plan = _make_plan(graph, solver, capacities)
+    limits = Limits(journal.now, time.time if clock is None else clock.wall)
+    manager = ResourceManager(found, journal, settings.redact)
+    return Flow(graph, plan, journal, Ledger(capacities), limits, manager, inputs, amounts, settings)
+
+
 def _check(
     target: Any,
     params: Mapping[str, Any] | None,
@@ -294,10 +305,8 @@ def _make_plan(graph: Graph, solver: Any, capacities: Mapping[str, float]) -> Ex
     return solver.solve(graph, capacities)  # type: ignore[no-any-return]
 
 
-def _make_state(given: Any, run_id: str) -> StateSide | None:
+def _make_state(given: Any, run_id: str) -> StateSide:
     """Return what keeps the run's state in a backend, or in what a function of the run's id returns."""
-    if given is None:
-        return None
     from cascade.runtime.state_side import StateSide
 
     is_backend = hasattr(given, "put_result") and not isinstance(given, type)

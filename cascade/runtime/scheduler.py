@@ -86,6 +86,7 @@ class Scheduler:
         self.cancelling = False
         self.amounts: dict[int, Amounts] = {}
         self.ticket: Ticket | None = None
+        self.recalled: set[int] = set()  # nodes whose value may be had without running
         self._granted: dict[int, int] = {}  # how often; a map may have been granted several items
         self._kept: set[int] = set()  # those of them that have had their amounts all the time, and the shell knows it
         self.listeners: dict[int, list[tuple[int, int]]] = {}  # who asked, and at which of its stages
@@ -105,7 +106,7 @@ class Scheduler:
         graph = self.graph
         for node in prepare:
             self.hold[node] = PREPARE
-        if graph.gates or graph.routes or graph.fallbacks:
+        if graph.gates or graph.routes or graph.fallbacks or self.recalled:
             self.hold = bytearray(h | DORMANT for h in self.hold)
             self._demand(list(targets))
             return
@@ -137,7 +138,7 @@ class Scheduler:
                 continue
             hold[node] &= ~DORMANT
             self.unfinished += 1
-            if node in graph.gates or node in graph.routes or node in graph.aliases:
+            if node in graph.gates or node in graph.routes or node in graph.aliases or node in self.recalled:
                 hold[node] |= GATE
                 refs = refs_in(self._first_asked(node))
                 stack.extend(refs)
@@ -149,6 +150,8 @@ class Scheduler:
     def _first_asked(self, node: int) -> object:
         """Return the slot that decides what `node` needs."""
         graph = self.graph
+        if node in self.recalled:
+            return None
         if node in graph.aliases:
             return graph.aliases[node]
         return graph.gates[node] if node in graph.gates else graph.routes[node].selector
@@ -165,11 +168,12 @@ class Scheduler:
     def _listen(self, node: int, refs: Sequence[int]) -> None:
         """Order an evaluation of `node` once `refs` have their values; skip it when one of them never will."""
         stage = self._stage[node] = self._stage.get(node, 0) + 1
-        pending = 0
         for ref in refs:
             if self.state[ref] in _WITHOUT_VALUE:
                 self.skip(node, self._reason(ref), ref)
                 return
+        pending = 0
+        for ref in refs:
             if self.state[ref] in (PENDING, RUNNING):
                 self.listeners.setdefault(ref, []).append((node, stage))
                 pending += 1
@@ -230,6 +234,13 @@ class Scheduler:
         self._demand(list(self.graph.needs_of(node)))
         self.hold[node] &= ~GATE
         self._settle_needs(node)
+
+    def forget_recall(self, node: int) -> None:
+        """The value of `node` could not be had after all: it is wanted as if nobody had looked."""
+        self.recalled.discard(node)
+        self.hold[node] = self.hold[node] & ~GATE | DORMANT
+        self.unfinished -= 1
+        self._demand([node])
 
     def choose(self, node: int, refs: Sequence[int]) -> None:
         """A router or a fallback at `node` needs the values of `refs` now."""

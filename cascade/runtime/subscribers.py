@@ -207,6 +207,14 @@ def _completed(event: ev.NodeCompleted) -> list[Said]:
     return [("INFO", "node.completed", fields)]
 
 
+def _recalled(event: ev.NodeRecalled) -> list[Said]:
+    return [("INFO", "node.recalled", {"label": _label(event), "run": event.made_by, "saved": event.saved})]
+
+
+def _items_recalled(event: ev.ItemsRecalled) -> list[Said]:
+    return [("INFO", "items.recalled", {"label": _label(event), "count": event.count, "saved": event.saved})]
+
+
 def _items(event: ev.ItemsCompleted) -> list[Said]:
     fields: dict[str, object] = {"first": event.first, "count": event.count, "duration": event.duration}
     return [("DEBUG", "items.completed", {"label": _label(event), **fields})]
@@ -310,6 +318,8 @@ _WAYS: Final[dict[type[ev.Event], _Way]] = {
     ev.EventsDropped: _Way("WARNING", _dropped),
     ev.NodeStarted: _Way("DEBUG", _started, "node.started.more"),
     ev.NodeCompleted: _Way("INFO", _completed, "node.completed.more", "done"),
+    ev.NodeRecalled: _Way("INFO", _recalled, "node.recalled.more", "stored"),
+    ev.ItemsRecalled: _Way("INFO", _items_recalled),
     ev.ItemsCompleted: _Way("DEBUG", _items, "items.completed.more"),
     ev.NodeFailed: _Way("ERROR", _failed, "node.failed.more", "failed"),
     ev.NodeRetrying: _Way("WARNING", _retrying, "node.retrying.more", "retried"),

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cascade as cs
-from cascade.adapters.solvers.native import NativeSolver
 from cascade.graph.build import build
 from cascade.graph.order import may_need
 from cascade.interfaces.exceptions import GraphError
@@ -55,18 +54,6 @@ def test_heights_are_longest_paths(target: Any) -> None:
             users[need].append(node)
     for node, above in users.items():
         assert graph.heights[node] == 1 + max((graph.heights[user] for user in above), default=0)
-
-
-@given(programs())
-def test_plan_ranks_the_highest_first(target: Any) -> None:
-    """The rank is a permutation that never puts a lower node before a higher one, so needs come before users."""
-    graph = build(target)
-    plan = NativeSolver().solve(graph)
-    assert sorted(plan.rank) == list(range(len(graph)))
-    by_rank = sorted(range(len(graph)), key=plan.rank.__getitem__)
-    heights = [plan.heights[node] for node in by_rank]
-    assert heights == sorted(heights, reverse=True)
-    assert all(plan.rank[need] < plan.rank[node] for node in by_rank for need in may_need(graph, node))
 
 
 def test_a_circle_names_its_nodes() -> None:

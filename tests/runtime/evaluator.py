@@ -6,9 +6,9 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.runtime.programs import CAPACITIES, KEYS, PARAMS, Ask, Pair, Program, Step
+from tests.runtime.programs import CAPACITIES, KEYS, PARAMS, Ask, Boom, Pair, Program, Step
 
-__all__ = ["RESOURCES", "Expected", "Stream", "expect", "give", "is_picked"]
+__all__ = ["RESOURCES", "Expected", "Stream", "expect", "give", "is_picked", "turn_value"]
 
 RESOURCES = {"base": 10, "upper": 11, "own": 12, "deep": 13}
 NEEDS = {"base": {"base"}, "upper": {"base", "upper"}, "own": {"base", "own"}, "deep": {"base", "upper", "deep"}}
@@ -33,6 +33,8 @@ def shape(value: Any) -> Any:
         return ("pair", shape(value.left), shape(value.right))
     if isinstance(value, dict):
         return ("dict", [(shape(k), shape(v)) for k, v in value.items()])
+    if isinstance(value, (set, frozenset)):
+        return ("set", sorted((shape(v) for v in value), key=repr))
     if isinstance(value, (list, tuple)):
         return (type(value).__name__, [shape(v) for v in value])
     return (type(value).__name__, value)
@@ -47,7 +49,12 @@ def give(gives: str, tag: str, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
         "record": {"x": number, "y": [number]},
         "none": None,
         "items": [number, number + 1, number + 2],
-    }[gives]
+    }.get(gives)
+
+
+def turn_value(tag: str, turn: int, value: Any) -> int:
+    """Return what a turn of a loop passes on to the next."""
+    return zlib.crc32(repr((tag, turn, shape(value))).encode()) % 997
 
 
 def is_picked(tag: str, args: tuple[Any, ...]) -> bool:
@@ -57,10 +64,13 @@ def is_picked(tag: str, args: tuple[Any, ...]) -> bool:
 
 @dataclass
 class Expected:
-    """The expectation: `states` by node name, `runs` of bodies by node name, and how the run ends."""
+    """The expectation: what becomes of each node, by name, and how the run ends."""
 
     states: dict[str, str] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # type and text; None: in cascade's words
+    reasons: dict[str, set[str]] = field(default_factory=dict)  # of skips: any of them, since it depends on the time
+    again: set[str] = field(default_factory=set)  # those that may be called anew when something returned needs them
     ends: str = "value"  # value, failures, skipped or broken (the target itself cannot be taken)
     value: Any = None
 
@@ -74,22 +84,27 @@ def expect(program: Program) -> Expected:
     return _Evaluator(program).evaluate()
 
 
-class _Missing(Exception):
-    """A value that is needed was not made."""
+class _Named(Exception):
+    """A failure in cascade's own words."""
 
 
 class _Evaluator:
-    def __init__(self, program: Program) -> None:
+    """Evaluates one program, or what a task of the program `around` returned; names of nodes begin with `prefix`."""
+
+    def __init__(self, program: Program, prefix: str = "n", around: _Evaluator | None = None) -> None:
         self.program = program
-        self.found = Expected()
+        self.prefix = prefix
+        self.around = around
+        self.broken: frozenset[str] = around.broken if around else program.broken
+        self.found = around.found if around else Expected()
         self.values: dict[int, Any] = {}
+        self.lost: list[str] = []
 
     def evaluate(self) -> Expected:
         found = self.found
-        missing = not self.all_done(nodes_in(self.program.target))
-        for number in range(len(self.program.steps)):
-            found.states.setdefault(f"n{number}", "never")
-        if found.failed:
+        missing = not self.all_done(self.program.target)
+        self.close()
+        if FAILED in found.states.values():
             found.ends = "failures"
         elif missing:
             found.ends = "skipped"
@@ -100,103 +115,164 @@ class _Evaluator:
                 found.ends = "broken"
         return found
 
+    def close(self) -> None:
+        for number, step in enumerate(self.program.steps):
+            if step.kind != "twin":
+                self.found.states.setdefault(self.name(number), "never")
+
+    def name(self, number: int) -> str:
+        return f"{self.prefix}{number}"
+
     def run(self, number: int) -> str:
-        name = f"n{number}"
+        step, name = self.program.steps[number], self.name(number)
+        if step.kind == "twin":
+            state = self.run(step.twin)
+            if state == DONE:
+                self.values[number] = self.values[step.twin]
+            return state
         if name not in self.found.states:
-            step = self.program.steps[number]
             state = self.attempt(number, step)
             if state != DONE and step.fallback is not None:
                 state = self.fall_back(number, step.fallback, state)
             self.found.states[name] = state
         return self.found.states[name]
 
-    def all_done(self, numbers: list[int]) -> bool:
-        """Run all of them, whatever becomes of the first, and say whether all have values."""
-        return {self.run(n) for n in numbers} <= {DONE}
+    def states_of(self, ask: Ask) -> dict[str, str]:
+        """Run what `ask` needs, whatever becomes of the first; return the states by name."""
+        inside = {self.actual(n): self.run(n) for n in nodes_in(ask)}
+        outside = self.around
+        if outside is not None:
+            inside |= {outside.actual(n): outside.run(n) for n in nodes_in(ask, "outer")}
+            self.found.again |= {outside.actual(n) for n in nodes_in(ask, "outer")}
+        return inside
+
+    def actual(self, number: int) -> str:
+        """Return the name of the node that stands for a step."""
+        twin = self.program.steps[number].twin
+        return self.name(number if twin < 0 else twin)
+
+    def all_done(self, ask: Ask) -> bool:
+        """Say whether all that `ask` needs has values; else note why not."""
+        states = self.states_of(ask)
+        self.lost = reasons_of(states)
+        return not self.lost
+
+    def skip(self, number: int, *reasons: str) -> str:
+        self.found.reasons[self.name(number)] = set(reasons or self.lost)
+        return SKIPPED
 
     def fall_back(self, number: int, fallback: Ask, state: str) -> str:
-        if not self.all_done(nodes_in(fallback)):
+        if not self.all_done(fallback):
             return state
         return self.take(number, lambda: self.resolve(fallback))
 
     def take(self, number: int, make: Any) -> str:
         try:
             self.values[number] = make()
-        except Exception:
+        except Exception as error:
+            named = isinstance(error, _Named)
+            told = (str(error), None) if named else (type(error).__name__, str(error))
+            self.found.errors[self.name(number)] = told
             return FAILED
         return DONE
 
     def attempt(self, number: int, step: Step) -> str:
         if step.kind == "route":
             return self.route(number, step)
-        if step.condition is not None:
-            if not self.all_done(nodes_in(step.condition)):
-                return SKIPPED
-            try:
-                if not self.resolve(step.condition):
-                    return SKIPPED
-            except Exception:
+        condition = step.condition
+        if condition is not None:
+            if not self.all_done(condition):
+                return self.skip(number)
+            truth: list[bool] = []
+            if self.take(number, lambda: truth.append(bool(self.resolve(condition)))) == FAILED:
                 return FAILED
-        needs = [n for ask in (*step.args, *step.kwargs.values(), *step.amounts.values()) for n in nodes_in(ask)]
-        ends = [self.run(n) for n in needs]
-        after = [self.run(n) for n in step.after]
-        if any(e != DONE for e in ends) or FAILED in after:
-            return SKIPPED
-        return self.execute(number, step)
+            if not truth[0]:
+                return self.skip(number, "its run_if is false")
+        needs: dict[str, str] = {}
+        for ask in (*step.args, *step.kwargs.values(), *step.amounts.values()):
+            needs |= self.states_of(ask)
+        after = {self.actual(n): self.run(n) for n in step.after}
+        lost = reasons_of(needs) + reasons_of({n: s for n, s in after.items() if s == FAILED})
+        return self.skip(number, *lost) if lost else self.execute(number, step)
 
     def execute(self, number: int, step: Step) -> str:
-        for name, ask in step.amounts.items():
-            amount = self.resolve(ask)
-            if not isinstance(amount, (int, float)) or amount > CAPACITIES[name]:
-                return FAILED
         asked = {r for ask in (*step.args, *step.kwargs.values()) for r in resources_in(ask)}
         needed = {need for name in asked for need in NEEDS[name]}
-        if needed & self.program.broken:
-            return FAILED
-        return self.take(number, lambda: self.call(number, step))
+
+        def call() -> Any:
+            for name, ask in step.amounts.items():
+                amount = self.resolve(ask)
+                if isinstance(amount, bool) or not isinstance(amount, (int, float)) or amount > CAPACITIES[name]:
+                    raise _Named("CapacityError")
+            if needed & self.broken:
+                raise _Named("Boom")
+            return self.call(number, step)
+
+        state = self.take(number, call)
+        if state == DONE and step.inner is not None and step.kind == "task":
+            return self.grow(number, step.inner)
+        return state
+
+    def grow(self, number: int, inner: Program) -> str:
+        """The task returned calls: its value is theirs."""
+        within = _Evaluator(inner, f"{self.name(number)}.", self)
+        is_done = within.all_done(inner.target)
+        within.close()
+        self.lost = within.lost
+        return self.take(number, lambda: within.resolve(inner.target)) if is_done else self.skip(number)
 
     def call(self, number: int, step: Step) -> Any:
+        name = self.name(number)
         args = tuple(self.resolve(a) for a in step.args)
         kwargs = {k: self.resolve(v) for k, v in step.kwargs.items()}
         if step.kind == "map":
             return self.map(number, step, args)
+        if step.kind == "loop":
+            return self.loop(name, step, args[0])
         attempts = step.attempts if step.flaky < 0 else min(step.attempts, step.flaky + 1)
-        self.found.runs[f"n{number}"] = attempts if step.flaky else 1
+        self.found.runs[name] = attempts if step.flaky else 1
         if step.flaky < 0 or step.flaky >= step.attempts:
-            raise ValueError(f"n{number}")
-        return give(step.gives, f"n{number}", args, kwargs)
+            raise Boom(name)
+        return give(step.gives, name, args, kwargs)
+
+    def loop(self, name: str, step: Step, value: Any) -> Any:
+        self.found.runs[name] = step.turns + 1
+        for turn in range(step.turns):
+            value = turn_value(name, turn, value)
+        return None if step.ends == "none" else ["end", value]
 
     def map(self, number: int, step: Step, args: tuple[Any, ...]) -> list[Any]:
         columns = [list(a) if isinstance(a, (list, tuple, Stream)) else a for a in args]
         lengths = {len(c) for c in columns if isinstance(c, list)}
         if len(lengths) != 1:
-            raise ValueError("the lengths differ, or there are none")
+            raise _Named("MapError")
         rows = [
             tuple(c[k] if isinstance(c, list) else getattr(c, "value", c) for c in columns) for k in range(*lengths)
         ]
         results: list[Any] = []
+        name = self.name(number)
         for row in rows:
-            if step.picky and is_picked(f"n{number}", row):
+            if step.picky and is_picked(name, row):
                 if not step.collect:
-                    raise ValueError(f"n{number}")
-                results.append(LookupError(f"n{number}"))
+                    raise LookupError(name)
+                results.append(LookupError(name))
             else:
-                results.append(give("number", f"n{number}", row, {}))
+                value = give("number", name, row, {})
+                results.append(give("number", f"{name}.item", (value,), {}) if step.inner is not None else value)
         picked = sum(isinstance(r, LookupError) for r in results)
-        self.found.runs[f"n{number}"] = len(rows) + picked * (step.attempts - 1)
+        self.found.runs[name] = len(rows) + picked * (step.attempts - 1)
         return results
 
     def route(self, number: int, step: Step) -> str:
         assert step.selector is not None
-        if not self.all_done(nodes_in(step.selector)):
-            return SKIPPED
-        try:
-            chosen = self.choose(step)
-        except Exception:
+        if not self.all_done(step.selector):
+            return self.skip(number)
+        chosen: list[Ask] = []
+        if self.take(number, lambda: chosen.append(self.choose(step))) == FAILED:
             return FAILED
-        if not self.all_done(nodes_in(chosen)):
-            return SKIPPED
-        return self.take(number, lambda: self.resolve(chosen))
+        if not self.all_done(chosen[0]):
+            return self.skip(number)
+        return self.take(number, lambda: self.resolve(chosen[0]))
 
     def choose(self, step: Step) -> Ask:
         assert step.selector is not None
@@ -207,23 +283,27 @@ class _Evaluator:
         except TypeError:
             chosen = step.default
         if chosen is None:
-            raise LookupError(key)
+            raise _Named("RouteError")
         return chosen
 
     def resolve(self, ask: Ask) -> Any:
         if ask.kind == "literal":
             return ask.value
-        if ask.kind == "param":
-            return PARAMS[ask.value]
-        if ask.kind == "resource":
-            return RESOURCES[ask.value]
+        if ask.kind in ("param", "resource"):
+            return {**PARAMS, **RESOURCES}[ask.value]
         if ask.kind == "stream":
             return Stream(ask.value)
         if ask.kind == "node":
             return self.values[ask.value]
+        if ask.kind == "outer":
+            assert self.around is not None
+            return self.around.values[ask.value]
         parts = [self.resolve(p) for p in ask.parts]
         if ask.kind == "item":
-            return self.values[ask.value][parts[0]]
+            value = self.values[ask.value]
+            for key in parts:
+                value = value[key]
+            return value
         if ask.kind == "unmapped":
             return _Whole(parts[0])
         return build_container(ask.kind, parts)
@@ -242,14 +322,22 @@ def build_container(kind: str, parts: list[Any]) -> Any:
         return tuple(parts)
     if kind == "dict":
         return {f"k{n}": part for n, part in enumerate(parts)}
+    if kind == "set":
+        return set(parts)
     assert kind == "data"
     return Pair(*parts)
 
 
-def nodes_in(ask: Ask) -> list[int]:
+def reasons_of(states: dict[str, str]) -> list[str]:
+    """Return why one that needs all of these cannot run."""
+    words = {FAILED: "failed", SKIPPED: "was skipped"}
+    return [f"needs '{name}', which {words[state]}" for name, state in states.items() if state in words]
+
+
+def nodes_in(ask: Ask, *kinds: str) -> list[int]:
     """Return the steps that `ask` refers to."""
-    own = [ask.value] if ask.kind in ("node", "item") else []
-    return own + [n for part in ask.parts for n in nodes_in(part)]
+    own = [ask.value] if ask.kind in (kinds or ("node", "item")) else []
+    return own + [n for part in ask.parts for n in nodes_in(part, *kinds)]
 
 
 def resources_in(ask: Ask) -> set[str]:

@@ -6,7 +6,7 @@ docs expects of it: a value, the failures, the skips. Invariant: the evaluator s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -17,6 +17,7 @@ GIVES = ("number", "pair", "record", "none", "items")
 PARAMS = {"p": 7, "q": [1, 2], "z": 0}
 CAPACITIES = {"a": 2, "b": 1.5}
 LITERALS = [0, 1, 2, None, "", "word", True, 2.5, (1, 2), [3]]
+MODES = ("inline", "blocking", "async")
 KEYS = (0, 1, None)  # of routes, in order
 
 
@@ -38,7 +39,10 @@ class Pair:
 
 @dataclass(frozen=True, repr=False)
 class Ask:
-    """An expression: `kind` is literal, node, item, param, resource, list, tuple, dict, set or data."""
+    """An expression: `kind` is literal, node, outer, item, param, resource, list, tuple, dict, set or data.
+
+    An outer one is a node of the program around, in what a task of that program returns.
+    """
 
     kind: str
     value: Any = None
@@ -56,7 +60,7 @@ class Ask:
 class Step:
     """One node of a program."""
 
-    kind: str  # task, map or route
+    kind: str  # task, map, route, loop, or twin: the call number `twin` written down once more
     mode: str = "inline"
     gives: str = "number"
     args: tuple[Ask, ...] = ()
@@ -75,6 +79,11 @@ class Step:
     selector: Ask | None = None
     routes: tuple[Ask, ...] = ()
     default: Ask | None = None
+    inner: Program | None = None  # what a task returns instead of a value, or the items of a map
+    turns: int = 0  # of a loop
+    ends: str = "value"  # a loop: by a plain value, by a jump with data, or by one without (none)
+    pure: bool = False
+    twin: int = -1
 
     def __repr__(self) -> str:
         told = {f.name: getattr(self, f.name) for f in fields(self)[1:]}
@@ -99,18 +108,57 @@ class Program:
 
 
 @st.composite
-def programs(draw: st.DrawFn, modes: tuple[str, ...] = ("inline", "blocking", "async"), most: int = 9) -> Program:
-    """Draw a program of 1 to `most` nodes."""
-    steps: list[Step] = []
-    for number in range(draw(st.integers(1, most))):
-        kind = draw(st.sampled_from(["task", "task", "task", "map", "route"]))
-        made = {"task": _task, "map": _map, "route": _route}[kind](draw, steps, modes)
-        steps.append(made)
-        assert len(steps) == number + 1
+def programs(draw: st.DrawFn, modes: tuple[str, ...] = MODES, most: int = 9, depth: int = 3) -> Program:
+    """Draw a program of 1 to `most` nodes, whose tasks return others up to `depth` deep."""
+    steps = _steps(draw, modes, draw(st.integers(1, most)), depth, 0)
     last = Ask("node", len(steps) - 1)
-    target = last if draw(st.booleans()) else Ask("list", None, (last, _ask(draw, steps, 1, injected=False)))
+    shape = draw(st.sampled_from(["node", "node", "list", "tuple", "dict", "data", "list of routes"]))
+    others = tuple(_ask(draw, steps, 2, injected=False) for _ in range(draw(st.integers(1, 2))))
+    target = last if shape == "node" else Ask(shape.split()[0], None, (last, *others[:1]))
+    if shape == "list of routes":
+        routes = [Ask("node", k) for k, s in enumerate(steps) if s.kind == "route"]
+        target = Ask("list", None, (last, *routes, *others))
     broken = draw(st.sampled_from([frozenset(), frozenset(), frozenset(), frozenset({"base"}), frozenset({"own"})]))
     return Program(tuple(steps), target, broken)
+
+
+def _steps(draw: st.DrawFn, modes: tuple[str, ...], count: int, depth: int, around: int) -> list[Step]:
+    steps: list[Step] = []
+    for _ in range(count):
+        kind = draw(st.sampled_from(["task", "task", "task", "grower", "map", "route", "loop", "twin"]))
+        pure = [k for k, step in enumerate(steps) if step.pure]
+        if kind == "twin" and pure:
+            steps.append(Step("twin", twin=draw(st.sampled_from(pure))))
+        elif kind == "grower" and depth:
+            steps.append(_grower(draw, steps, modes, depth, around))
+        else:
+            makers = {"map": _map, "route": _route, "loop": _loop}
+            steps.append(makers.get(kind, _task)(draw, steps, modes))
+    if around and draw(st.booleans()):  # the last one of what is returned also takes a value from around
+        outer = Ask("outer", draw(st.integers(0, around - 1)))
+        last = steps[-1]
+        steps[-1] = replace(last, args=(*last.args, outer)) if last.kind == "task" else last
+    return steps
+
+
+def _grower(draw: st.DrawFn, steps: list[Step], modes: tuple[str, ...], depth: int, around: int) -> Step:
+    """Draw a task that returns what other tasks will give; those may take values of the program around."""
+    del around
+    made = _task(draw, steps, tuple(m for m in modes if m != "compute") or ("inline",))
+    inner = _steps(draw, modes, draw(st.integers(1, 3)), depth - 1, len(steps))
+    last = Ask("node", len(inner) - 1)
+    shape = draw(st.sampled_from(["node", "list", "tuple", "dict"]))
+    target = last if shape == "node" else Ask(shape, None, (last, _ask(draw, inner, 2, injected=False)))
+    return replace(made, inner=Program(tuple(inner), target), gives="lazy", pure=False)
+
+
+def _loop(draw: st.DrawFn, steps: list[Step], modes: tuple[str, ...]) -> Step:
+    args = (_ask(draw, steps, 2, injected=False),)
+    options = _options(draw, steps)
+    options["flaky"] = 0
+    mode = draw(st.sampled_from(tuple(m for m in modes if m != "compute") or ("inline",)))
+    ends = draw(st.sampled_from(["value", "data", "none"]))
+    return Step("loop", mode, args=args, turns=draw(st.integers(0, 4)), ends=ends, **options)
 
 
 def _options(draw: st.DrawFn, steps: list[Step]) -> dict[str, Any]:
@@ -149,6 +197,9 @@ def _task(draw: st.DrawFn, steps: list[Step], modes: tuple[str, ...]) -> Step:
     options = _options(draw, steps)
     if mode == "compute" and options.get("flaky", 0) > 0:
         options["flaky"] = -1  # a process has no memory of earlier attempts
+    options["pure"] = _seldom(draw) and not any(_is_own_kind(a) for a in (*args, *kwargs.values()))
+    if options["pure"]:
+        options = {key: option for key, option in options.items() if key in ("pure", "attempts", "timeout", "nap")}
     return Step("task", mode, draw(st.sampled_from(GIVES)), args, kwargs, **options)
 
 
@@ -157,8 +208,11 @@ def _map(draw: st.DrawFn, steps: list[Step], modes: tuple[str, ...]) -> Step:
     columns += [_ask(draw, steps, 1, injected=False)] if _seldom(draw) else []
     options = _options(draw, steps)
     options["flaky"] = 0
+    mode = draw(st.sampled_from(modes))
+    if mode != "compute" and _seldom(draw):
+        options["inner"] = Program((), Ask("literal"))  # its items return calls
     return Step(
-        "map", draw(st.sampled_from(modes)), args=tuple(columns), collect=draw(st.booleans()), picky=_seldom(draw),
+        "map", mode, args=tuple(columns), collect=draw(st.booleans()), picky=_seldom(draw),
         width=draw(st.sampled_from([None, None, 1, 2])), **options,
     )  # fmt: skip
 
@@ -185,6 +239,11 @@ def _route(draw: st.DrawFn, steps: list[Step], modes: tuple[str, ...]) -> Step:
     return Step("route", selector=_ask(draw, steps, 1, injected=False), routes=routes, default=default)
 
 
+def _is_own_kind(ask: Ask) -> bool:
+    """Whether two such values are equal only to themselves."""
+    return ask.kind in ("data", "set") or any(_is_own_kind(part) for part in ask.parts)
+
+
 def _seldom(draw: st.DrawFn) -> bool:
     return draw(st.integers(0, 4)) == 4
 
@@ -192,7 +251,7 @@ def _seldom(draw: st.DrawFn) -> bool:
 def _ask(draw: st.DrawFn, steps: list[Step], depth: int, *, injected: bool) -> Ask:
     kinds = ["literal", "literal", "param"] + ["node"] * 5 * bool(steps) + ["item"] * 2 * bool(steps)
     if depth > 1:
-        kinds += ["list", "tuple", "dict", "data"]
+        kinds += ["list", "tuple", "dict", "data", "set"]
     if injected:
         kinds += ["resource"]
     kind = draw(st.sampled_from(kinds))
@@ -206,10 +265,14 @@ def _ask(draw: st.DrawFn, steps: list[Step], depth: int, *, injected: bool) -> A
         return Ask(kind, draw(st.sampled_from(["base", "upper", "own", "deep"])))
     if kind == "item":
         number = draw(st.integers(0, len(steps) - 1))
-        known = {"pair": 1, "items": 0, "record": "x"}.get(steps[number].gives)
+        known = {"pair": [1], "items": [0], "record": draw(st.sampled_from([["x"], ["y", 0]]))}.get(steps[number].gives)
         if steps[number].kind != "task" or known is None:
             return Ask("node", number)
-        key = Ask("literal", "missing" if draw(st.integers(0, 9)) == 9 else known)
-        return Ask(kind, number, (key,))
+        path = ["missing"] if draw(st.integers(0, 9)) == 9 else known
+        return Ask(kind, number, tuple(Ask("literal", key) for key in path))
     parts = tuple(_ask(draw, steps, depth - 1, injected=injected) for _ in range(draw(st.integers(1, 2))))
+    if kind == "set":
+        parts = tuple(
+            Ask("literal", 4) if part.kind == "literal" and part.value in ([3], True) else part for part in parts
+        )
     return Ask(kind, None, parts)

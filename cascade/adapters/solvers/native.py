@@ -6,6 +6,7 @@ scheduling: Hu 1961, Graham 1966.)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,8 +38,11 @@ class NativeSolver:
         [1, 2, 2, 3]
     """
 
-    def solve(self, graph: Graph) -> Plan:
+    def solve(self, graph: Graph, capacities: Mapping[str, float] | None = None) -> Plan:  # noqa: ARG002 - every solver is given them
         """Return the plan.
+
+        Args:
+            capacities: as the protocol has it; this order does not depend on them.
 
         Raises:
             GraphError: when nodes need each other in a circle.

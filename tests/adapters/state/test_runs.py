@@ -59,7 +59,7 @@ def test_a_run_writes_what_it_knows() -> None:
     assert known["load"] == [1]
     assert [known[node] for node in known if node.startswith("fetch")].count(7) == 1
     facts = state.metadata()
-    assert (facts["status"], facts["nodes"], facts["name"]) == ("completed", len(handle.graph), handle.name)
+    assert (facts["state"], facts["name"]) == ("completed", handle.name)
 
 
 def test_values_are_the_very_objects() -> None:
@@ -82,7 +82,7 @@ def test_a_failed_run_keeps_what_it_had() -> None:
     state = MemoryStateBackend()
     with pytest.raises(ValueError, match="no"):
         run([load(), fail().after(load())], state_backend=state)
-    assert state.get_metadata("status") == "failed"
+    assert state.get_metadata("state") == "failed"
     assert not state.has_result("fail")
 
 
@@ -129,7 +129,7 @@ def test_another_process_looks_at_a_run_that_goes_on(tmp_path: Path) -> None:
         "with SqliteStateBackend(sys.argv[1], sys.argv[2], read_only=True) as state:\n"
         "    until = time.monotonic() + 10\n"
         "    while not (state.has_result('load') and state.unkept()) and time.monotonic() < until: pass\n"
-        "    print(state.get_result('load'), state.get_metadata('status'), list(state.unkept()))"
+        "    print(state.get_result('load'), state.get_metadata('state'), list(state.unkept()))"
     )
     command = [sys.executable, "-c", code, str(path), handle.run_id]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -137,5 +137,5 @@ def test_another_process_looks_at_a_run_that_goes_on(tmp_path: Path) -> None:
     go.set()
     assert handle.result(10)[0] == [3]
     with SqliteStateBackend(path, handle.run_id) as state:
-        assert state.get_metadata("status") == "completed"
+        assert state.get_metadata("state") == "completed"
         assert state.get_result("hold") == [3]

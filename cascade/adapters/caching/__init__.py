@@ -1,0 +1,1 @@
+"""Cache backends: bytes by key."""

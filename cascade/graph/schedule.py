@@ -1,0 +1,427 @@
+"""Graph, ranks and seconds → when each node would start and end.
+
+In: a graph, the rank and the duration of each node, amounts and capacities. Out: a `Schedule`. Invariant: runs nothing;
+starts what the engine would start, in the order in which it would, and never exceeds a capacity.
+
+It is the policy of the engine on a clock that is only counted (list scheduling: Graham 1966). What ends gives its
+amounts back to those who waited longest for them, and then lets its consumers go; of what may start, the lowest rank is
+first; what does not fit waits and lets others pass. Every route, fallback and condition counts as if it ran, maps count
+as one node, and modes are not told apart.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+from math import isfinite
+from typing import TYPE_CHECKING, Final
+
+from cascade.graph.build import refs_in
+from cascade.graph.check import check_amount
+from cascade.graph.order import may_need
+from cascade.interfaces.exceptions import SettingError
+
+if TYPE_CHECKING:
+    from cascade.graph.check import Amounts
+    from cascade.graph.model import Graph
+
+__all__ = ["Schedule", "find_waits", "least_makespan", "longest_paths", "make_schedule"]
+
+# as in cascade.runtime.ledger, whose rules `_Books` has; a test runs both
+PATIENCE: Final = 16
+SLACK: Final = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When everything would happen, in seconds from the start of the run.
+
+    Args:
+        starts, ends: by node number. makespan: when the last node ends.
+        utilisation: for each capacity, the part of it that is in use on average, from 0 to 1.
+        critical_path: node numbers; each starts when the one before it ends, the last ends with the run. To shorten the
+            run, shorten one of these, or give more of the capacity that one waits for.
+    """
+
+    starts: tuple[float, ...]
+    ends: tuple[float, ...]
+    makespan: float
+    utilisation: Mapping[str, float]
+    critical_path: tuple[int, ...]
+
+
+def make_schedule(
+    graph: Graph,
+    rank: Sequence[int],
+    durations: Sequence[float],
+    amounts: Mapping[int, Amounts] | None = None,
+    capacities: Mapping[str, float] | None = None,
+    limit: int | None = None,
+) -> Schedule:
+    """Return when the engine would start each node, if each took as long as said.
+
+    Args:
+        rank: place of each node in the queue, a permutation, 0 first. durations: seconds of each node.
+        amounts: what nodes take of the capacities, as `check_amounts` gives it. capacities: checked ones.
+        limit: how many nodes run at the same time at most; None: any number.
+
+    Raises:
+        CapacityError: when an amount is more than its capacity, or names none.
+        SettingError: when a duration is no finite number of at least 0, or the limit is below 1.
+
+    Example:
+        >>> import cascade as cs
+        >>> from cascade.graph.build import build
+        >>> @cs.task
+        ... def step(*needs): return len(needs)
+        >>> make_schedule(build(step(step(), step())), [2, 0, 1], [5.0, 1.0, 2.0], limit=1).starts
+        (3.0, 0.0, 1.0)
+    """
+    known = dict(capacities or {})
+    for node, pairs in (amounts or {}).items():
+        for name, amount in pairs:
+            check_amount(graph.label(node), name, amount, known)
+    for node, seconds in enumerate(durations):
+        if not (isfinite(seconds) and seconds >= 0):
+            raise SettingError(f"'{graph.label(node)}' cannot take {seconds} s. Give it a finite number of at least 0.")
+    if limit is not None and limit < 1:
+        raise SettingError(f"At most {limit} nodes at the same time is none. Give a limit of at least 1, or None.")
+    simulation = _Simulation(find_waits(graph), rank, durations, amounts or {}, _Books(known), limit)
+    simulation.run()
+    return simulation.to_schedule(known)
+
+
+# -- who waits for whom ---------------------------------------------------------------------------------------------
+
+
+def find_waits(graph: Graph) -> list[Sequence[int]]:
+    """Return, for each node, the nodes that end before it starts.
+
+    These are the nodes that it may need; and, since a run asks for the arguments of a conditional node only when its
+    condition is true, and for a route only when it is chosen, what the conditions and selectors around it need.
+
+    Example:
+        >>> import cascade as cs
+        >>> from cascade.graph.build import build
+        >>> @cs.task
+        ... def step(*needs): return len(needs)
+        >>> graph = build(step(step().named("load")).run_if(step().named("check")))
+        >>> {graph.label(i): [graph.label(j) for j in waits] for i, waits in enumerate(find_waits(graph))}
+        {'step': ['load', 'check'], 'load': ['check'], 'check': []}
+    """
+    if not (graph.gates or graph.routes or graph.fallbacks):
+        return [graph.needs_of(node) for node in range(len(graph))]
+    scopes = _Scopes(graph)
+    waits: list[Sequence[int]] = []
+    for node in range(len(graph)):
+        needs = list(dict.fromkeys(may_need(graph, node)))
+        own = scopes.of[node]
+        is_told = any(scopes.of[need] == own for need in needs)  # who waits for them waits for that, too
+        waits.append(needs if is_told else [*needs, *scopes.openers(own)])
+    return waits
+
+
+class _Scopes:
+    """What must be true before a node is asked for, as a tree: a condition may stand inside another one's branch.
+
+    Attributes:
+        of: the scope of each node: the innermost that holds all who ask for it. Scope 0 is the run itself.
+    """
+
+    __slots__ = ("_depth", "_keys", "_parent", "of")
+
+    def __init__(self, graph: Graph) -> None:
+        """Walk from the targets up; who asks for a node comes before it."""
+        self._parent, self._depth = [0], [0]
+        self._keys: list[list[int]] = [[]]  # nodes that the condition of the scope needs
+        asked: dict[int, int] = dict.fromkeys(refs_in(graph.target), 0)
+        for node in reversed(graph.order):
+            scope = asked.get(node, 0)
+            keys = refs_in(graph.routes[node].selector if node in graph.routes else graph.gates.get(node))
+            for need in keys:
+                asked[need] = self._meet(asked.get(need, scope), scope)
+            inner = self._open(scope, keys) if keys else scope
+            for need in may_need(graph, node):
+                if need not in keys:
+                    asked[need] = self._meet(asked.get(need, inner), inner)
+        self.of = [asked.get(node, 0) for node in range(len(graph))]
+
+    def _open(self, parent: int, keys: list[int]) -> int:
+        self._parent.append(parent)
+        self._depth.append(self._depth[parent] + 1)
+        self._keys.append(keys)
+        return len(self._parent) - 1
+
+    def _meet(self, one: int, other: int) -> int:
+        """Return the innermost scope that holds both."""
+        while one != other:
+            if self._depth[one] < self._depth[other]:
+                one, other = other, one
+            one = self._parent[one]
+        return one
+
+    def openers(self, scope: int) -> list[int]:
+        """Return the nodes whose ends open `scope`; outer scopes count if no key of it had to wait for them itself."""
+        found: list[int] = []
+        while scope:
+            outer = self._parent[scope]
+            found += self._keys[scope]
+            if any(self.of[key] == outer for key in self._keys[scope]):
+                break
+            scope = outer
+        return list(dict.fromkeys(found))
+
+
+def longest_paths(waits: Sequence[Sequence[int]], durations: Sequence[float]) -> list[float]:
+    """Return, for each node, the seconds from its start to the end of all that waits for it, if nothing else did.
+
+    Example:
+        >>> longest_paths([[1, 2], [], []], [5.0, 1.0, 2.0])
+        [5.0, 6.0, 7.0]
+    """
+    users = [0] * len(waits)
+    for needs in waits:
+        for need in needs:
+            users[need] += 1
+    tails = [0.0] * len(waits)
+    stack = [node for node, count in enumerate(users) if not count]
+    while stack:
+        node = stack.pop()
+        tails[node] += durations[node]
+        for need in waits[node]:
+            tails[need] = max(tails[need], tails[node])
+            users[need] -= 1
+            if not users[need]:
+                stack.append(need)
+    return tails
+
+
+def least_makespan(
+    waits: Sequence[Sequence[int]],
+    durations: Sequence[float],
+    amounts: Mapping[int, Amounts],
+    capacities: Mapping[str, float],
+    limit: int | None = None,
+) -> float:
+    """Return seconds below which no order gets: the longest path, and the work that each capacity has to carry."""
+    bounds = [max(longest_paths(waits, durations), default=0.0)]
+    bounds += [work / capacities[name] for name, work in _count_work(durations, amounts).items()]
+    if limit is not None:
+        bounds.append(sum(durations) / limit)
+    return max(bounds)
+
+
+def _count_work(durations: Sequence[float], amounts: Mapping[int, Amounts]) -> dict[str, float]:
+    """Return amount times seconds, summed for each capacity."""
+    work: dict[str, float] = {}
+    for node, pairs in amounts.items():
+        for name, amount in pairs:
+            work[name] = work.get(name, 0.0) + amount * durations[node]
+    return work
+
+
+# -- the simulation -------------------------------------------------------------------------------------------------
+
+
+class _Simulation:
+    """One run on a counted clock: facts as the scheduler hears them, in the order in which it hears them."""
+
+    def __init__(
+        self,
+        waits: Sequence[Sequence[int]],
+        rank: Sequence[int],
+        durations: Sequence[float],
+        amounts: Mapping[int, Amounts],
+        books: _Books,
+        limit: int | None,
+    ) -> None:
+        count = len(waits)
+        self.rank, self.durations, self.amounts, self.books = rank, durations, amounts, books
+        self.room = count if limit is None else limit
+        self.by_rank = [0] * count
+        for node, place in enumerate(rank):
+            self.by_rank[place] = node
+        self.left = [len(needs) for needs in waits]
+        self.users: list[list[int]] = [[] for _ in range(count)]
+        for node, needs in enumerate(waits):
+            for need in needs:
+                self.users[need].append(node)
+        self.starts, self.ends = [0.0] * count, [0.0] * count
+        self.cause = [-1] * count  # whose end let each node start
+        self.ready = [rank[node] for node in range(count) if not self.left[node]]
+        heapify(self.ready)
+        self.granted: set[int] = set()
+        self.running: list[tuple[float, int, int]] = []
+        self.begun = 0
+
+    def run(self) -> None:
+        """Let one node after the other end, and start what that lets start."""
+        self.start_ready(0.0, -1)
+        while self.running:
+            now, _, node = heappop(self.running)
+            self.room += 1
+            if node in self.amounts:
+                for other in self.books.release(self.amounts[node]):
+                    self.granted.add(other)
+                    heappush(self.ready, self.rank[other])
+            for user in self.users[node]:
+                self.left[user] -= 1
+                if not self.left[user]:
+                    heappush(self.ready, self.rank[user])
+            self.start_ready(now, node)
+
+    def start_ready(self, now: float, cause: int) -> None:
+        """Start, by rank, what fits; who was granted amounts already has them."""
+        while self.ready and self.room:
+            node = self.by_rank[heappop(self.ready)]
+            if node in self.granted:
+                self.granted.discard(node)
+            elif node in self.amounts and not self.books.take(node, self.amounts[node]):
+                continue
+            self.room -= 1
+            self.cause[node] = cause
+            self.starts[node] = now
+            self.ends[node] = now + self.durations[node]
+            heappush(self.running, (self.ends[node], self.begun, node))
+            self.begun += 1
+
+    def to_schedule(self, capacities: Mapping[str, float]) -> Schedule:
+        """Sum up."""
+        makespan = max(self.ends, default=0.0)
+        work = _count_work(self.durations, self.amounts)
+        utilisation = {n: work.get(n, 0.0) / (c * makespan) if makespan else 0.0 for n, c in capacities.items()}
+        path: list[int] = []
+        node = self.ends.index(makespan) if self.ends else -1
+        while node >= 0:
+            path.append(node)
+            node = self.cause[node]
+        return Schedule(tuple(self.starts), tuple(self.ends), makespan, utilisation, tuple(reversed(path)))
+
+
+# -- the books ------------------------------------------------------------------------------------------------------
+
+
+class _Queue:
+    """Those who wait for the same amounts, as pairs of arrival and node; `seen` and `is_patient` are of the first."""
+
+    __slots__ = ("amounts", "is_patient", "seen", "waiters")
+
+    def __init__(self, amounts: Amounts, seen: int) -> None:
+        self.amounts = amounts
+        self.waiters: deque[tuple[int, int]] = deque()
+        self.seen = seen
+        self.is_patient = False
+
+
+class _Books:
+    """Who has how much: the engine's rules, without what a run has beside them (a graph does not know the runtime).
+
+    Who does not fit waits by arrival. Others that fit may pass, about `PATIENCE` times; then the amounts are kept.
+    """
+
+    def __init__(self, capacities: Mapping[str, float]) -> None:
+        self.capacities = capacities
+        self.used = dict.fromkeys(capacities, 0.0)
+        self.taken = dict.fromkeys(capacities, 0)  # how often
+        self.queues: dict[Amounts, _Queue] = {}
+        self.wanting: dict[str, dict[_Queue, None]] = {}
+        self.patient: list[tuple[int, _Queue]] = []  # by arrival of the first, which is unique
+        self.kept: dict[str, float] = {}  # for all of these
+        self.arrivals = 0
+
+    def take(self, node: int, amounts: Amounts) -> bool:
+        """Take `amounts`, or queue `node`."""
+        if self.fits(amounts, self.kept):
+            self.add(amounts)
+            return True
+        self.arrivals += 1
+        queue = self.queues.get(amounts)
+        if queue is None:
+            queue = self.queues[amounts] = _Queue(amounts, self.count_taken(amounts))
+            for name, _ in amounts:
+                self.wanting.setdefault(name, {})[queue] = None
+        queue.waiters.append((self.arrivals, node))
+        return False
+
+    def release(self, amounts: Amounts) -> list[int]:
+        """Give `amounts` back; return the nodes that have theirs now."""
+        for name, amount in amounts:
+            left = self.used[name] - amount
+            self.used[name] = left if left > SLACK else 0.0
+        granted: list[int] = []
+        names = {name for name, _ in amounts} if self.queues else set()
+        while names:
+            names = self.grant(names, granted)
+        return granted
+
+    def grant(self, names: Iterable[str], granted: list[int]) -> set[str]:
+        """Let those go on who wait for `names`, oldest first; return names that are no longer kept for anyone."""
+        heads = [(*q.waiters[0], q) for q in {q: None for name in names for q in self.wanting.get(name, ())}]
+        heapify(heads)
+        older: dict[str, float] = {}  # kept for patient ones that came before the one that is looked at
+        patient, passed = self.patient.copy(), 0
+        freed: set[str] = set()
+        while heads:
+            arrival, node, queue = heappop(heads)
+            while passed < len(patient) and patient[passed][0] < arrival:
+                _change(older, patient[passed][1].amounts, 1.0)
+                passed += 1
+            was_patient = queue.is_patient
+            if self.fits(queue.amounts, older if self.judge(queue) else self.kept):
+                freed.update(name for name, _ in queue.amounts if queue.is_patient)
+                granted.append(node)
+                self.let_in(queue)
+                if queue.waiters:
+                    heappush(heads, (*queue.waiters[0], queue))
+            elif queue.is_patient and not was_patient:
+                _change(older, queue.amounts, 1.0)
+        return freed
+
+    def let_in(self, queue: _Queue) -> None:
+        """The first of `queue` has its amounts; the next one steps forward."""
+        if queue.is_patient:
+            queue.is_patient = False
+            self.patient.remove((queue.waiters[0][0], queue))
+            _change(self.kept, queue.amounts, -1.0)
+        queue.waiters.popleft()
+        self.add(queue.amounts)
+        queue.seen = self.count_taken(queue.amounts)
+        if not queue.waiters:
+            del self.queues[queue.amounts]
+            for name, _ in queue.amounts:
+                del self.wanting[name][queue]
+
+    def judge(self, queue: _Queue) -> bool:
+        """Say whether the first of `queue` was passed so often that what it needs is kept for it from now on."""
+        if not queue.is_patient and self.count_taken(queue.amounts) - queue.seen >= PATIENCE:
+            queue.is_patient = True
+            insort(self.patient, (queue.waiters[0][0], queue))
+            _change(self.kept, queue.amounts, 1.0)
+        return queue.is_patient
+
+    def fits(self, amounts: Amounts, kept: Mapping[str, float]) -> bool:
+        """Say whether `amounts` are free beside what is `kept`."""
+        used, most = self.used, self.capacities
+        return all(used[name] + kept.get(name, 0.0) + amount <= most[name] + SLACK for name, amount in amounts)
+
+    def add(self, amounts: Amounts) -> None:
+        """Note that `amounts` are in use."""
+        for name, amount in amounts:
+            self.used[name] += amount
+            self.taken[name] += 1
+
+    def count_taken(self, amounts: Amounts) -> int:
+        """Count how often any name of `amounts` was taken."""
+        return sum([self.taken[name] for name, _ in amounts])
+
+
+def _change(kept: dict[str, float], amounts: Amounts, sign: float) -> None:
+    for name, amount in amounts:
+        left = kept.get(name, 0.0) + sign * amount
+        if left > SLACK:
+            kept[name] = left
+        else:
+            kept.pop(name, None)

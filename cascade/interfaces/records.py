@@ -1,0 +1,122 @@
+"""What a store keeps and tells, as plain data: entries, runs, rows of nodes, reports.
+
+In: nothing. Out: frozen records that the runtime, stores and views hand to each other. Invariant: a record holds text
+and numbers only, but for `Draft`, which carries the value that is to be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+__all__ = [
+    "OUTCOMES", "Draft", "Entry", "Freed", "NodeRow", "Outcome", "Problem", "ReportKind", "RunRow", "StoreMiss",
+]  # fmt: skip
+
+Outcome = Literal["ran", "stored", "failed", "skipped", "cancelled"]
+OUTCOMES: Final = ("ran", "stored", "failed", "skipped", "cancelled")
+ReportKind = Literal["miss", "unsaved", "foreign", "off", "index", "key", "lock", "codec"]
+
+
+class Entry(NamedTuple):
+    """A stored result without its value. A tuple, since bulk look-ups make thousands and a tuple is four times faster.
+
+    Attributes:
+        key: of the node. digest: of the value, for the keys of its consumers. codec: which reads the bytes.
+        size: bytes as stored. type: of the value, ``module.name``. summary: a short text of the value.
+        run_id: of the run that made it. made_at: seconds since the epoch. duration: seconds that it took.
+        outputs: digest of a text that says what the node printed and plotted, or empty. task: its name.
+        content: digest of the stored bytes.
+    """
+
+    key: str
+    digest: str
+    codec: str
+    size: int
+    type: str
+    summary: str = ""
+    run_id: str = ""
+    made_at: float = 0.0
+    duration: float = 0.0
+    outputs: str = ""
+    task: str = ""
+    content: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A result that is to be stored; the attributes are those of `Entry`.
+
+    Args:
+        digest: of the value; None: the store takes that of the stored bytes.
+    """
+
+    key: str
+    value: Any
+    digest: str | None = None
+    task: str = ""
+    summary: str = ""
+    run_id: str = ""
+    duration: float = 0.0
+    outputs: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMiss:
+    """What `Store.load` returns in place of a value that cannot be trusted or read: None is a value, this is none."""
+
+    key: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a store that is not as it was written."""
+
+    kind: ReportKind
+    key: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """What happened to one node in one run.
+
+    Args:
+        outcome: one of `OUTCOMES`. key: the node's. code: digest of a text with the parts of its code.
+        inputs: a JSON list of (argument, digest, short text, from which node). duration: seconds. memory: bytes.
+        reason: why it ran, was skipped or failed. started_at: seconds since the epoch.
+    """
+
+    run_id: str
+    node: str
+    task: str
+    outcome: Outcome
+    key: str = ""
+    code: str = ""
+    inputs: str = "[]"
+    duration: float = 0.0
+    memory: int = 0
+    summary: str = ""
+    reason: str = ""
+    started_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run: when it began and ended (seconds since the epoch; None: not ended), and what is known of it."""
+
+    run_id: str
+    begun_at: float
+    ended_at: float | None = None
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What a clean-up removed, or would remove: entries, files, and bytes on the disk."""
+
+    entries: int = 0
+    files: int = 0
+    size: int = 0
