@@ -22,14 +22,21 @@ if TYPE_CHECKING:
     from cascade.runtime.bus import MessageBus
     from cascade.runtime.engine import Engine
     from cascade.runtime.run import Run, arun, run, start
+    from cascade.spec import cache
     from cascade.spec.control import Jump, bind, pipeline, select_jump, sequence, with_constraints
+    from cascade.spec.file import File
     from cascade.spec.input import Env, Param
     from cascade.spec.lazy_types import LazyResult, unmapped
     from cascade.spec.resource import inject, override_resource, resource
     from cascade.spec.routing import Router
     from cascade.spec.task import task
+    from cascade.tools.diff import diff
+    from cascade.tools.history import history
+    from cascade.tools.plan import plan
     from cascade.tools.preview import dry_run
+    from cascade.tools.simulate import simulate
     from cascade.tools.visualize import visualize
+    from cascade.tools.why import why
 
 __version__ = "0.1.0"
 
@@ -72,6 +79,13 @@ _HOMES = {
     "resource": "cascade.spec.resource",
     "Router": "cascade.spec.routing",
     "task": "cascade.spec.task",
+    "cache": "cascade.spec",
+    "File": "cascade.spec.file",
+    "diff": "cascade.tools.diff",
+    "history": "cascade.tools.history",
+    "plan": "cascade.tools.plan",
+    "simulate": "cascade.tools.simulate",
+    "why": "cascade.tools.why",
     "dry_run": "cascade.tools.preview",
     "visualize": "cascade.tools.visualize",
 }
@@ -81,6 +95,7 @@ __all__ = [
     "Engine",
     "Env",
     "Event",
+    "File",
     "Jump",
     "LazyResult",
     "MessageBus",
@@ -89,25 +104,31 @@ __all__ = [
     "Run",
     "arun",
     "bind",
+    "cache",
     "cli",
+    "diff",
     "dry_run",
     "from_json",
     "get_current_context",
+    "history",
     "inject",
     "load_ipython_extension",
     "messaging_bus",
     "override_resource",
     "pipeline",
+    "plan",
     "resource",
     "run",
     "select_jump",
     "sequence",
+    "simulate",
     "start",
     "task",
     "to_json",
     "unload_ipython_extension",
     "unmapped",
     "visualize",
+    "why",
     "with_constraints",
 ]
 
@@ -136,7 +157,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'cascade' has no attribute '{name}'.{nearest(name, _HOMES)}")
     from importlib import import_module
 
-    value = globals()[name] = getattr(import_module(home), name)
+    is_module = name == "cache"  # cs.cache.ttl(…)
+    value = globals()[name] = import_module(f"{home}.{name}") if is_module else getattr(import_module(home), name)
     return value
 
 

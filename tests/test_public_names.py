@@ -21,7 +21,8 @@ NAMES = [
     "task", "Param", "Env", "run", "arun", "start", "cli", "dry_run", "visualize", "to_json", "from_json",
     "with_constraints", "LazyResult", "Router", "resource", "inject", "Engine", "override_resource",
     "DependencyMissingError", "get_current_context", "sequence", "pipeline", "unmapped", "Event", "MessageBus",
-    "messaging_bus", "Run", "Jump", "select_jump", "bind",
+    "messaging_bus", "Run", "Jump", "select_jump", "bind", "why", "plan", "diff", "history",
+    "simulate", "File", "cache",
 ]  # fmt: skip
 
 PATHS = {
@@ -35,7 +36,8 @@ PATHS = {
     "cascade.interfaces.events": ["Event", "NodeCompleted", "RunFinished"],
     "cascade.interfaces.exceptions": ["CascadeError", "DependencyMissingError", "ParamError"],
     "cascade.interfaces.protocols": [
-        "CacheBackend", "CachePolicy", "Connector", "ExecutionPlan", "Executor", "Solver", "StateBackend",
+        "CacheBackend", "CachePolicy", "Clock", "Connector", "ConstraintHandler", "ExecutionPlan", "Executor", "Solver",
+        "StateBackend", "Store",
     ],
     "cascade.runtime.engine": ["Engine"],
     "cascade.runtime.bus": ["MessageBus"],
@@ -49,6 +51,7 @@ PATHS = {
     "cascade.tools.visualize": ["visualize"],
     "cascade.context": ["get_current_context"],
     "cascade.cli": ["cli"],
+    "cascade.testing": ["EventSpy", "FakeExecutor", "FakeSolver", "inject_faults", "virtual_clock"],
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from cascade.identity.buffers import SIZE
-from cascade.identity.data import sized
+from cascade.identity.data import Opaque, sized
 from cascade.identity.errors import IdentityError
 from cascade.identity.members import name_of_code
 from cascade.identity.objects import CODE
@@ -44,6 +44,7 @@ def code_key(task_or_function: Any, *, strict: bool = False) -> CodeKey:
 
     Raises:
         IdentityError: for what cannot be called, and in strict mode for what cannot be keyed.
+        OSError: when a `File` that exists cannot be read.
 
     Example:
         >>> def half(x): return x / 2
@@ -57,19 +58,28 @@ def code_key(task_or_function: Any, *, strict: bool = False) -> CodeKey:
         raise IdentityError.for_callable(function)
     label = task.name if isinstance(task, Task) else name_of_code(function)
     walker = Walker(label, is_strict=strict)
-    tokens = [PYTHON.encode()]
-    walker.add(Part("python", "library", _digest(tokens[0]), PYTHON.replace("==", " ")))
-    if isinstance(task, Task) and task.version is not None:
-        tokens.append(sized(b"V", str(task.version).encode("utf-8", "surrogatepass")))
-        walker.add(Part(label, "version", _digest(tokens[1]), str(task.version)))
-    elif isinstance(function, CODE):
-        tokens.append(walker.code(function, label, "function"))
-    else:
-        tokens.append(walker.value(function, label, "function", label, label))
-    if isinstance(task, Task):
-        tokens.extend(_depend(walker, each, label) for each in task.depends_on)
+    try:
+        tokens = [PYTHON.encode(), *_own_tokens(walker, task, label)]
+        if isinstance(task, Task):
+            tokens.extend(_depend(walker, each, label) for each in task.depends_on)
+    except (RecursionError, Opaque):  # Opaque: a constant of a function that is met too deep
+        raise IdentityError.for_depth(label) from None
     digest = blake2b(b"".join(sized(b"", token) for token in tokens), digest_size=SIZE, person=_PERSON).hexdigest()
     return CodeKey(digest, tuple(walker.parts), tuple(walker.warnings))
+
+
+def _own_tokens(walker: Walker, task: Any, label: str) -> list[bytes]:
+    """Return the token of the function itself, or of the version that stands for it."""
+    walker.add(Part("python", "library", _digest(PYTHON.encode()), PYTHON.replace("==", " ")))
+    version = task.version if isinstance(task, Task) else None
+    if version is not None:
+        token = sized(b"V", str(version).encode("utf-8", "surrogatepass"))
+        walker.add(Part(label, "version", _digest(token), str(version)))
+        return [token]
+    function = task.func if isinstance(task, Task) else task
+    if isinstance(function, CODE):
+        return [walker.code(function, label, "function")]
+    return [walker.value(function, label, "function", label, label)]
 
 
 def token_maker() -> Callable[[Any], bytes]:

@@ -17,14 +17,22 @@ class IdentityError(CascadeError, TypeError):
     @classmethod
     def for_opaque(cls, label: str, where: str, kind: str) -> IdentityError:
         """A strict key met an object that cannot be keyed by value."""
-        return cls(f"The code of '{label}' has no strict key: {where} is a {kind}, {_WHY}. {_advice()}")
+        return cls(f"The code of '{label}' has no strict key: {where} is of type {kind}, {_WHY}. {_advice()}")
 
     @classmethod
     def for_callable(cls, given: object) -> IdentityError:
         """`code_key` of something that is not code."""
         return cls(
-            f"A {type(given).__name__} has no code key. Pass a task, a function or another callable; "
+            f"An object of type {type(given).__name__} has no code key. Pass a task, a function or another callable; "
             "for values there is data_key."
+        )
+
+    @classmethod
+    def for_depth(cls, label: str) -> IdentityError:
+        """Functions that call functions, beyond Python's own limit."""
+        return cls(
+            f"The code of '{label}' calls functions nested too deeply to be walked. Give it a version with version=…, "
+            "or raise sys.setrecursionlimit."
         )
 
     @classmethod
@@ -43,7 +51,7 @@ _WHY = "which cannot be keyed by value"
 
 def opaque_warning(label: str, where: str, kind: str) -> str:
     """Return the sentence that warns of an object which cannot be keyed by value."""
-    return f"'{label}' uses {where}, a {kind}, {_WHY}: when it changes, stored results still count. {_advice()}"
+    return f"'{label}' uses {where}, of type {kind}, {_WHY}: when it changes, stored results still count. {_advice()}"
 
 
 def _advice() -> str:

@@ -167,7 +167,10 @@ def _value_change(before: Part, after: Part) -> Change:
         "closure": f"enclosing value {name}",
         "depends_on": f"{after.path.partition(' + ')[2]}, named in depends_on,",
     }
+    bound = {"self": "the object", "args": "bound arguments", "keywords": "bound arguments"}
     what = words.get(after.kind, f"{after.kind} {name}")
+    if after.kind == "closure" and after.path.endswith(")"):
+        what = bound.get(name, what)
     was, now = before.source, after.source
     told = f"{was} → {now}" if was != now else f"changed{f' ({now})' if now else ''}"
     where = "" if after.kind == "depends_on" else f" ({'of' if after.kind == 'default' else 'used in'} {holder})"

@@ -4,7 +4,7 @@ In: the name of a module. Out: ``dist==version``, or None for the user's own. In
 never taken for a library; libraries change by version only, so they are looked at once in a process.
 
 The user's own code is `__main__`, notebooks, what `exec` made, and files outside of the folders into which packages
-are installed; so a project that is installed editable is the user's own.
+are installed; so a project that is installed editable is the user's own, and so is a file that somebody copied there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import builtins
 import sys
 import sysconfig
+from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -87,15 +88,20 @@ def _judge(name: str, path: str) -> str | None:
     if not path:
         return PYTHON if top in sys.stdlib_module_names or top in sys.builtin_module_names else None
     if any(part in _INSTALLED for part in Path(path).parts) or _is_installed(top, Path(path)):
-        return f"{top}=={_version(top)}"
+        version = _version(top)
+        return f"{top}=={version}" if version else None  # what nobody installed may be edited by anybody
     return PYTHON if _is_below(path, _standard()) else None
 
 
 def _is_installed(top: str, path: Path) -> bool:
-    """Say whether the record of an installation lies beside a module, as ``pip install --target`` leaves it."""
+    """Say whether the record of its installation lies beside a module, as ``pip install --target`` leaves it."""
     packages = [parent for parent in path.parents if parent.name == top]
     folder = packages[-1].parent if packages else path.parent
-    return next(folder.glob("*.dist-info"), None) is not None
+    for record in folder.glob("*.dist-info/RECORD"):
+        lines = record.read_text(encoding="utf-8", errors="replace").splitlines()
+        if any(line.startswith((f"{top}/", f"{top}.py,")) for line in lines):
+            return True
+    return False
 
 
 def _file_of(module: Any) -> str:
@@ -119,7 +125,7 @@ def _is_below(path: str, folders: tuple[str, ...]) -> bool:
 
 
 def _version(top: str) -> str:
-    """Return the version of the code that is loaded, else of the distribution that is installed."""
+    """Return the version of the code that is loaded, else of the distribution that is installed, if there is one."""
     stated = vars(sys.modules[top]).get("__version__") if top in sys.modules else None
     if isinstance(stated, str):
         return stated
@@ -127,5 +133,10 @@ def _version(top: str) -> str:
         return metadata.version(top)
     except metadata.PackageNotFoundError:
         pass
-    names = metadata.packages_distributions().get(top, ())
-    return "+".join(sorted(metadata.version(name) for name in names)) or "unknown"
+    return "+".join(sorted(metadata.version(name) for name in set(_distributions().get(top, ()))))
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return which distributions have a package; a walk through all that is installed."""
+    return metadata.packages_distributions()

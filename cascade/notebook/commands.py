@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from cascade.interfaces.exceptions import nearest
 from cascade.notebook.cell import evaluate
@@ -15,6 +16,8 @@ from cascade.notebook.options import split_line, usage_error
 from cascade.notebook.session import Job, Session
 
 __all__ = ["NAMES", "obey"]
+
+Asked = TypeVar("Asked")
 
 
 class Said:
@@ -106,6 +109,52 @@ def _steer(job: Job, word: str, order: str) -> Said:
     return Said(f"Run {job.number} is being {word}.")
 
 
+def _why(session: Session, words: Sequence[str]) -> Said | None:
+    from cascade.tools.why import why
+
+    if not words:
+        usage_error("%cascade why takes the name of a node: %cascade why clean.")
+    return Said(str(_ask(lambda: why(words[0], run=words[1] if len(words) > 1 else None, cache=session.store))))
+
+
+def _plan(session: Session, words: Sequence[str]) -> Said | None:
+    from cascade.tools.plan import plan
+
+    if not words:
+        usage_error("%cascade plan takes a target: %cascade plan report(clean(load())).")
+    return Said(str(plan(evaluate(session.shell, " ".join(words)), cache=session.store)))
+
+
+def _runs(session: Session, words: Sequence[str]) -> Said | None:
+    from cascade.tools.history import history
+
+    if words and not words[0].isdigit():
+        usage_error(f"%cascade runs takes how many to list, not '{words[0]}'.")
+    return Said(str(history(session.store, limit=int(words[0]) if words else 20)))
+
+
+def _diff(session: Session, words: Sequence[str]) -> Said | None:
+    from cascade.tools.diff import diff
+
+    if len(words) != 2:  # noqa: PLR2004 - two runs
+        usage_error("%cascade diff takes the ids of two runs; %cascade runs lists them.")
+    return Said(str(_ask(lambda: diff(words[0], words[1], cache=session.store))))
+
+
+def _store(session: Session, words: Sequence[str]) -> Said | None:
+    from cascade.tools.storage import storage
+
+    return Said(_ask(lambda: storage(*(words or ("size",)), cache=session.store)))
+
+
+def _ask(question: Callable[[], Asked]) -> Asked:
+    """Ask the store; what it does not know is a line, not a traceback."""
+    try:
+        return question()
+    except ValueError as error:
+        usage_error(str(error))
+
+
 def _nest(session: Session, words: Sequence[str]) -> Said | None:
     del session, words
     from cascade.notebook.nesting import allow_nested_loops
@@ -159,6 +208,11 @@ _COMMANDS = {
     "cancel": Command("[N]", "stop run N, or the latest one", _cancel),
     "pause": Command("[N]", "start nothing more in run N for now; what runs goes on", _pause),
     "resume": Command("[N]", "let run N go on", _resume),
+    "why": Command("NODE [RUN]", "tell why a node ran, or why it did not", _why),
+    "plan": Command("TARGET", "tell what a run would compute and what is stored", _plan),
+    "runs": Command("[COUNT]", "list the runs of this folder, of earlier sessions too", _runs),
+    "diff": Command("RUN RUN", "tell what was different between two runs", _diff),
+    "store": Command("ACTION", "ls [TASK], size, check, gc [SIZE] [AGE] or clear [TASK]", _store),
     "nest": Command("", "let your own code call asyncio.run(...) in cells; cascade itself needs no nesting", _nest),
     "help": Command("[COMMAND]", "show this list, or what one command does", _help),
 }

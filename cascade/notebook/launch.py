@@ -31,6 +31,8 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
             timeout=options.timeout,
             on_failure="continue" if options.keep_going else "cancel",
             capture_output=True,
+            cache=session.store if options.store else None,
+            _fresh=options.fresh,
         )
     except BaseException:
         capture.release()

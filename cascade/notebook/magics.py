@@ -45,6 +45,8 @@ _CELL: tuple[Any, ...] = (
     argument("--bg", action="store_true", help="return at once; the view goes on in this cell"),
     argument("--timeout", metavar="S", help="cancel the run after so many seconds"),
     argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it"),
+    argument("--fresh", action="store_true", help="compute everything again, and store it"),
+    argument("--no-store", action="store_true", help="look no result up and store none"),
     argument("--view", default="auto", metavar="V", help="auto, live, static, text or none"),
     argument("-h", "--help", action="store_true", help="show this text"),
     kwds(usage="%%cascade [TARGET] [options]"),

@@ -41,7 +41,7 @@ class Options:
 
     Args:
         target: an expression, empty for the last one of the cell. params: texts by name. capacities: by name.
-        output: a name to bind the value to. timeout: seconds.
+        output: a name to bind the value to. timeout: seconds. fresh: look no result up. store: keep results at all.
     """
 
     target: str = ""
@@ -52,6 +52,8 @@ class Options:
     background: bool = False
     timeout: float | None = None
     keep_going: bool = False
+    fresh: bool = False
+    store: bool = True
     view: str = "auto"
     help: bool = False
 
@@ -156,6 +158,8 @@ def read_options(found: argparse.Namespace, views: Sequence[str]) -> Options:
         background=bool(found.bg),
         timeout=None if found.timeout is None else _seconds(str(found.timeout)),
         keep_going=bool(found.keep_going),
+        fresh=bool(found.fresh),
+        store=not found.no_store,
         view=str(found.view),
         help=bool(found.help),
     )

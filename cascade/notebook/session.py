@@ -9,13 +9,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cascade.notebook.output import capture
 from cascade.notebook.plain import duration, plain
 from cascade.notebook.view.driver import RunView
 from cascade.notebook.view.routing import CellMark
 from cascade.notebook.view.rungs import choose
+
+if TYPE_CHECKING:
+    from cascade.adapters.stores.local import LocalStore
 
 __all__ = ["Job", "Session", "current_session"]
 
@@ -87,6 +91,7 @@ class Session:
         self.mark = CellMark.of_now(shell)
         self.depth = 0
         self.usual: dict[str, float] = {}
+        self._store: LocalStore | None = None
         self._numbers = itertools.count(1)
 
     def begin(self) -> None:
@@ -105,6 +110,17 @@ class Session:
             for view in job.views:
                 view.close()
         self.jobs.clear()
+
+    @property
+    def store(self) -> LocalStore:
+        """The store of this notebook: in the folder that the kernel works in, which is the notebook's."""
+        from cascade.adapters.stores.local import LocalStore
+        from cascade.runtime.run import FOLDER
+
+        folder = Path.cwd() / FOLDER
+        if self._store is None or self._store.folder != folder:
+            self._store = LocalStore(folder)
+        return self._store
 
     # -- cells -------------------------------------------------------------------------------------------------------
 

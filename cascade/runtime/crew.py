@@ -111,6 +111,11 @@ class Crew:
             return self.cores
         return self.workers + (now - self._hired_at > SLOWEST * (surplus + 1))
 
+    @property
+    def may_hire(self) -> bool:
+        """Whether there may be more workers than there are."""
+        return self.workers < self.flow.settings.max_threads
+
     def _count_waiting(self) -> int:
         core = self.flow.core
         heap = core.ready[THREAD]

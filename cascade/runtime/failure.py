@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from cascade.interfaces.exceptions import ResourceError, TaskExitError
+from cascade.runtime.notes import add_note, change_texts, links_of, notes_of, set_trace, trace_of
 
 __all__ = [
     "Frame",
@@ -35,7 +36,7 @@ def text_of(error: BaseException) -> str:
     """Return what `error` says; a class whose own words fail is named."""
     try:
         return str(error)
-    except Exception:  # noqa: BLE001 - the text of a user's exception is the user's code
+    except BaseException:  # noqa: BLE001 - the text of a user's exception is the user's code
         return f"<{type(error).__name__} without a text>"
 
 
@@ -48,17 +49,8 @@ def hide_secrets(error: BaseException, redact: Callable[[str], str]) -> None:
         if current is None or id(current) in seen:
             continue
         seen.add(id(current))
-        clean = tuple([redact(a) if isinstance(a, str) else a for a in current.args])
-        if clean != current.args:
-            current.args = clean
-        for name in (*getattr(current, "__dict__", ()), "strerror", "filename"):
-            text = getattr(current, name, None)
-            if isinstance(text, str) and redact(text) != text:
-                setattr(current, name, redact(text))
-        notes = getattr(current, "__notes__", None)
-        if notes:
-            notes[:] = [redact(note) for note in notes]
-        stack += [current.__cause__, current.__context__]
+        change_texts(current, redact)
+        stack += links_of(current)
         if isinstance(current, BaseExceptionGroup):
             stack += current.exceptions
 
@@ -69,7 +61,7 @@ def to_exception(error: BaseException, label: str) -> Exception:
         return error
     made = TaskExitError.for_exit(label, error)
     made.__cause__ = error
-    made.__traceback__ = error.__traceback__
+    made.__traceback__ = trace_of(error)
     return made
 
 
@@ -78,9 +70,9 @@ def note_origin(error: BaseException, label: str, attempt: int, inputs: Mapping[
     tries = f", attempt {attempt}" if attempt > 1 else ""
     given = ", ".join(f"{k} = {v}" for k, v in inputs.items())
     note = f"In the node '{label}'{tries}" + (f", called with {given}." if given else ".")
-    if note not in getattr(error, "__notes__", ()):
-        error.add_note(note)
-    error.__traceback__ = _without_engine(error.__traceback__)
+    if note not in notes_of(error):
+        add_note(error, note)
+    set_trace(error, _without_engine(trace_of(error)))
 
 
 def _without_engine(trace: TracebackType | None) -> TracebackType | None:
@@ -92,7 +84,7 @@ def _without_engine(trace: TracebackType | None) -> TracebackType | None:
 
 def own_frames(error: BaseException, most: int = 8) -> tuple[Frame, ...]:
     """Return the frames of the user's own code, innermost last; of libraries' too when there are no others."""
-    found = traceback.extract_tb(error.__traceback__)
+    found = traceback.extract_tb(trace_of(error))
     outside = [f for f in found if not f.filename.startswith(_HERE)]
     own = [f for f in outside if not any(part in f.filename for part in _LIBRARIES)] or outside
     return tuple((f.filename, f.lineno or 0, f.name, (f.line or "")[:200]) for f in own[-most:])
@@ -129,4 +121,4 @@ def clean_error(error: BaseException, name: str, *, exits: bool = True) -> BaseE
 
 def facts_of(failure: BaseException | None) -> tuple[Any, Any, Any]:
     """Return what ``__exit__`` takes."""
-    return (type(failure), failure, failure.__traceback__) if failure is not None else (None, None, None)
+    return (type(failure), failure, trace_of(failure)) if failure is not None else (None, None, None)

@@ -208,8 +208,9 @@ class Flow:
                 self._obey()
                 if self.is_over:
                     return
+                idle = self._is_idle()
             if not self.inline_side.run():
-                self._sleep()
+                self._sleep(idle=idle)
 
     @property
     def is_over(self) -> bool:
@@ -282,24 +283,29 @@ class Flow:
         except RuntimeError:
             pass  # it is awake already
 
-    def _sleep(self) -> None:
+    def _sleep(self, *, idle: bool) -> None:
         until = [at for at in (self.timers[0][0] if self.timers else None, self.core.limits.wake_at) if at is not None]
         wait = max(0.0, min(until) - self.now()) if until else -1.0
-        look = self.crew.look_at
-        if look is not None:  # the crew is hired by the real time
+        clock, look = self.settings.clock, self.crew.look_at
+        if look is not None and (clock is None or self.crew.may_hire):  # the crew is hired by the real time
             soon = max(0.0, look - time.perf_counter())
-            wait = soon if wait < 0 or self.settings.clock is not None else min(wait, soon)
-        if self.settings.clock is None or look is not None:
+            self._bell.acquire(timeout=soon if wait < 0 or clock is not None else min(wait, soon))
+        elif clock is None:
             self._bell.acquire(timeout=min(wait, 3600.0))
         else:
-            self.settings.clock.wait(self._bell, wait, idle=self._is_idle(self.settings.clock.sleepers))
+            clock.wait(self._bell, wait, idle=idle)
 
-    def _is_idle(self, sleepers: int) -> bool:
-        """Whether only time can bring the run further: nothing computes but attempts that wait for the clock."""
+    def _is_idle(self) -> bool:
+        """Whether only time can bring the run further: nothing computes but attempts that wait for the clock.
+
+        Under the lock: between its attempts a worker holds it, so that nobody is about to start one.
+        """
+        clock = self.settings.clock
+        if clock is None or len(self.running) > clock.sleepers or self.crew.workers > len(self.crew.busy):
+            return False
         if self.resources.is_opening or self.map_side.is_pulling:
             return False
-        computing = [a for a in self.running if not a.given_up]
-        return len(computing) <= sleepers and not any(a.stopping for a in computing)
+        return not any(a.stopping and not a.given_up for a in self.running)
 
     def wait_for_ends(self) -> None:
         """After the run: wait until something that could not be stopped ends, and settle it."""

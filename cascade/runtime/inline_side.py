@@ -61,72 +61,74 @@ class InlineSide:
         now = clock()
         end = now + SLICE
         acquire()
-        while inline and not core.paused:
-            node = by_rank[inline[0]]
-            if flagged[node] or kinds[node] or state[node] or hold[node] or limits.active:
-                node = core.take(INLINE)
-                if node < 0:
-                    break
-                if kinds[node] == MAP or flagged[node] or core.ticket is not None:
-                    self._run_slowly(node)
-                    now = clock()
-                    if core.orders or inbox or now > end or threads or loops or processes:
+        try:
+            while inline and not core.paused:
+                node = by_rank[inline[0]]
+                if flagged[node] or kinds[node] or state[node] or hold[node] or limits.active:
+                    node = core.take(INLINE)
+                    if node < 0:
                         break
-                    continue
-            else:
-                heappop(inline)
-                state[node] = running
-            record((started, now, node, None, 1, "inline"))
-            if shared:
-                release()
-            shape = shapes[node]
-            try:
-                function = calls[node]._task.func  # noqa: SLF001
-                if shape == REFS:
-                    refs = args[node]
-                    if len(refs) == 1:
-                        value = function(values[refs[0]])
-                    elif len(refs) == 2:  # noqa: PLR2004 - nearly all have one or two
-                        value = function(values[refs[0]], values[refs[1]])
-                    else:
-                        value = function(*map(value_of, refs))
-                elif shape == LITERALS:
-                    value = function(*args[node])
+                    if kinds[node] == MAP or flagged[node] or core.ticket is not None:
+                        self._run_slowly(node)
+                        now = clock()
+                        if core.orders or inbox or now > end or threads or loops or processes:
+                            break
+                        continue
                 else:
-                    positional, keywords = flow.arguments.of(node)
-                    value = function(*positional, **keywords)
-            except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the driver
+                    heappop(inline)
+                    state[node] = running
+                record((started, now, node, None, 1, "inline"))
                 if shared:
-                    acquire()
-                flow.outcomes.plain_failure(node, now, error)
-                now = clock()
-            else:
-                began, now = now, clock()
-                if shared:
-                    acquire()
-                if value.__class__ in ODD and flow.outcomes.settle_odd(node, value, began):
-                    continue
-                values[node] = value
-                record((done, now, node, began, ""))
-                state[node] = complete
-                core.unfinished -= 1
-                for consumer in succ[node]:
-                    remaining = left[consumer] = left[consumer] - 1
-                    if not remaining:
-                        if hold[consumer] or state[consumer]:
-                            core.unlock(consumer)
+                    release()
+                shape = shapes[node]
+                try:
+                    function = calls[node]._task.func  # noqa: SLF001
+                    if shape == REFS:
+                        refs = args[node]
+                        if len(refs) == 1:
+                            value = function(values[refs[0]])
+                        elif len(refs) == 2:  # noqa: PLR2004 - nearly all have one or two
+                            value = function(values[refs[0]], values[refs[1]])
                         else:
-                            heappush(ready[modes[consumer]], rank[consumer])
-                if listeners and node in listeners:
-                    core.tell_listeners(node)
-                if shape == REFS:
-                    for j in args[node]:
-                        uses[j] -= 1
-                        if not uses[j]:
-                            values[j] = GONE
-            if core.orders or inbox or now > end or threads or loops or processes:
-                break
-        release()
+                            value = function(*map(value_of, refs))
+                    elif shape == LITERALS:
+                        value = function(*args[node])
+                    else:
+                        positional, keywords = flow.arguments.of(node)
+                        value = function(*positional, **keywords)
+                except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the driver
+                    if shared:
+                        acquire()
+                    flow.outcomes.plain_failure(node, now, error)
+                    now = clock()
+                else:
+                    began, now = now, clock()
+                    if shared:
+                        acquire()
+                    if value.__class__ in ODD and flow.outcomes.settle_odd(node, value, began):
+                        continue
+                    values[node] = value
+                    record((done, now, node, began, ""))
+                    state[node] = complete
+                    core.unfinished -= 1
+                    for consumer in succ[node]:
+                        remaining = left[consumer] = left[consumer] - 1
+                        if not remaining:
+                            if hold[consumer] or state[consumer]:
+                                core.unlock(consumer)
+                            else:
+                                heappush(ready[modes[consumer]], rank[consumer])
+                    if listeners and node in listeners:
+                        core.tell_listeners(node)
+                    if shape == REFS:
+                        for j in args[node]:
+                            uses[j] -= 1
+                            if not uses[j]:
+                                values[j] = GONE
+                if core.orders or inbox or now > end or threads or loops or processes:
+                    break
+        finally:  # a fault of the engine must not leave anyone waiting for the lock
+            release()
         return True
 
     def _run_slowly(self, node: int) -> None:

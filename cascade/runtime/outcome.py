@@ -69,6 +69,8 @@ class Outcomes:
         """An attempt has really ended: give back what it held, then see what its end means."""
         flow = self.flow
         flow.running.pop(attempt, None)
+        if flow.settings.clock is not None:
+            flow.ring()  # whether the rest of the run is idle has to be seen again
         attempt.handle = None  # an asyncio task knows its attempt: together they would wait for the garbage collector
         if value.__class__ is Jump and not (attempt.given_up or attempt.timed_out or flow.core.cancelling):
             try:

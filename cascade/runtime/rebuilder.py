@@ -25,7 +25,7 @@ from cascade.graph.model import ROUTE
 from cascade.graph.order import may_need
 from cascade.interfaces.records import Draft, Entry, NodeRow, StoreMiss
 from cascade.runtime import journal as jr
-from cascade.runtime import scheduler as core_
+from cascade.runtime import states as st
 from cascade.runtime.node_keys import Given, NodeKeys
 from cascade.runtime.summary import summarize
 from cascade.runtime.threads import run_in_thread
@@ -40,7 +40,7 @@ __all__ = ["Rebuilder"]
 MOST_ROWS: Final = 50_000  # nodes of a run that the history keeps
 _DEFAULT: Final = ByContent()
 _SIMPLE: Final = (ByContent, TimeToLive)  # policies that need no arguments to judge an entry
-_OUTCOMES: Final = {core_.FAILED: "failed", core_.SKIPPED: "skipped", core_.CANCELLED: "cancelled"}
+_OUTCOMES: Final = {st.FAILED: "failed", st.SKIPPED: "skipped", st.CANCELLED: "cancelled"}
 
 Job = Callable[[], None]
 
@@ -140,7 +140,7 @@ class Rebuilder:
     def _recalled(self, node: int, entry: Entry, value: Any) -> None:
         flow = self.flow
         self.recalled.pop(node, None)
-        if flow.core.state[node] != core_.PENDING:
+        if flow.core.state[node] != st.PENDING:
             return
         if isinstance(value, StoreMiss):
             flow.core.forget_recall(node)
@@ -172,7 +172,7 @@ class Rebuilder:
             self.flow.post(lambda: answer(entry, value))
 
         def answer(entry: Entry | None, value: Any) -> None:
-            if self.flow.core.state[node] != core_.PENDING:
+            if self.flow.core.state[node] != st.PENDING:
                 return
             if entry is None or isinstance(value, StoreMiss):
                 go_on()
@@ -321,7 +321,7 @@ class Rebuilder:
         rows = []
         for node in range(graph.complete):
             state = flow.core.state[node]
-            if graph.kinds[node] == ROUTE or state == core_.PENDING:
+            if graph.kinds[node] == ROUTE or state == st.PENDING:
                 continue
             entry = self._found.get(node)
             items, stored = self._items.get(node, (1, 0))

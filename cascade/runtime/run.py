@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from cascade.context import get_current_context
 from cascade.interfaces import events as ev
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Protocol, TypedDict, Unpack
 
     from cascade.graph.model import Graph
-    from cascade.interfaces.protocols import ExecutionPlan
+    from cascade.interfaces.protocols import ExecutionPlan, Store
     from cascade.runtime.flow import Flow, Settings
     from cascade.runtime.state_side import StateSide
     from cascade.spec.lazy_types import LazyResult
@@ -48,7 +48,9 @@ if TYPE_CHECKING:
         on_failure: str
 
 
-__all__ = ["Run", "arun", "run", "start"]
+__all__ = ["FOLDER", "Run", "arun", "lay_out", "open_store", "run", "secret_of", "start"]
+
+FOLDER: Final = ".cascade"  # the store of a notebook, and of who asks for none in particular
 
 
 def start(
@@ -103,9 +105,7 @@ def start(
     _set_executor(settings, executor)
     flow = lay_out(target, params, system_resources, resources, settings, solver, name or "")
     if cache is not None and cache is not False:
-        from cascade.runtime.remembering import remember
-
-        remember(flow, cache, fresh=_fresh)
+        _remember(flow, cache, fresh=_fresh)
     if state_backend is not None:
         flow.keep_state(_make_state(state_backend, flow.journal.run_id))
     shown = {i.name: i.preview(v) for i, v in flow.inputs.items()}
@@ -298,10 +298,7 @@ def _make_admit(
 
 
 def _make_plan(graph: Graph, solver: Any, capacities: Mapping[str, float]) -> ExecutionPlan:
-    if solver is None:
-        from cascade.adapters.solvers.native import NativeSolver
-
-        solver = NativeSolver()
+    solver = solver or _adapter("solver")()
     return solver.solve(graph, capacities)  # type: ignore[no-any-return]
 
 
@@ -372,3 +369,56 @@ def _run_id() -> str:
     import secrets
 
     return secrets.token_hex(4)
+
+
+# -- stores ---------------------------------------------------------------------------------------------------------
+
+
+def open_store(cache: Any) -> Store:
+    """Return the store that ``cache=`` names.
+
+    Args:
+        cache: a store; a `CacheBackend`; the path of a folder; True: the folder ``.cascade``.
+
+    Raises:
+        CascadeError: when it is none of these.
+    """
+    if hasattr(cache, "find_recipes"):
+        return cache  # type: ignore[no-any-return]
+    if cache is True or isinstance(cache, (str, os.PathLike)):
+        return _adapter("store")(FOLDER if cache is True else cache)  # type: ignore[no-any-return]
+    if hasattr(cache, "get") and hasattr(cache, "put"):
+        return _adapter("backend")(cache)  # type: ignore[no-any-return]
+    raise CascadeError(
+        f"cache is a store, a cache backend, the path of a folder or True, not {type(cache).__name__}. "
+        "Write cache='.cascade' to remember results in that folder."
+    )
+
+
+def _remember(flow: Flow, cache: Any, *, fresh: bool) -> None:
+    """Let `flow` remember its results in the store that `cache` names."""
+    from cascade.runtime.rebuilder import Rebuilder
+
+    store = open_store(cache)
+    flow.rebuilder = Rebuilder(flow, store, is_fresh=fresh, secret=secret_of(store))
+
+
+def secret_of(store: Any) -> bytes:
+    """Return what makes the keys of secrets in `store`; one that has none makes them anew for each run."""
+    secret = getattr(store, "secret", None)
+    return secret() if callable(secret) else os.urandom(32)
+
+
+def _adapter(kind: Literal["solver", "store", "backend"]) -> Any:
+    """Return the adapter that serves where nobody names one: the only place here that knows any."""
+    if kind == "solver":
+        from cascade.adapters.solvers.native import NativeSolver
+
+        return NativeSolver
+    if kind == "store":
+        from cascade.adapters.stores.local import LocalStore
+
+        return LocalStore
+    from cascade.adapters.stores.remote import BackendStore
+
+    return BackendStore

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from cascade.graph.build import refs_in
 from cascade.graph.model import MAP
+from cascade.runtime.states import CANCELLED, DONE, FAILED, PENDING, RUNNING, SKIPPED
 
 if TYPE_CHECKING:
     from cascade.graph.model import Graph
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CANCELLED", "DONE", "FAILED", "PENDING", "RUNNING", "SKIPPED", "Scheduler"]
 
-PENDING, RUNNING, DONE, FAILED, SKIPPED, CANCELLED = range(6)
 
 _WITHOUT_VALUE = (FAILED, SKIPPED)
 

@@ -1,26 +1,22 @@
 """The state of a run, kept where others can read it while the run goes on.
 
-In: values, skips and facts, as they come. Out: calls of a `StateBackend`, on a thread of its own, in order. Invariant:
-a backend that is slow or fails harms neither the run nor its result: what it raises is reported once, and it is asked
-no more.
+In: values, skips and facts, as they come. Out: calls of a `StateBackend`, in order. Invariant: a backend that fails
+costs the run nothing: what it raises is reported once, and it is asked no more.
+
+A value is handed over before anyone else may change it, so a backend that copies must do so when it is called; one that
+is slow by nature writes on a thread of its own, as the one for SQLite does.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from cascade.runtime.threads import run_in_thread
 
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import StateBackend
 
 __all__ = ["StateSide"]
-
-PATIENCE = 10.0  # seconds that the end of a run waits for its state to be written
 
 
 class StateSide:
@@ -31,51 +27,27 @@ class StateSide:
     """
 
     def __init__(self, backend: StateBackend, run_id: str, *, closes: bool) -> None:
-        """Begin to write."""
+        """Begin."""
         self._backend: StateBackend | None = backend
         self._closes = closes
-        self._queue: deque[Callable[[StateBackend], object] | None] = deque()
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        self._end = threading.Event()
-        self._queue.append(lambda to: to.begin_run(run_id))
-        run_in_thread(self._work)
+        self._do(lambda to: to.begin_run(run_id))
 
     def put_result(self, node: str, value: Any) -> None:
         """Keep the value of `node`."""
-        self._post(lambda to: to.put_result(node, value))
+        self._do(lambda to: to.put_result(node, value))
 
     def mark_skipped(self, node: str, reason: str) -> None:
         """Note that `node` will not run."""
-        self._post(lambda to: to.mark_skipped(node, reason))
+        self._do(lambda to: to.mark_skipped(node, reason))
 
     def put_facts(self, **facts: object) -> None:
         """Keep facts about the run."""
         for key, value in facts.items():
-            self._post(lambda to, key=key, value=value: to.put_metadata(key, value))  # type: ignore[misc]
+            self._do(lambda to, key=key, value=value: to.put_metadata(key, value))  # type: ignore[misc]
 
     def finish(self) -> None:
-        """Write what is left, and wait until it can be read from elsewhere."""
-        self._post(lambda to: to.close() if self._closes else to.flush())
-        self._post(None)
-        self._end.wait(PATIENCE)
-
-    def _post(self, call: Callable[[StateBackend], object] | None) -> None:
-        self._queue.append(call)
-        try:  # noqa: SIM105 - a suppress() costs more than all the rest
-            self._bell.release()
-        except RuntimeError:
-            pass  # it has rung already
-
-    def _work(self) -> None:
-        while True:
-            while self._queue:
-                call = self._queue.popleft()
-                if call is None:
-                    self._end.set()
-                    return
-                self._do(call)
-            self._bell.acquire()
+        """Write what is left, so that it can be read from elsewhere."""
+        self._do(lambda to: to.close() if self._closes else to.flush())
 
     def _do(self, call: Callable[[StateBackend], object]) -> None:
         if self._backend is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
-from cascade.runtime.remembering import open_store
+from cascade.runtime.run import open_store
 
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import Store

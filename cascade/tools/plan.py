@@ -16,7 +16,7 @@ from cascade.graph.model import ROUTE, Ref
 from cascade.graph.order import may_need
 from cascade.graph.schedule import make_schedule
 from cascade.messaging.catalogue import in_seconds
-from cascade.runtime.remembering import open_store, secret_of
+from cascade.runtime.run import open_store, secret_of
 
 if TYPE_CHECKING:
     from cascade.graph.model import Graph

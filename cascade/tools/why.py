@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cascade.runtime.remembering import open_store
+from cascade.runtime.run import open_store
 from cascade.tools.history import ago, find_run
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from cascade.interfaces.protocols import Store
     from cascade.interfaces.records import NodeRow
 
-__all__ = ["Why", "compare_rows", "why"]
+__all__ = ["Why", "compare_rows", "explain_row", "why"]
+
+MOST_BACK = 100  # runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def explain_row(store: Store, row: NodeRow) -> list[str]:
     reasons = [row.reason] if row.reason else []
     if not row.code:
         return [*reasons, "it is not remembered: @cs.task(pure=True) or .with_cache(…) would do that"]
-    before = store.latest(row.node, row.run_id)
+    before = _find_before(store, row)
     if before is None:
         return [*reasons, "it had not run before"]
     changes = compare_rows(store, before, row)
@@ -90,6 +92,16 @@ def explain_row(store: Store, row: NodeRow) -> list[str]:
     if before.outcome in {"failed", "cancelled"}:
         return [*reasons, f"it {'failed' if before.outcome == 'failed' else 'was stopped'} in run {before.run_id}"]
     return [*reasons, "same code and inputs, but its result was not in the store, had expired or was not asked for"]
+
+
+def _find_before(store: Store, row: NodeRow) -> NodeRow | None:
+    """Return the last row of the node with known inputs: where its value was found at once, nobody looked at them."""
+    before = store.latest(row.node, row.run_id)
+    for _ in range(MOST_BACK):
+        if before is None or before.inputs != "[]" or row.inputs == "[]":
+            break
+        before = store.latest(row.node, before.run_id)
+    return before
 
 
 def compare_rows(store: Store, before: NodeRow, after: NodeRow) -> list[str]:

@@ -353,7 +353,7 @@ class Replay:
         else:
             before = self.states.get(event.node)
             assert before not in ("done", "skipped", "cancelled"), f"{event.node} ended twice: {before}, {word}"
-            assert before != "failed" or word in ("done", "cancelled"), f"{event.node} failed, then {word}"
+            assert before != "failed" or word in ("done", "cancelled", "failed"), f"{event.node} failed, then {word}"
             self.states[event.node] = word
 
     def state_of(self, node: str) -> str:

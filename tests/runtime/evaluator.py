@@ -70,7 +70,7 @@ class Expected:
     runs: dict[str, int] = field(default_factory=dict)
     errors: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # type and text; None: in cascade's words
     reasons: dict[str, set[str]] = field(default_factory=dict)  # of skips: any of them, since it depends on the time
-    again: set[str] = field(default_factory=set)  # those that may be called anew when something returned needs them
+    again: bool = False  # what was returned needs calls from around, whose values may be gone: then they are made anew
     ends: str = "value"  # value, failures, skipped or broken (the target itself cannot be taken)
     value: Any = None
 
@@ -143,7 +143,7 @@ class _Evaluator:
         outside = self.around
         if outside is not None:
             inside |= {outside.actual(n): outside.run(n) for n in nodes_in(ask, "outer")}
-            self.found.again |= {outside.actual(n) for n in nodes_in(ask, "outer")}
+            self.found.again |= bool(nodes_in(ask, "outer"))
         return inside
 
     def actual(self, number: int) -> str:

@@ -59,6 +59,8 @@ class MemoryCache:
         """Store `value`."""
         with self._lock:
             self._remove(key)
+            if self.max_bytes is not None and len(value) > self.max_bytes:
+                return  # rather than all others going for it
             self._values[key] = bytes(value)
             self._size += len(value)
             while self.max_bytes is not None and self._size > self.max_bytes:

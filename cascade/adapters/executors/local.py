@@ -41,10 +41,14 @@ class LocalExecutor:
         future: Future[Any] = Future()
 
         def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             try:
-                future.set_result(function(*args, **kwargs))
+                value = function(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001 - handed to whoever asks the future
                 future.set_exception(error)
+            else:
+                future.set_result(value)
 
         threading.Thread(target=work, daemon=True).start()
         return future

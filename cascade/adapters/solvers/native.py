@@ -38,7 +38,7 @@ class NativeSolver:
         [1, 2, 2, 3]
     """
 
-    def solve(self, graph: Graph, capacities: Mapping[str, float] | None = None) -> Plan:  # noqa: ARG002 - every solver is given them
+    def solve(self, graph: Graph, capacities: Mapping[str, float] | None = None) -> Plan:  # noqa: ARG002 - protocol
         """Return the plan.
 
         Args:

@@ -6,6 +6,7 @@ when it got it; what is read is the content that the digest names, or an error.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -97,7 +98,10 @@ class BlobFolder:
             for part in parts:
                 view = memoryview(part).cast("B")
                 while view:
-                    view = view[files.write(file, view) :]
+                    count = files.write(file, view)
+                    if not count:
+                        raise OSError(errno.EIO, "the disk takes no more bytes")  # noqa: TRY301 - as the disk would
+                    view = view[count:]
             if self._fsync:
                 files.fsync(file)
         except BaseException:

@@ -48,14 +48,14 @@ class PolarsCodec:
         stream = io.BytesIO()
         value.write_ipc(stream)
         view = stream.getbuffer()
-        read = polars.read_ipc(io.BytesIO(view), memory_map=False)
+        read = polars.read_ipc(io.BytesIO(view))
         return [view] if read.schema == value.schema and read.equals(value, null_equal=True) else None
 
     def decode(self, data: memoryview) -> Any:
         """Read a frame."""
         import polars as pl
 
-        return pl.read_ipc(io.BytesIO(data), memory_map=False)
+        return pl.read_ipc(io.BytesIO(data))
 
 
 class TableCodec:

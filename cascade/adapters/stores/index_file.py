@@ -9,7 +9,8 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -108,9 +109,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, files: FileOps) -> None
 def _form_of(connection: sqlite3.Connection, path: Path) -> tuple[int, int] | None:
     """Return the form of the file, None when it is empty."""
     try:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with _one_look(connection):  # another process may be making the file right now
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
         if is_torn(error):
             raise ForeignIndexError.for_torn() from None
@@ -123,6 +125,20 @@ def _form_of(connection: sqlite3.Connection, path: Path) -> tuple[int, int] | No
     if form[0] > FORM[0]:
         raise StoreFault.for_newer_index(path, f"{form[0]}.{form[1]}", f"{FORM[0]}.{FORM[1]}")
     return form
+
+
+@contextmanager
+def _one_look(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let several reads see the file as it is at one moment."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, form: tuple[int, int] | None) -> None:

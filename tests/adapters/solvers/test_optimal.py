@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -17,8 +18,10 @@ from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.solvers.optimal import OptimalPlan, OptimalSolver
 from cascade.graph.build import build
 from cascade.graph.schedule import Schedule, make_schedule
+from cascade.interfaces.events import NodeStarted
 from cascade.interfaces.exceptions import CapacityError, CascadeError, SettingError
 from cascade.interfaces.protocols import Solver
+from cascade.testing.conformance.solvers import check_solver
 from tests.adapters.solvers.graphs import Case, random_case, step
 
 
@@ -278,6 +281,23 @@ def test_a_run_gives_the_right_values(mode: str) -> None:
     solver = OptimalSolver(lambda node: float(len(node.id)), time_limit=0.1)
     expected = cs.run(calls, None, {"cpu": 2}, None)
     assert cs.run(calls, None, {"cpu": 2}, None, solver=solver) == expected
+
+
+def test_a_run_starts_in_the_order_of_the_plan() -> None:
+    """The run tells the solver its capacities, and the engine begins with what the plan ranks first."""
+    calls = [step().named(name).with_constraints(cpu=1) for name in ("one", "two", "three")]
+    solver = OptimalSolver({"one": 1, "two": 1, "three": 2})
+    for chosen, first in ((None, "one"), (solver, "three")):
+        run = cs.start(calls, None, {"cpu": 2}, None, solver=chosen)
+        assert run.result(10) == [0, 0, 0]
+        assert next(event.label for event in run.events if isinstance(event, NodeStarted)) == first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [None, 2])
+def test_it_keeps_every_promise_of_a_solver(limit: int | None) -> None:
+    """The kit by which people test solvers of their own finds nothing, with and without a search."""
+    check_solver(partial(OptimalSolver, max_parallel=limit, time_limit=0.3))
 
 
 INTERRUPTED = """

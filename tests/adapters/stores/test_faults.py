@@ -17,6 +17,11 @@ VALUES = {"small": (1, "two"), "large": bytes(range(256)) * 40, "big": "é" * 20
 HERE = Path(__file__).parent
 
 
+def appending(reports: list[Any]) -> Callable[..., None]:
+    """Gathers reports."""
+    return lambda *report: reports.append(report)
+
+
 def work(store: LocalStore) -> None:
     """What runs do with a store; whatever comes out of it is right."""
     store.begin_run("r", {"a": 1})
@@ -50,7 +55,15 @@ def steps_of_work(tmp_path: Path) -> int:
     """How many steps the work takes on a disk without faults."""
     files = FaultyFiles(0, "EIO")
     reports: list[Any] = []
-    work(LocalStore(tmp_path / "counted", key_file=tmp_path / "key", files=files, fsync=True, on_report=lambda *r: reports.append(r)))
+    work(
+        LocalStore(
+            tmp_path / "counted",
+            key_file=tmp_path / "key",
+            files=files,
+            fsync=True,
+            on_report=appending(reports),
+        )
+    )
     assert reports == []
     return files.count
 
@@ -65,14 +78,14 @@ def test_every_step_may_fail(tmp_path: Path, kind: str, lasting: bool) -> None:
         reports: list[Any] = []
         files = FaultyFiles(nth, kind, lasting=lasting)
         folder = tmp_path / f"{nth}"
-        store = LocalStore(folder, key_file=tmp_path / "key", files=files, fsync=True, on_report=lambda *r: reports.append(r))
+        store = LocalStore(folder, key_file=tmp_path / "key", files=files, fsync=True, on_report=appending(reports))
         work(store)
         struck.add(files.struck)
         offs = [report for report in reports if report[0] == "off"]
         assert len(offs) <= 1, f"step {nth} ({files.struck}): {reports}"
         if kind != "short" and files.struck not in {"unlink", "scan", "size"}:
             assert reports, f"step {nth} ({files.struck}) failed and nobody heard of it"
-        again = LocalStore(folder, key_file=tmp_path / "key", on_report=lambda *r: reports.append(r))
+        again = LocalStore(folder, key_file=tmp_path / "key", on_report=appending(reports))
         expect_right(again)
         before = len(reports)
         again.begin_run("r2", {})
@@ -111,9 +124,9 @@ import os, sys
 from cascade.adapters.stores.local import LocalStore
 folder, key = sys.argv[1:]
 reports = []
+store = LocalStore(folder, key_file=key, on_report=lambda *r: reports.append(r))
 if os.geteuid() == 0:
     os.setuid(65534)
-store = LocalStore(folder, key_file=key, on_report=lambda *r: reports.append(r))
 entry = store.find(["small", "large"])
 assert len(entry) == 2, (entry, reports)
 assert store.load(entry["small"]) == 1 and store.load(entry["large"]) == bytes(10_000), reports
@@ -140,7 +153,13 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     if root:
         (place / "config" / "key").chmod(0o600)
         os.chown(place / "config" / "key", 65534, -1)
-    for path in [tmp_path, *tmp_path.parents[:2], place, place / "config", *[p for p in (place / "store").rglob("*") if p.is_dir()]]:
+    for path in [
+        tmp_path,
+        *tmp_path.parents[:2],
+        place,
+        place / "config",
+        *[p for p in (place / "store").rglob("*") if p.is_dir()],
+    ]:
         path.chmod(path.stat().st_mode | 0o055)
     for path in (place / "store").rglob("*"):
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -155,7 +174,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_at_every_point(tmp_path: Path) -> None:
-    """Killed at any point of storing and cleaning up, it leaves right values, all that were promised, and no problem."""
+    """Killed at any point of storing and cleaning up, it leaves right values, what was promised, and no problem."""
     script = [sys.executable, "-W", "error", HERE / "crash_child.py", tmp_path]
     answer = subprocess.run(script, capture_output=True, text=True, check=False, cwd=HERE.parents[2])
     assert answer.returncode == 0, answer.stdout + answer.stderr

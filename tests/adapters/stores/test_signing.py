@@ -81,7 +81,14 @@ def test_seals_hold() -> None:
     """An entry comes back from its seal; any other key, bit, key of the signer or kind of seal does not open it."""
     sealed = seal_entry(SIGNER, ENTRY)
     assert open_entry(SIGNER, "key", sealed) == ENTRY
-    wrong = [("kex", sealed), ("key", sealed[:-1]), ("key", sealed + b"\x1f"), ("", sealed), ("key", b""), ("y", sealed + b"ke")]
+    wrong = [
+        ("kex", sealed),
+        ("key", sealed[:-1]),
+        ("key", sealed + b"\x1f"),
+        ("", sealed),
+        ("key", b""),
+        ("y", sealed + b"ke"),
+    ]
     wrong += [("key", bytes([*sealed[:n], sealed[n] ^ 1, *sealed[n + 1 :]])) for n in range(len(sealed))]
     wrong.append(("key", seal_recipe(SIGNER, "key", "other")))
     for key, data in wrong:

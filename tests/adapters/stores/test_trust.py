@@ -152,8 +152,8 @@ def test_damaged_rows(
     found = read_all(store)
     assert all(found[each] == VALUES[each] for each in found)
     assert set(VALUES) - set(found) <= {key}
-    for each in VALUES:
-        store.save(each, VALUES[each])
+    for each, right in VALUES.items():
+        store.save(each, right)
     assert read_all(store) == VALUES
 
 
@@ -175,9 +175,12 @@ def test_swapped_data(make: Callable[..., LocalStore], database: sqlite3.Connect
 def test_replayed_entries(make: Callable[..., LocalStore], filled: LocalStore, reports: list[Any]) -> None:
     """A row copied whole under a new key does not serve there, and neither does a recipe."""
     with sqlite3.connect(filled.folder / "index.db") as database:
-        database.execute("INSERT INTO entries SELECT 'new', sealed, signer, content, size, task, made_at, used_at, data FROM entries WHERE key = 'small'")  # fmt: skip
+        columns = "sealed, signer, content, size, task, made_at, used_at, data"
+        database.execute(f"INSERT INTO entries SELECT 'new', {columns} FROM entries WHERE key = 'small'")
         database.execute("INSERT INTO recipes SELECT 'new', sealed, signer, key FROM recipes WHERE recipe = 'r'")
-        database.execute("UPDATE recipes SET sealed = substr(sealed, 1, 16) || CAST('large' AS BLOB) WHERE recipe = 'r'")
+        database.execute(
+            "UPDATE recipes SET sealed = substr(sealed, 1, 16) || CAST('large' AS BLOB) WHERE recipe = 'r'"
+        )
     database.close()
     store = make()
     assert store.find(["new"]) == {}
@@ -198,8 +201,8 @@ def forge(store: LocalStore, *, mark: str | None = None) -> None:
     with sqlite3.connect(store.folder / "index.db") as database:
         if mark is None:
             (mark,) = database.execute("SELECT signer FROM entries").fetchone()
-        for key in VALUES:
-            database.execute("UPDATE entries SET sealed = ?, signer = ?, content = ?, data = NULL WHERE key = ?", (bytes(16) + fields, mark, content, key))  # fmt: skip
+        change = "UPDATE entries SET sealed = ?, signer = ?, content = ?, data = NULL"
+        database.execute(change, (bytes(16) + fields, mark, content))
     database.close()
 
 
@@ -233,7 +236,9 @@ def test_names_in_rows_lead_nowhere_else(make: Callable[..., LocalStore], filled
     assert precious.read_text() == "mine"
 
 
-def test_another_users_key(make: Callable[..., LocalStore], filled: LocalStore, reports: list[Any], tmp_path: Path) -> None:
+def test_another_users_key(
+    make: Callable[..., LocalStore], filled: LocalStore, reports: list[Any], tmp_path: Path
+) -> None:
     """Results of another key do not serve, are told once and left alone: they serve their owner still."""
     other = make(key_file=tmp_path / "other" / "key")
     assert read_all(other) == {}
@@ -244,16 +249,22 @@ def test_another_users_key(make: Callable[..., LocalStore], filled: LocalStore, 
     assert read_all(make()) == {key: VALUES[key] for key in VALUES if key != "small"}
 
 
-# -- the index file -----------------------------------------------------------------------------------------------------
+# -- the index file ---------------------------------------------------------------------------------------------------
 
 
 def index_files(folder: Path) -> list[str]:
     """The names of index files that were moved aside."""
-    return sorted(path.name for path in folder.glob("index.db.torn-*") if "-wal" not in path.name and "-shm" not in path.name)
+    return sorted(
+        path.name for path in folder.glob("index.db.torn-*") if "-wal" not in path.name and "-shm" not in path.name
+    )
 
 
-@pytest.mark.parametrize("content", [b"not SQLite at all, but long enough to be looked at" * 50, b"SQLite format 3\0" + bytes(5000)])
-def test_foreign_index_is_moved_aside(make: Callable[..., LocalStore], reports: list[Any], tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    "content", [b"not SQLite at all, but long enough to be looked at" * 50, b"SQLite format 3\0" + bytes(5000)]
+)
+def test_foreign_index_is_moved_aside(
+    make: Callable[..., LocalStore], reports: list[Any], tmp_path: Path, content: bytes
+) -> None:
     """A file that is no index of ours gets another name, whole, with a report; a new index is begun."""
     folder = tmp_path / "store"
     folder.mkdir()
@@ -267,7 +278,9 @@ def test_foreign_index_is_moved_aside(make: Callable[..., LocalStore], reports: 
     assert [kind for kind, *_ in reports] == ["index"]
 
 
-def test_another_programs_index_is_moved_aside(make: Callable[..., LocalStore], reports: list[Any], tmp_path: Path) -> None:
+def test_another_programs_index_is_moved_aside(
+    make: Callable[..., LocalStore], reports: list[Any], tmp_path: Path
+) -> None:
     """An SQLite file of another program gets another name and keeps its rows."""
     folder = tmp_path / "store"
     folder.mkdir()
@@ -308,7 +321,9 @@ def test_torn_index(make: Callable[..., LocalStore], filled: LocalStore, reports
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 @pytest.mark.parametrize("size", [0, 40, 5000])
-def test_torn_journal(make: Callable[..., LocalStore], reports: list[Any], tmp_path: Path, suffix: str, size: int) -> None:
+def test_torn_journal(
+    make: Callable[..., LocalStore], reports: list[Any], tmp_path: Path, suffix: str, size: int
+) -> None:
     """After a crash, a journal that was cut costs results at most."""
     store = make()
     store.save_many(Draft(key, value) for key, value in VALUES.items())
@@ -341,7 +356,9 @@ def test_newer_index_is_left_alone(make: Callable[..., LocalStore], filled: Loca
     assert "has the form 2.0, and this cascade knows 1.1. Install a newer cascade" in problem
 
 
-def test_older_index_is_brought_up_to_date(make: Callable[..., LocalStore], filled: LocalStore, reports: list[Any]) -> None:
+def test_older_index_is_brought_up_to_date(
+    make: Callable[..., LocalStore], filled: LocalStore, reports: list[Any]
+) -> None:
     """An index of an older minor form gets what it lacks and keeps its results."""
     path = filled.folder / "index.db"
     with sqlite3.connect(path) as database:
@@ -358,6 +375,7 @@ def test_older_index_is_brought_up_to_date(make: Callable[..., LocalStore], fill
     assert reports == []
 
 
+@pytest.mark.slow
 def test_forged_texts_are_not_returned(make: Callable[..., LocalStore]) -> None:
     """A text that is not the one its digest names is not there; one that unpacks without end neither."""
     import zlib

@@ -13,8 +13,6 @@ from cascade.testing import ConformanceError, check_executor
 from cascade.testing.conformance import EXECUTOR_CASES, Case
 from tests.testing.conformance.broken import check_coverage, expect_broken, pairs
 
-CANCELLING = {"does_not_cancel_what_runs", "does_not_run_what_was_cancelled"}
-
 
 @pytest.mark.parametrize("case", EXECUTOR_CASES, ids=str)
 def test_thread_pools_keep_every_promise(case: Case) -> None:
@@ -28,7 +26,7 @@ def test_process_pools_keep_every_promise() -> None:
     check_executor(partial(ProcessPoolExecutor, 2))
 
 
-@pytest.mark.parametrize("case", [case for case in EXECUTOR_CASES if case.name not in CANCELLING], ids=str)
+@pytest.mark.parametrize("case", EXECUTOR_CASES, ids=str)
 def test_the_local_executor_keeps_its_promises(case: Case) -> None:
     """So does the local executor, used without an engine."""
     case(LocalExecutor)
