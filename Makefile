@@ -30,7 +30,7 @@ lab: $(STAMPS)/lab ## open JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks --LabApp.default_url=/lab/tree/01_quickstart.ipynb $(AS_ROOT) $(ARGS)
 
 test: $(STAMPS)/test ## run every test; browser tests need Chromium and skip without
-	@scripts/chromium.sh
+	@scripts/programs.sh
 	@$(BIN)/python -m pytest -m "not bench and not soak" $(ARGS)
 
 bench: $(STAMPS)/bench ## measure against the peers and the budgets; a few minutes on a quiet machine

@@ -21,6 +21,8 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from cascade.spec.file import File
+
 __all__ = [
     "EXACT",
     "LONGEST_INT",
@@ -172,6 +174,7 @@ _WRITERS: Final[dict[type, Callable[[Any, Write], object]]] = {
     Fraction: _write_fraction,
     UUID: lambda value, _: {TAG: "uuid", "text": str(value)},
     type(Path()): lambda value, write: {TAG: "path", "of": "Path", "text": write(str(value))},
+    File: lambda value, write: {TAG: "file", "path": write(value.path)},
     PurePosixPath: lambda value, write: {TAG: "path", "of": "PurePosixPath", "text": write(str(value))},
     PureWindowsPath: lambda value, write: {TAG: "path", "of": "PureWindowsPath", "text": write(str(value))},
 }
@@ -317,6 +320,10 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 
 
+def _read_file(fields: Mapping[str, object], read: Read) -> File:
+    return File(_text(read(fields["path"])))
+
+
 def _read_path(fields: Mapping[str, object], read: Read) -> PurePath:
     return _PATHS[_choice(fields["of"], _PATHS)](_text(read(fields["text"])))
 
@@ -384,4 +391,5 @@ _READERS: Final[dict[str, tuple[frozenset[str], frozenset[str], Callable[[Mappin
     "fraction": (_PARTS, _NONE, _read_fraction),
     "uuid": (_TEXT, _NONE, lambda fields, _: UUID(_text(fields["text"]))),
     "path": (frozenset({"of", "text"}), _NONE, _read_path),
+    "file": (frozenset({"path"}), _NONE, _read_file),
 }

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import REFS, ROUTE, ContainerSlot, InputRef, Ref, ResourceRef, UnmappedSlot
+from cascade.spec.file import File
 from cascade.spec.lazy_types import LazyMap
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class _Values:
         self.parts = 0
         self.inside: set[int] = set()
 
-    def key(self, value: Any) -> object:
+    def key(self, value: Any) -> object:  # noqa: PLR0911 - one return per kind of value
         kind = type(value)
         if kind in (int, bool, str, bytes, type(None)):
             return (kind.__name__, value)
@@ -98,6 +99,8 @@ class _Values:
             return ("ref", self.same[value.index], tuple([self.key(k) for k in value.path]))
         if kind is ResourceRef:
             return ("resource", value.inject.name)
+        if kind is File:
+            return ("file", value.path)
         if kind is UnmappedSlot:
             return ("unmapped", self.key(value.value))
         if kind is ContainerSlot:

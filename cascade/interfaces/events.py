@@ -184,7 +184,7 @@ class NodeStarted(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeCompleted(NodeEvent):
-    """The node (or item) has its value; `summary` tells of it. `duration`: seconds, of the last attempt or of a loop."""
+    """The node (or item) has its value; `summary` tells of it. `duration`: seconds of the attempt, or of the loop."""
 
     attempt: int = 1
     duration: float = 0.0

@@ -189,6 +189,8 @@ class Session:
         `on_end` undoes what was done for the run; without it, what the run's tasks print is captured from now on.
         """
         self._thin_out()
+        if not self.usual and self._store is not None:  # what earlier sessions learned
+            self.usual = {task: mean for task, (mean, _, _) in self._store.durations().items()}
         if on_end is None:
             capture.acquire()
             on_end = capture.release

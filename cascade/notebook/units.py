@@ -14,6 +14,7 @@ from cascade.interfaces.events import (
     NodeCompleted,
     NodeEvent,
     NodeFailed,
+    NodeRecalled,
     NodeRetrying,
     NodeSkipped,
     NodeStarted,
@@ -160,10 +161,12 @@ def _state_of(tally: dict[str, int]) -> str:
 # -- the words under a name ------------------------------------------------------------------------------------------
 
 
-def _detail(unit: Unit) -> str:
+def _detail(unit: Unit) -> str:  # noqa: PLR0911 - one return per kind of event
     event = unit.last
     if unit.kind == "route" and unit.state == "done":
         return unit.note
+    if isinstance(event, NodeRecalled):
+        return f"saved {duration(event.saved)}"
     if isinstance(event, NodeCompleted):
         return duration(event.duration)
     if isinstance(event, NodeFailed):
@@ -184,6 +187,8 @@ def _reason(unit: Unit) -> str:
 
 
 def _why(event: NodeEvent | None) -> str:
+    if isinstance(event, NodeRecalled):
+        return f"same code and inputs; made in run {event.made_by}"
     if isinstance(event, NodeWaiting):
         return waiting_reason(event)
     if isinstance(event, NodeRetrying):

@@ -259,10 +259,12 @@ class Flow:
         ready = self.core.ready
         if self.core.paused:
             return
-        if ready[LOOP]:
+        while True:  # what gives something back may make a node of another kind ready
+            if ready[PROCESS]:
+                self.process_side.start_ready()
+            if not ready[LOOP]:
+                break
             self.loop_side.start_ready()
-        if ready[PROCESS]:
-            self.process_side.start_ready()
         if ready[THREAD]:
             self.crew.look_for_help()
 

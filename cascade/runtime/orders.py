@@ -70,7 +70,7 @@ class Orders:
                     self.flow.outcomes.keep_failure(node)
                 elif order == core_.LET_GO:
                     self.flow.loops.let_go_of(node)
-                else:
+                elif order != core_.LOOK_AGAIN:  # an order makes the driver look at all modes: that is all
                     self._tell(order, node, text, because)
 
     def _guard(self, node: int, step: Any) -> None:

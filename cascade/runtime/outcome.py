@@ -179,6 +179,8 @@ class Outcomes:
             self.map_failed(node, JumpError.for_unbound(self.flow.graph.label(node), jump.key), 0.0)
         elif is_lazy(results):
             self.flow.growth.grow(node, results, began or self.flow.now())
+        elif self.flow.rebuilder is not None and (entry := self.flow.rebuilder.whole_map(node)) is not None:
+            self.recalled(node, results, entry)
         else:
             self.complete(node, results, began)
 
@@ -391,6 +393,7 @@ class Outcomes:
                 if flow.graph.kinds[attempt.node] == MAP:
                     flow.map_side.finish_if_over(attempt.node)
                 else:
+                    flow.record((jr.NODE_CANCELLED, flow.now(), attempt.node, None, flow.cancel_reason))
                     flow.core.stop(attempt.node)
         if any(not a.given_up for a in flow.running):
             flow.set_timer(AGAIN, self.give_up_threads)

@@ -69,6 +69,7 @@ class Rebuilder:
         self._found: dict[int, Entry] = {}
         self._warned: set[int] = set()
         self._items: dict[int, tuple[int, int]] = {}  # of each map, how many items it has and how many were stored
+        self._whole: dict[int, Entry] = {}  # of maps whose items were all stored, an entry for the whole
         self._jobs: deque[Job | None] = deque()
         self._bell = threading.Lock()
         self._bell.acquire()
@@ -198,6 +199,10 @@ class Rebuilder:
         """Whether the value of `node` came from the store."""
         return node in self._found
 
+    def whole_map(self, node: int) -> Entry | None:
+        """Return what stands for a map all of whose items came from the store, None if some ran."""
+        return self._whole.get(node)
+
     def save(self, node: int, value: Any, duration: float, done: Callable[[], None]) -> None:
         """Store the value that `node` computed, then call `done` under the lock."""
 
@@ -252,6 +257,9 @@ class Rebuilder:
             except Exception as error:  # noqa: BLE001 - then all of them run
                 self._complain(node, f"{type(error).__name__}: {error}")
             self._items[node] = len(rows), len(found)
+            if found and len(found) == len(rows):
+                latest = max((entries[keys[index]] for index in found), key=lambda entry: entry.made_at)
+                self._whole[node] = latest._replace(duration=saved, summary="")
             self.flow.post(lambda: done(found, saved))
 
         self._do(look)

@@ -33,12 +33,13 @@ _WITHOUT_VALUE = (FAILED, SKIPPED)
 DORMANT, GATE, PREPARE = 1, 2, 4
 
 # orders to the shell
-EVALUATE, MAKE_READY, USE_FALLBACK, KEEP_FAILURE, LET_GO, TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING = (
+EVALUATE, MAKE_READY, USE_FALLBACK, KEEP_FAILURE, LET_GO, LOOK_AGAIN, TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING = (
     "evaluate",
     "make_ready",
     "use_fallback",
     "keep_failure",
     "let_go",
+    "look_again",
     "tell_skipped",
     "tell_cancelled",
     "tell_waiting",
@@ -379,9 +380,15 @@ class Scheduler:
         """`node` has ended before its turn came (a map of which an item failed): others have what it was given."""
         if node in self._granted:
             self.give_up_grant(node)
+            self.orders.append((LOOK_AGAIN, node, "", -1))
         if self.limits.active:
-            for other in self.limits.pass_on(self.names(node)):
-                self.offer(other)
+            self._pass_on(node, self.names(node))
+
+    def _pass_on(self, node: int, names: Names) -> None:
+        """A limit's turn that `node` does not use is another's, perhaps of a mode that the shell has looked at."""
+        for other in self.limits.pass_on(names):
+            self.offer(other)
+            self.orders.append((LOOK_AGAIN, node, "", -1))
 
     def _may_start(self, node: int) -> bool:
         """Ask limits and ledger for `node`; if it has to wait, let the next one have its turn."""
@@ -394,8 +401,8 @@ class Scheduler:
             self.orders.append((LET_GO, node, "", -1))
         elif node in self._granted:
             self.give_up_grant(node)
-        for other in self.limits.pass_on(names):
-            self.offer(other)
+            self.orders.append((LOOK_AGAIN, node, "", -1))
+        self._pass_on(node, names)
         return False
 
     def names(self, node: int) -> Names:

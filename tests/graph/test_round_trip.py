@@ -2,80 +2,56 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given, reject, settings
 
 import cascade as cs
 from cascade.context import get_current_context
 from cascade.interfaces.exceptions import GraphFormatError
-from tests.runtime.evaluator import expect, nodes_in, shape
-from tests.runtime.programs import CAPACITIES, Pair, Program, Step, programs
-from tests.runtime.test_random_graphs import World, blamed, check_log, check_quiet, final_states
-
-assert Pair  # the programs' dataclass: a file may name it, since it stands here beside tasks
+from tests.runtime.evaluator import expect, nodes_in
+from tests.runtime.programs import Program, programs
+from tests.runtime.test_random_graphs import World, check
 
 
 class FiledWorld(World):
-    """A world whose tasks have names of their own, so that a file can tell them apart."""
+    """A world whose graph has been in a file."""
 
-    def body(self, name: str, step: Step) -> Any:
-        def plain(*args: Any, **kwargs: Any) -> Any:
-            with self.at_work(name, step):
-                return self.work(name, step, args, kwargs)
+    def __init__(self, program: Program) -> None:
+        super().__init__(program)
+        self.target = cs.from_json(to_file(self.target))
 
-        async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            with self.at_work(name, step):
-                await asyncio.sleep(0)
-                return self.work(name, step, args, kwargs)
 
-        made = coroutine if step.mode == "async" else plain
-        made.__qualname__ = f"body_of_{name}"
-        return made
-
-    def ask(self, ask: Any) -> Any:
-        return list(range(ask.value)) if ask.kind == "stream" else super().ask(ask)
+def to_file(target: Any) -> str:
+    """Return the file; a program with an iterator that no file can hold is drawn again."""
+    try:
+        return cs.to_json(target)
+    except GraphFormatError as error:
+        if "Stream" in str(error):
+            reject()
+        raise
 
 
 SETTINGS = settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
-def check(program: Program) -> None:
-    """Values, failures and skips of a restored graph are those of a plain sequential reading of the original."""
+def check_filed(program: Program) -> None:
+    """Values, failures and skips of a restored graph are those of a plain sequential reading of the original.
+
+    Tasks that return calls return those of the original graph, which the restored one does not know: left out.
+    """
     assume(nodes_in(program.target))
-    expected = expect(program)
-    world = FiledWorld(program)
-    restored = cs.from_json(cs.to_json(world.target))
-    run = cs.start(
-        restored, system_resources=CAPACITIES, log_level=None, resources=world.resources, on_failure="continue"
-    )
-    error = run.exception(20)
-    states = final_states(run)
-    for name, state in expected.states.items():
-        wanted = "skipped" if state == "never" else state
-        assert states.get(name, "absent") in (wanted, *["absent"] * (state == "never")), f"{name}: {states}"
-    for name, count in expected.runs.items():
-        assert world.runs[name] == count, f"{name} ran {world.runs[name]} times"
-    if expected.ends == "failures":
-        assert error is not None
-        assert set().union(*blamed(error)) >= expected.failed
-    elif expected.ends == "value":
-        assert error is None
-        assert shape(run.result()) == shape(expected.value)
-    else:
-        assert error is not None
-    check_quiet(world)
-    check_log(run)
+    assume(not any(step.gives == "lazy" for step in program.steps))
+    check(program, expect(program), make=FiledWorld)
 
 
 @settings(SETTINGS, max_examples=8)
 @given(programs())
 def test_random_programs_run_alike_after_a_file(program: Program) -> None:
     """A few random programs do after a file what they would have done before."""
-    check(program)
+    check_filed(program)
 
 
 @pytest.mark.slow
@@ -83,16 +59,16 @@ def test_random_programs_run_alike_after_a_file(program: Program) -> None:
 @given(programs())
 def test_many_random_programs_run_alike_after_a_file(program: Program) -> None:
     """So do many more."""
-    check(program)
+    check_filed(program)
 
 
 @settings(SETTINGS, max_examples=10)
 @given(programs())
 def test_files_of_random_programs_are_plain_and_keep_secrets(program: Program) -> None:
     """What another reader of JSON wrote again, keys sorted, is the same graph; the value of a secret is nowhere."""
-    world = FiledWorld(program)
+    world = World(program)
     secret = cs.Param("key", default="hunter2", secret=True, choices=["hunter2", "hunter3"])
-    text = cs.to_json([world.target, world.lazy[-1], secret, cs.Env("TOKEN", default="hunter2", secret=True)])
+    text = to_file([world.target, secret, cs.Env("TOKEN", default="hunter2", secret=True)])
     assert "hunter" not in text
     rewritten = json.dumps(json.loads(text), sort_keys=True, indent=1)
     assert cs.to_json(cs.from_json(text)) == text

@@ -48,6 +48,10 @@ COLLISIONS = {
         "def f():\n try:\n  a()\n  b()\n except E: pass",
         "def f():\n try:\n  a()\n except E: pass\n b()",
     ),
+    "what a handler covers": (
+        "def f():\n try:\n  a()\n  b()\n except E: pass",
+        "def f():\n try:\n  a()\n except E: pass\n else:\n  b()",
+    ),
     "a name from elsewhere": (
         "from math import floor as g\ndef f(): return g(1)",
         "from math import ceil as g\ndef f(): return g(1)",

@@ -194,9 +194,20 @@ def test_the_code_of_a_class_counts() -> None:
             def predict(self) -> int:
                 return factor
 
-        return Model()
+        class Size(enum.Enum):
+            BIG = 1
 
-    assert data_key(make(1)) == data_key(make(1)) != data_key(make(2))
+            def predict(self) -> int:
+                return factor
+
+        class Bag(set):
+            def predict(self) -> int:
+                return factor
+
+        return [Model(), Size.BIG, Bag({1})]
+
+    for one, same, other in zip(make(1), make(1), make(2), strict=True):
+        assert data_key(one) == data_key(same) != data_key(other)
 
 
 def test_values_that_hold_themselves() -> None:

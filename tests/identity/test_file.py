@@ -39,6 +39,19 @@ def test_a_rewrite_of_the_same_size_is_seen(tmp_path: Path) -> None:
     assert len(set(keys)) == 3
 
 
+def test_a_coarse_clock_hides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two writes fall into one tick of the file system's clock, the second one is seen, too."""
+    import cascade.spec.file as module
+
+    monkeypatch.setattr(module, "_signature", lambda stat: (stat.st_ino, stat.st_size))
+    path = tmp_path / "a"
+    digests = []
+    for text in ("aaa", "bbb"):
+        path.write_text(text)
+        digests.append(File(path).digest())
+    assert digests[0] != digests[1]
+
+
 def test_the_content_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that has not changed for a while is not read again."""
     import cascade.spec.file as module

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 import cascade as cs
 from cascade.spec.constraint import GlobalConstraint
 from tests.runtime.by_hand import HEAPS, WORDS, Hand
@@ -105,3 +107,25 @@ def test_late_choice_of_what_is_lost_beside_what_is_to_come() -> None:
     assert state_of(hand, "way") == "skipped"
     settle(hand, begun["slow"], 1)
     assert not hand.flow.core.unfinished
+
+
+@pytest.mark.slow
+def test_grant_of_a_failed_map_reaches_another_mode() -> None:
+    """A map in processes that fails leaves its grant to a task on the loop, which the driver has looked at before."""
+
+    @cs.task(mode="compute")
+    def item(n):
+        raise ValueError("no")
+
+    @cs.task
+    async def other(_):
+        return 1
+
+    @cs.task(mode="inline")
+    def last(value):
+        return value
+
+    far = last(last(last(item.map([0, 1]).with_constraints(cpu=1))))
+    near = other(last(0)).with_constraints(cpu=1)
+    run = cs.start([far, near], system_resources={"cpu": 1}, on_failure="continue", log_level=None)
+    assert isinstance(run.exception(20), ValueError)

@@ -110,7 +110,10 @@ def test_a_new_process_remembers(tmp_path):
     env = {**os.environ, "XDG_CONFIG_HOME": str(tmp_path / "config")}
 
     def go():
-        done = subprocess.run([sys.executable, script, tmp_path / "s"], capture_output=True, text=True, env=env)
+        command = [sys.executable, script, tmp_path / "s"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
+            [sys.executable, script, tmp_path / "s"], check=False, capture_output=True, text=True, env=env
+        )
         return sorted(done.stdout.split("\n")), done.stderr
 
     assert go() == (["", "42", "both", "ran 1", "ran 20"], "")

@@ -35,6 +35,7 @@ __all__ = ["LocalStore"]
 
 T = TypeVar("T")
 MOST_USED: Final = 20_000  # keys whose last use is remembered before it is written
+LOOKS: Final = 3  # at bytes that do not fit their entry, before it is removed
 GROWTH: Final = 0.1  # share of max_bytes that is stored before the limit is looked at again
 
 
@@ -122,8 +123,7 @@ class LocalStore:
         if entries is None or upkeep is None:
             return StoreMiss(entry.key, "the store is off")
         try:
-            data = self._bytes_of(entry, entries)
-            return self.codecs.decode(entry.codec, data)
+            return self.codecs.decode(entry.codec, self._bytes_of(entry, entries))
         except (OSError, SealError, CodecError, MemoryError) as error:
             return self._miss(entry, entries, upkeep, error)
         except StoreFault as fault:
@@ -341,6 +341,15 @@ class LocalStore:
                 self._files.write(file, memoryview(b"*\n"))
 
     def _bytes_of(self, entry: Entry, entries: Entries) -> memoryview:
+        """Return the bytes; look again where they may just have been removed and stored anew by others."""
+        for _ in range(LOOKS - 1):
+            with suppress(OSError, SealError):
+                return self._read(entry, entries)
+            if entries.find([entry.key]).get(entry.key, entry).content != entry.content:
+                break
+        return self._read(entry, entries)
+
+    def _read(self, entry: Entry, entries: Entries) -> memoryview:
         if entry.size >= INLINE:
             return self._blobs.read(entry.content, entry.size)
         data = entries.inline(entry.key)

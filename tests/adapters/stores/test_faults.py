@@ -83,7 +83,8 @@ def test_every_step_may_fail(tmp_path: Path, kind: str, lasting: bool) -> None:
         struck.add(files.struck)
         offs = [report for report in reports if report[0] == "off"]
         assert len(offs) <= 1, f"step {nth} ({files.struck}): {reports}"
-        if kind != "short" and files.struck not in {"unlink", "scan", "size"}:
+        is_healed = files.struck == "read" and not lasting  # the second look finds the right bytes
+        if kind != "short" and not is_healed and files.struck not in {"unlink", "scan", "size"}:
             assert reports, f"step {nth} ({files.struck}) failed and nobody heard of it"
         again = LocalStore(folder, key_file=tmp_path / "key", on_report=appending(reports))
         expect_right(again)

@@ -1,0 +1,180 @@
+"""Why a node ran, what a run would do, what was different: the store's history as people ask for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cascade as cs
+from cascade.adapters.stores.local import LocalStore
+from cascade.interfaces.exceptions import SettingError
+from cascade.tools.diff import diff
+from cascade.tools.history import history
+from cascade.tools.plan import plan
+from cascade.tools.storage import storage
+from cascade.tools.why import why
+
+QUIET: dict[str, Any] = {"log_level": None}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of its own."""
+    with LocalStore(tmp_path / "store", key_file=tmp_path / "key") as made:
+        yield made
+
+
+def pipeline(body="return [r * 2 for r in rows if r < limit]"):
+    """Return load → clean → total, with the source of the middle one as given."""
+    names: dict[str, Any] = {"FACTOR": 3}
+    exec(f"def helper(x): return x * FACTOR\ndef clean(rows, limit):\n    {body}\n", names)
+
+    @cs.task(pure=True)
+    def load(n):
+        return list(range(n))
+
+    @cs.task
+    def total(rows):
+        return sum(rows)
+
+    clean = cs.task(pure=True)(names["clean"])
+    return lambda n=10: total(clean(load(n), cs.Param("limit", type=int, default=5)))
+
+
+def go(store, target, **params):
+    """Run and return the id of the run."""
+    run = cs.start(target, params, cache=store, **QUIET)
+    run.result(10)
+    return run.run_id
+
+
+def test_why_tells_what_changed(store):
+    """The first run, the same again, a Param, an input, the code: each has its sentence."""
+    make = pipeline()
+    first = go(store, make())
+    assert str(why("clean", cache=store)) == "ran: it had not run before"
+    go(store, make())
+    assert str(why("clean", cache=store)) == f"stored: same code and inputs · made in run {first}, just now"
+    go(store, make(), limit=6)
+    assert str(why("clean", cache=store)) == "ran: limit 5 → 6"
+    assert str(why("load", cache=store)).startswith("stored: same code and inputs")
+    go(store, make(12), limit=6)
+    assert str(why("clean", cache=store)) == "ran: rows is new from load (list of 10 → list of 12)"
+    go(store, pipeline("return [helper(r) for r in rows if r < limit]")(12), limit=6)
+    assert str(why("clean", cache=store)).startswith("ran: code changed (")
+    assert str(why("total", cache=store)).startswith("ran: it is not remembered")
+    assert why("clean", run=first, cache=store).outcome == "ran"
+    assert repr(why(make(), cache=store)).startswith("total ran")
+
+
+def test_why_knows_near_names(store):
+    """A node that no run had, or a run that is not there, is told with what would be right."""
+    make = pipeline()
+    run = go(store, make())
+    with pytest.raises(ValueError, match=r"No run in this store had a node 'claen'\. Did you mean 'clean'"):
+        why("claen", cache=store)
+    with pytest.raises(ValueError, match=f"The run {run} had no node 'x'"):
+        why("x", run=run, cache=store)
+    with pytest.raises(ValueError, match="No run begins with 'zz'"):
+        why("clean", run="zz", cache=store)
+
+
+def test_failed_and_skipped_nodes_say_why(store):
+    """The reason is that of the run."""
+
+    @cs.task(pure=True)
+    def boom():
+        raise ValueError("no luck")
+
+    with pytest.raises(ValueError, match="no luck"):
+        cs.run([boom()], cache=store, **QUIET)
+    assert str(why("boom", cache=store)) == "failed: ValueError: no luck"
+    cs.run(boom().run_if(False).with_fallback(1), cache=store, **QUIET)
+    assert history(store)[0].status == "completed"
+    assert history(store)[1].status == "failed"
+
+
+def test_a_plan_knows_what_is_stored_what_runs_and_what_it_cannot_know(store):
+    """Before any run everything runs; afterwards only what a change may reach."""
+    make = pipeline()
+    before = plan(make(), cache=store)
+    assert {s.node: s.status for s in before.steps} == {"load": "run", "clean": "unknown", "total": "run"}
+    assert before["load"].reason == "it has not run before"
+    go(store, make())
+    after = plan(make(), cache=store)
+    assert {s.node: s.status for s in after.steps} == {"load": "not needed", "clean": "stored", "total": "run"}
+    changed = plan(make(), {"limit": 7}, cache=store)
+    assert {s.node: s.status for s in changed.steps} == {"load": "stored", "clean": "run", "total": "run"}
+    assert changed["clean"].reason == "code or inputs changed"
+    upstream = plan(make(11), cache=store)
+    assert {s.node: s.status for s in upstream.steps} == {"load": "run", "clean": "unknown", "total": "run"}
+    assert upstream["clean"].reason == "depends on what load gives"
+    assert "2 would run, 1 would run unless what they need turns out the same" in str(upstream)
+    assert len(store.runs()) == 1, "a plan writes nothing"
+
+
+def test_a_plan_predicts_from_earlier_runs(store):
+    """The seconds are those of earlier runs, and capacities count."""
+    import time
+
+    @cs.task
+    def nap(x):
+        time.sleep(0.02)
+        return x
+
+    target = [nap(i).with_constraints(seat=1) for i in range(3)]
+    cs.run(target, system_resources={"seat": 3}, cache=store, **QUIET)
+    one = plan(target, system_resources={"seat": 1}, cache=store)
+    three = plan(target, system_resources={"seat": 3}, cache=store)
+    assert one.makespan == pytest.approx(3 * three.makespan, rel=0.01)
+    assert three.makespan >= 0.02
+    assert one.utilisation["seat"] == pytest.approx(1.0)
+    assert len(one.critical_path) == 3
+
+
+def test_a_difference_lists_what_changed_between_two_runs(store):
+    """Params, inputs and code by node; what is the same is counted."""
+    make = pipeline()
+    first, second = go(store, make()), go(store, make(11), limit=6)
+    found = diff(first, second, cache=store)
+    assert found.params == ("limit 5 → 6",)
+    assert set(found.changes) == {"load", "clean"}
+    assert found.same == 1
+    assert f"{first} → {second}: 1 nodes had the same code and inputs" in str(found)
+    assert (found.added, found.gone) == ((), ())
+
+
+def test_history_is_a_list_a_table_and_a_frame(store):
+    """Runs, the latest first, with what was computed and what was stored."""
+    pytest.importorskip("pandas")
+    assert str(history(store)) == "No run is known here yet."
+    make = pipeline()
+    ids = [go(store, make()), go(store, make(), limit=6)]
+    found = history(store)
+    assert [run.run_id for run in found] == ids[::-1]
+    assert [(run.ran, run.stored) for run in found] == [(2, 1), (3, 0)]
+    assert found[0].params == {"limit": "6"}
+    assert len(history(store, limit=1)) == 1
+    frame = found.to_frame()
+    assert list(frame["run_id"]) == ids[::-1]
+    assert list(frame["param limit"]) == ["6", "5"]
+    assert str(found).splitlines()[0].split() == ["run", "target", "outcome", "when", "took", "computed", "stored"]
+    assert {row.node for row in found.nodes(ids[0][:5])} == {"load", "clean", "total"}
+
+
+def test_the_store_can_be_looked_at_and_tidied_up(store):
+    """ls, size, check, gc and clear say what they found or did; a wrong word is told the right one."""
+    make = pipeline()
+    go(store, make())
+    assert storage("size", cache=store).startswith("2 results, ")
+    assert [line.split()[0] for line in storage("ls", cache=store).splitlines()] == ["task", "clean", "load"]
+    assert "list of 5" in storage("ls", "clean", cache=store)
+    assert storage("check", cache=store) == "Everything in the store is as it was written."
+    assert storage("clear", "clean", cache=store) == "1 result forgotten"
+    assert storage("gc", "0B", cache=store).startswith("1 results removed")
+    assert storage("ls", cache=store) == "Nothing is stored."
+    with pytest.raises(SettingError, match="Did you mean 'size'"):
+        storage("sise", cache=store)
+    with pytest.raises(SettingError, match="neither a size such as 2GB nor an age such as 30d"):
+        storage("gc", "much", cache=store)
