@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cascade.spec.task import task
     from cascade.tools.diff import diff
     from cascade.tools.history import history
+    from cascade.tools.lineage import lineage
     from cascade.tools.plan import plan
     from cascade.tools.preview import dry_run
     from cascade.tools.simulate import simulate
@@ -83,6 +84,7 @@ _HOMES = {
     "File": "cascade.spec.file",
     "diff": "cascade.tools.diff",
     "history": "cascade.tools.history",
+    "lineage": "cascade.tools.lineage",
     "plan": "cascade.tools.plan",
     "simulate": "cascade.tools.simulate",
     "why": "cascade.tools.why",
@@ -112,6 +114,7 @@ __all__ = [
     "get_current_context",
     "history",
     "inject",
+    "lineage",
     "load_ipython_extension",
     "messaging_bus",
     "override_resource",

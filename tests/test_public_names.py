@@ -21,7 +21,7 @@ NAMES = [
     "task", "Param", "Env", "run", "arun", "start", "cli", "dry_run", "visualize", "to_json", "from_json",
     "with_constraints", "LazyResult", "Router", "resource", "inject", "Engine", "override_resource",
     "DependencyMissingError", "get_current_context", "sequence", "pipeline", "unmapped", "Event", "MessageBus",
-    "messaging_bus", "Run", "Jump", "select_jump", "bind", "why", "plan", "diff", "history",
+    "messaging_bus", "Run", "Jump", "select_jump", "bind", "why", "plan", "diff", "history", "lineage",
     "simulate", "File", "cache",
 ]  # fmt: skip
 

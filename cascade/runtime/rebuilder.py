@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from cascade.graph.build import refs_in
-from cascade.graph.model import ROUTE
+from cascade.graph.model import REFS, ROUTE, Ref
 from cascade.graph.order import may_need
 from cascade.interfaces.records import Draft, Entry, NodeRow, StoreMiss
 from cascade.runtime import journal as jr
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Rebuilder"]
 
+MOST_SOURCES: Final = 5000  # nodes of a graph of which the history knows where every argument came from
 MOST_ROWS: Final = 50_000  # nodes of a run that the history keeps
 _DEFAULT: Final = ByContent()
 _SIMPLE: Final = (ByContent, TimeToLive)  # policies that need no arguments to judge an entry
@@ -65,6 +66,7 @@ class Rebuilder:
         self.keys = NodeKeys(flow, secret, lambda value: flow.settings.redact(summarize(value)))
         self._node_keys: dict[int, str] = {}
         self._given: dict[int, list[Given]] = {}
+        self._shown: dict[int, str] = {}  # short texts of values that were stored
         self._recipes: dict[int, str] = {}
         self._found: dict[int, Entry] = {}
         self._warned: set[int] = set()
@@ -227,6 +229,7 @@ class Rebuilder:
         self.keys.digests[node] = digest
         graph, run_id = self.flow.graph, self.flow.journal.run_id
         task, shown = graph.calls[node]._task.name, self.flow.settings.redact(summarize(value))  # noqa: SLF001
+        self._shown[node] = shown
         draft = Draft(key, value, digest=digest, task=task, summary=shown, run_id=run_id, duration=duration)
         if self.store.save_many([draft])[0] is not None:
             self._note_recipe(node, key)
@@ -334,7 +337,7 @@ class Rebuilder:
             entry = self._found.get(node)
             items, stored = self._items.get(node, (1, 0))
             outcome = _OUTCOMES.get(state) or ("stored" if entry is not None or items == stored else "ran")
-            given = self._given.get(node, [])
+            given = self._given[node] if node in self._given else self._sources(node)
             task = graph.calls[node]._task  # noqa: SLF001
             reason = failures.get(node) or flow.outcomes.reasons.get(node, ("", -1))[0]
             if entry is not None:
@@ -351,12 +354,23 @@ class Rebuilder:
                     code=self._code_text(task, texts) if node in self.policies else "",
                     inputs=json.dumps([[g.name, g.key, g.text, g.source] for g in given]),
                     duration=durations.get(node, entry.duration if entry is not None else 0.0),
-                    summary=entry.summary if entry is not None else "",
+                    summary=entry.summary if entry is not None else self._shown.get(node, ""),
                     reason=reason or self.keys.opaque.get(node, ""),
                     started_at=wall + begun.get(node, start) - start,
                 )
             )
         return rows
+
+    def _sources(self, node: int) -> list[Given]:
+        """Return from where a node that nobody keyed has its arguments; of large graphs, nothing."""
+        graph = self.flow.graph
+        if graph.complete > MOST_SOURCES or node in self._found:
+            return []
+        names = graph.calls[node]._task.positional  # noqa: SLF001
+        plain = map(Ref, graph.args[node]) if graph.shapes[node] == REFS else graph.args[node]
+        slots = [(names[k] if k < len(names) else f"argument {k + 1}", slot) for k, slot in enumerate(plain)]
+        slots += graph.kwargs.get(node, {}).items()
+        return [Given(name, "", "", graph.ids[ref]) for name, slot in slots for ref in dict.fromkeys(refs_in(slot))]
 
     def _code_text(self, task: Any, known: dict[int, str]) -> str:
         found = known.get(id(task))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cascade.interfaces.protocols import Store
     from cascade.interfaces.records import NodeRow
 
-__all__ = ["Why", "compare_rows", "explain_row", "why"]
+__all__ = ["Why", "compare_rows", "explain_row", "find_row", "read_code", "why"]
 
 MOST_BACK = 100  # runs
 
@@ -67,7 +67,7 @@ def why(node: Any, *, run: str | None = None, cache: Any = None) -> Why:
     """
     store = open_store(True if cache is None else cache)
     name = node if isinstance(node, str) else getattr(node, "_label", "") or str(node)
-    row = _find_row(store, name, run)
+    row = find_row(store, name, run)
     return Why(row.node, row.run_id, row.outcome, tuple(explain_row(store, row)))
 
 
@@ -113,7 +113,7 @@ def compare_rows(store: Store, before: NodeRow, after: NodeRow) -> list[str]:
     for name, (key, text, source) in new.items():
         if name not in old:
             found.append(f"{name} is a new argument")
-        elif old[name][0] != key:
+        elif old[name][0] != key and key and old[name][0]:
             found.append(_tell_input(name, old[name][1], text, source))
     found += [f"the argument {name} is gone" for name in old if name not in new]
     return found
@@ -129,14 +129,15 @@ def _tell_input(name: str, before: str, after: str, source: str) -> str:
 def _compare_code(store: Store, before: NodeRow, after: NodeRow) -> list[str]:
     from cascade.identity.explain import explain_code
 
-    old, new = _code(store, before), _code(store, after)
+    old, new = read_code(store, before), read_code(store, after)
     if old is None or new is None:
         return ["code changed"] if before.code and after.code else []
     changes = [str(change) for change in explain_code(old, new)]
     return [f"code changed ({change})" for change in changes]
 
 
-def _code(store: Store, row: NodeRow) -> CodeKey | None:
+def read_code(store: Store, row: NodeRow) -> CodeKey | None:
+    """Return the code that a row was made with, None if it is not known."""
     from cascade.identity.errors import IdentityError
     from cascade.identity.parts import CodeKey
 
@@ -156,7 +157,12 @@ def _inputs(row: NodeRow) -> dict[str, tuple[str, str, str]]:
         return {}
 
 
-def _find_row(store: Store, name: str, run: str | None) -> NodeRow:
+def find_row(store: Store, name: str, run: str | None) -> NodeRow:
+    """Return the row of a node or task in a run, by default in the last one that had it.
+
+    Raises:
+        ValueError: when there is none, with the nearest name.
+    """
     from cascade.interfaces.exceptions import nearest
 
     if run is None:

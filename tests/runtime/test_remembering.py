@@ -112,8 +112,6 @@ def test_a_new_process_remembers(tmp_path):
     def go():
         command = [sys.executable, script, tmp_path / "s"]
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
-            [sys.executable, script, tmp_path / "s"], check=False, capture_output=True, text=True, env=env
-        )
         return sorted(done.stdout.split("\n")), done.stderr
 
     assert go() == (["", "42", "both", "ran 1", "ran 20"], "")

@@ -11,6 +11,7 @@ from cascade.adapters.stores.local import LocalStore
 from cascade.interfaces.exceptions import SettingError
 from cascade.tools.diff import diff
 from cascade.tools.history import history
+from cascade.tools.lineage import lineage
 from cascade.tools.plan import plan
 from cascade.tools.storage import storage
 from cascade.tools.why import why
@@ -178,3 +179,37 @@ def test_the_store_can_be_looked_at_and_tidied_up(store):
         storage("sise", cache=store)
     with pytest.raises(SettingError, match="neither a size such as 2GB nor an age such as 30d"):
         storage("gc", "much", cache=store)
+
+
+def test_lineage_follows_a_value_to_where_it_was_really_computed(store):
+    """A value knows the run, the code, the inputs and the machine that made it, also when it came from the store."""
+    make = pipeline()
+    first = go(store, make())
+    second = go(store, make(), limit=6)
+    found = lineage("clean", cache=store)
+    assert (found.node, found.run_id) == ("clean", second)
+    above = {name: step for name, _, step in found.inputs}
+    assert above["limit"] is None
+    assert (above["rows"].node, above["rows"].run_id) == ("load", first)
+    assert [step.node for step in found.steps()] == ["clean", "load"]
+    assert found.machine["python"]
+    assert "limit = 6" in str(found)
+    by_value = lineage([0, 2, 4, 6, 8], cache=store)
+    assert (by_value.node, by_value.run_id) == ("clean", first)
+    with pytest.raises(ValueError, match="The store does not know this value"):
+        lineage([99], cache=store)
+
+
+def test_lineage_is_prov(store):
+    """The exported form names entities, activities and agents, and every name that is used is defined."""
+    import json
+
+    go(store, pipeline()())
+    prov = json.loads(json.dumps(lineage("total", cache=store).to_prov()))
+    assert len(prov["activity"]) == 3
+    for used in prov["used"].values():
+        assert used["prov:entity"] in prov["entity"]
+        assert used["prov:activity"] in prov["activity"]
+    for made in prov["wasGeneratedBy"].values():
+        assert made["prov:entity"] in prov["entity"]
+    assert {each["prov:agent"] for each in prov["wasAssociatedWith"].values()} == set(prov["agent"])
