@@ -69,6 +69,12 @@ BUDGETS: Mapping[str, Budget] = {
         11, (Ratio(OURS, 1.8, workload="growth_1k"), *(faster(peer, 10) for peer in ("dask", "hamilton")))
     ),
     "memory": Budget(1.2),
+    "opted_out": Budget(None, (Ratio(OURS, 1.05, workload="plain"),)),
+    "again": Budget(15, (faster("joblib", 10),)),
+    "changed": Budget(40, (faster("hamilton", 45),)),
+    "key_array": Budget(100),
+    "key_frame": Budget(80),
+    "why": Budget(200),
     "import": Budget(30, (faster("doit", 4), faster("dask", 7))),
     "import_modules": Budget(100),
 }

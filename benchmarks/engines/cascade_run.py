@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import cascade as cs
+from benchmarks.engines import cascade_memory
 from benchmarks.work import add, anap, inc, nap, spin, total
 from benchmarks.workloads import Workload
 from cascade.interfaces.events import NodeCompleted
@@ -103,6 +104,7 @@ def side_by_side(
 
 
 PREPARE = {
+    **cascade_memory.PREPARE,
     "chain": chain,
     "fan_in": fan_in,
     "map": map_,

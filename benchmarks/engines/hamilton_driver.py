@@ -11,6 +11,7 @@ from hamilton.execution import executors
 from hamilton.htypes import Collect, Parallelizable  # noqa: TC002 - Hamilton reads the annotations
 
 from benchmarks import sources
+from benchmarks.engines import hamilton_memory
 from benchmarks.work import inc
 from benchmarks.workloads import Workload
 
@@ -64,6 +65,7 @@ def map_(workload: Workload) -> Callable[[], object]:
 
 
 PREPARE = {
+    **hamilton_memory.PREPARE,
     "chain": composed(sources.chain, "n{}"),
     "fan_in": composed(sources.fan_in, "sink"),
     "map": map_,

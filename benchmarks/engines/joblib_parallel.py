@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from joblib import Parallel, delayed
 
+from benchmarks.engines import joblib_memory
 from benchmarks.work import inc, nap, spin, total
 from benchmarks.workloads import Workload
 
@@ -38,4 +39,4 @@ def cpu(workload: Workload) -> Callable[[], object]:
     return lambda: list(Parallel(n_jobs=WORKERS)(delayed(spin)(number) for number in range(workload.size)))
 
 
-PREPARE = {"fan_in": fan_in, "map": map_, "naps": naps, "cpu": cpu}
+PREPARE = {**joblib_memory.PREPARE, "fan_in": fan_in, "map": map_, "naps": naps, "cpu": cpu}

@@ -3,24 +3,23 @@
 In: a graph, the rank and the duration of each node, amounts and capacities. Out: a `Schedule`. Invariant: runs nothing;
 starts what the engine would start, in the order in which it would, and never exceeds a capacity.
 
-It is the policy of the engine on a clock that is only counted (list scheduling: Graham 1966). What ends gives its
-amounts back to those who waited longest for them, and then lets its consumers go; of what may start, the lowest rank is
-first; what does not fit waits and lets others pass. Every route, fallback and condition counts as if it ran, maps count
-as one node, and modes are not told apart.
+It is the policy of the engine on a clock that is only counted (list scheduling: Graham 1966), with the engine's own
+ledger. What ends gives its amounts back to those who waited longest for them, and then lets its consumers go; of what
+may start, the lowest rank is first; what does not fit waits and lets others pass. Every route, fallback and condition
+counts as if it ran, maps count as one node, and modes are not told apart.
 """
 
 from __future__ import annotations
 
-from bisect import insort
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from cascade.graph.build import refs_in
 from cascade.graph.check import check_amount
+from cascade.graph.ledger import Ledger
 from cascade.graph.order import may_need
 from cascade.interfaces.exceptions import SettingError
 
@@ -29,10 +28,6 @@ if TYPE_CHECKING:
     from cascade.graph.model import Graph
 
 __all__ = ["Schedule", "find_waits", "least_makespan", "longest_paths", "make_schedule"]
-
-# as in cascade.runtime.ledger, whose rules `_Books` has; a test runs both
-PATIENCE: Final = 16
-SLACK: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +84,7 @@ def make_schedule(
             raise SettingError(f"'{graph.label(node)}' cannot take {seconds} s. Give it a finite number of at least 0.")
     if limit is not None and limit < 1:
         raise SettingError(f"At most {limit} nodes at the same time is none. Give a limit of at least 1, or None.")
-    simulation = _Simulation(find_waits(graph), rank, durations, amounts or {}, _Books(known), limit)
+    simulation = _Simulation(find_waits(graph), rank, durations, amounts or {}, Ledger(known), limit)
     simulation.run()
     return simulation.to_schedule(known)
 
@@ -235,11 +230,11 @@ class _Simulation:
         rank: Sequence[int],
         durations: Sequence[float],
         amounts: Mapping[int, Amounts],
-        books: _Books,
+        ledger: Ledger,
         limit: int | None,
     ) -> None:
         count = len(waits)
-        self.rank, self.durations, self.amounts, self.books = rank, durations, amounts, books
+        self.rank, self.durations, self.amounts, self.ledger = rank, durations, amounts, ledger
         self.room = count if limit is None else limit
         self.by_rank = [0] * count
         for node, place in enumerate(rank):
@@ -264,7 +259,7 @@ class _Simulation:
             now, _, node = heappop(self.running)
             self.room += 1
             if node in self.amounts:
-                for other in self.books.release(self.amounts[node]):
+                for other in self.ledger.release(self.amounts[node]):
                     self.granted.add(other)
                     heappush(self.ready, self.rank[other])
             for user in self.users[node]:
@@ -279,7 +274,7 @@ class _Simulation:
             node = self.by_rank[heappop(self.ready)]
             if node in self.granted:
                 self.granted.discard(node)
-            elif node in self.amounts and not self.books.take(node, self.amounts[node]):
+            elif node in self.amounts and not self.ledger.take(node, self.amounts[node]):
                 continue
             self.room -= 1
             self.cause[node] = cause
@@ -299,129 +294,3 @@ class _Simulation:
             path.append(node)
             node = self.cause[node]
         return Schedule(tuple(self.starts), tuple(self.ends), makespan, utilisation, tuple(reversed(path)))
-
-
-# -- the books ------------------------------------------------------------------------------------------------------
-
-
-class _Queue:
-    """Those who wait for the same amounts, as pairs of arrival and node; `seen` and `is_patient` are of the first."""
-
-    __slots__ = ("amounts", "is_patient", "seen", "waiters")
-
-    def __init__(self, amounts: Amounts, seen: int) -> None:
-        self.amounts = amounts
-        self.waiters: deque[tuple[int, int]] = deque()
-        self.seen = seen
-        self.is_patient = False
-
-
-class _Books:
-    """Who has how much: the engine's rules, without what a run has beside them (a graph does not know the runtime).
-
-    Who does not fit waits by arrival. Others that fit may pass, about `PATIENCE` times; then the amounts are kept.
-    """
-
-    def __init__(self, capacities: Mapping[str, float]) -> None:
-        self.capacities = capacities
-        self.used = dict.fromkeys(capacities, 0.0)
-        self.taken = dict.fromkeys(capacities, 0)  # how often
-        self.queues: dict[Amounts, _Queue] = {}
-        self.wanting: dict[str, dict[_Queue, None]] = {}
-        self.patient: list[tuple[int, _Queue]] = []  # by arrival of the first, which is unique
-        self.kept: dict[str, float] = {}  # for all of these
-        self.arrivals = 0
-
-    def take(self, node: int, amounts: Amounts) -> bool:
-        """Take `amounts`, or queue `node`."""
-        if self.fits(amounts, self.kept):
-            self.add(amounts)
-            return True
-        self.arrivals += 1
-        queue = self.queues.get(amounts)
-        if queue is None:
-            queue = self.queues[amounts] = _Queue(amounts, self.count_taken(amounts))
-            for name, _ in amounts:
-                self.wanting.setdefault(name, {})[queue] = None
-        queue.waiters.append((self.arrivals, node))
-        return False
-
-    def release(self, amounts: Amounts) -> list[int]:
-        """Give `amounts` back; return the nodes that have theirs now."""
-        for name, amount in amounts:
-            left = self.used[name] - amount
-            self.used[name] = left if left > SLACK else 0.0
-        granted: list[int] = []
-        names = {name for name, _ in amounts} if self.queues else set()
-        while names:
-            names = self.grant(names, granted)
-        return granted
-
-    def grant(self, names: Iterable[str], granted: list[int]) -> set[str]:
-        """Let those go on who wait for `names`, oldest first; return names that are no longer kept for anyone."""
-        heads = [(*q.waiters[0], q) for q in {q: None for name in names for q in self.wanting.get(name, ())}]
-        heapify(heads)
-        older: dict[str, float] = {}  # kept for patient ones that came before the one that is looked at
-        patient, passed = self.patient.copy(), 0
-        freed: set[str] = set()
-        while heads:
-            arrival, node, queue = heappop(heads)
-            while passed < len(patient) and patient[passed][0] < arrival:
-                _change(older, patient[passed][1].amounts, 1.0)
-                passed += 1
-            was_patient = queue.is_patient
-            if self.fits(queue.amounts, older if self.judge(queue) else self.kept):
-                freed.update(name for name, _ in queue.amounts if queue.is_patient)
-                granted.append(node)
-                self.let_in(queue)
-                if queue.waiters:
-                    heappush(heads, (*queue.waiters[0], queue))
-            elif queue.is_patient and not was_patient:
-                _change(older, queue.amounts, 1.0)
-        return freed
-
-    def let_in(self, queue: _Queue) -> None:
-        """The first of `queue` has its amounts; the next one steps forward."""
-        if queue.is_patient:
-            queue.is_patient = False
-            self.patient.remove((queue.waiters[0][0], queue))
-            _change(self.kept, queue.amounts, -1.0)
-        queue.waiters.popleft()
-        self.add(queue.amounts)
-        queue.seen = self.count_taken(queue.amounts)
-        if not queue.waiters:
-            del self.queues[queue.amounts]
-            for name, _ in queue.amounts:
-                del self.wanting[name][queue]
-
-    def judge(self, queue: _Queue) -> bool:
-        """Say whether the first of `queue` was passed so often that what it needs is kept for it from now on."""
-        if not queue.is_patient and self.count_taken(queue.amounts) - queue.seen >= PATIENCE:
-            queue.is_patient = True
-            insort(self.patient, (queue.waiters[0][0], queue))
-            _change(self.kept, queue.amounts, 1.0)
-        return queue.is_patient
-
-    def fits(self, amounts: Amounts, kept: Mapping[str, float]) -> bool:
-        """Say whether `amounts` are free beside what is `kept`."""
-        used, most = self.used, self.capacities
-        return all(used[name] + kept.get(name, 0.0) + amount <= most[name] + SLACK for name, amount in amounts)
-
-    def add(self, amounts: Amounts) -> None:
-        """Note that `amounts` are in use."""
-        for name, amount in amounts:
-            self.used[name] += amount
-            self.taken[name] += 1
-
-    def count_taken(self, amounts: Amounts) -> int:
-        """Count how often any name of `amounts` was taken."""
-        return sum([self.taken[name] for name, _ in amounts])
-
-
-def _change(kept: dict[str, float], amounts: Amounts, sign: float) -> None:
-    for name, amount in amounts:
-        left = kept.get(name, 0.0) + sign * amount
-        if left > SLACK:
-            kept[name] = left
-        else:
-            kept.pop(name, None)

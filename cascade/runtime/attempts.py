@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from contextvars import Context
 
-    from cascade.runtime.ledger import Amounts
+    from cascade.graph.check import Amounts
     from cascade.runtime.limits import Ticket
     from cascade.runtime.maps import Row
     from cascade.spec.resource import Resource

@@ -35,10 +35,11 @@ from cascade.runtime.scheduler import Scheduler
 if TYPE_CHECKING:
     import asyncio
 
+    from cascade.graph.check import Amounts
+    from cascade.graph.ledger import Ledger
     from cascade.graph.model import Graph
     from cascade.interfaces.protocols import Clock, ExecutionPlan
     from cascade.runtime.journal import Journal
-    from cascade.runtime.ledger import Amounts, Ledger
     from cascade.runtime.limits import Limits
     from cascade.runtime.rebuilder import Rebuilder
     from cascade.runtime.resource_manager import ResourceManager

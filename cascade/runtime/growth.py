@@ -22,9 +22,9 @@ from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
 from cascade.spec.routing import Router
 
 if TYPE_CHECKING:
+    from cascade.graph.check import Amounts
     from cascade.graph.model import Graph
     from cascade.runtime.flow import Flow
-    from cascade.runtime.ledger import Amounts
     from cascade.spec.input import Input
     from cascade.spec.resource import Resource
 

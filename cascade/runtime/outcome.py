@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import refs_in
+from cascade.graph.ledger import SLACK
 from cascade.graph.model import LOOP, MAP, PROCESS, REFS
 from cascade.interfaces.exceptions import (
     DependencyMissingError,
@@ -24,16 +25,15 @@ from cascade.runtime import scheduler as core_
 from cascade.runtime.arguments import GONE
 from cascade.runtime.failure import hide_secrets, join_errors, note_origin, own_frames, text_of, to_exception
 from cascade.runtime.growth import ODD, is_lazy
-from cascade.runtime.ledger import SLACK
 from cascade.runtime.loops import ending
 from cascade.runtime.summary import preview_arguments, summarize
 from cascade.spec.control import Jump
 
 if TYPE_CHECKING:
+    from cascade.graph.check import Amounts
     from cascade.interfaces.records import Entry
     from cascade.runtime.attempts import Attempt
     from cascade.runtime.flow import Flow
-    from cascade.runtime.ledger import Amounts
     from cascade.runtime.limits import Ticket
     from cascade.spec.policy import RetryPolicy
 

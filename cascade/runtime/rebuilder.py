@@ -1,8 +1,8 @@
 """What was computed is not computed again: which nodes have their value from the store, and what goes into it.
 
 In: a flow, a store. Out: values recalled instead of computed; results, recipes and the history of the run stored.
-Invariant: everything slow (keys of large values, files) is done on a thread of its own, in order; a result that is
-remembered is stored before anyone hears that the node is done, so that what was completed is never repeated.
+Invariant: everything slow (keys of large values, files) is done on a thread of its own, many nodes at a time; a result
+that is remembered is stored before anyone hears that the node is done, so that what was completed is never repeated.
 
 The two ways to a stored value. Before the run, the recipe keys, from the targets down: what is found there needs
 nothing above it. While the run goes on, the node key, made of the values that the inputs really have.
@@ -10,40 +10,57 @@ nothing above it. While the run goes on, the node key, made of the values that t
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cascade.graph.build import refs_in
-from cascade.graph.model import REFS, ROUTE, Ref
+from cascade.graph.model import ROUTE
 from cascade.graph.order import may_need
-from cascade.interfaces.records import Draft, Entry, NodeRow, StoreMiss
-from cascade.runtime import journal as jr
+from cascade.interfaces.records import Draft, Entry, StoreMiss
 from cascade.runtime import states as st
-from cascade.runtime.node_keys import Given, NodeKeys
+from cascade.runtime.errands import Errands
+from cascade.runtime.node_keys import NodeKeys, digest_of
+from cascade.runtime.node_rows import Learnt, rows_of
+from cascade.runtime.single_flight import Flights
 from cascade.runtime.summary import summarize
-from cascade.runtime.threads import run_in_thread
 from cascade.spec.cache import ByContent, TimeToLive
 
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import CachePolicy, Store
     from cascade.runtime.flow import Flow
+    from cascade.runtime.maps import Row
 
 __all__ = ["Rebuilder"]
 
-MOST_SOURCES: Final = 5000  # nodes of a graph of which the history knows where every argument came from
 MOST_ROWS: Final = 50_000  # nodes of a run that the history keeps
 _DEFAULT: Final = ByContent()
 _SIMPLE: Final = (ByContent, TimeToLive)  # policies that need no arguments to judge an entry
-_OUTCOMES: Final = {st.FAILED: "failed", st.SKIPPED: "skipped", st.CANCELLED: "cancelled"}
+SLICE: Final = 0.005  # seconds; nodes that are looked up or stored together do not wait longer for each other
+RECIPES_EVERY: Final = 0.1  # seconds between two times that recipes are written: they only make looking up faster
 
 Job = Callable[[], None]
+
+
+class _Look(NamedTuple):
+    """Load the `entry` of a node, or find it: then its inputs are known, and it can `go_on` without."""
+
+    node: int
+    entry: Entry | None
+    go_on: Job | None
+
+
+class _Save(NamedTuple):
+    """Store the value of a node, or of an item of a map; then call `done`."""
+
+    node: int
+    row: Row | None
+    value: Any
+    duration: float
+    done: Job
 
 
 class Rebuilder:
@@ -64,19 +81,14 @@ class Rebuilder:
         self.policies: dict[int, CachePolicy] = {}
         self.recalled: dict[int, Entry] = {}
         self.keys = NodeKeys(flow, secret, lambda value: flow.settings.redact(summarize(value)))
-        self._node_keys: dict[int, str] = {}
-        self._given: dict[int, list[Given]] = {}
-        self._shown: dict[int, str] = {}  # short texts of values that were stored
+        self._learnt = Learnt()
         self._recipes: dict[int, str] = {}
-        self._found: dict[int, Entry] = {}
+        self._new_recipes: dict[str, str] = {}
+        self._wrote_recipes = 0.0
+        self._item_keys: dict[int, dict[int, str]] = {}  # of each map, keys of items that run: as they were before
         self._warned: set[int] = set()
-        self._items: dict[int, tuple[int, int]] = {}  # of each map, how many items it has and how many were stored
-        self._whole: dict[int, Entry] = {}  # of maps whose items were all stored, an entry for the whole
-        self._jobs: deque[Job | None] = deque()
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        self._is_working = False
-        self._end = threading.Event()
+        self._errands: Errands[_Look | _Save | Job] = Errands(self._carry_out, flow.break_down)
+        self._flights = Flights(store, self._is_wanted, flow.break_down)
 
     # -- before the run -------------------------------------------------------------------------------------------
 
@@ -92,7 +104,7 @@ class Rebuilder:
         graph = self.flow.graph
         self.look_at(range(len(graph)))
         if self.policies:
-            self._recipes = self.keys.recipes(lambda node: node in self.policies)
+            self._recipes = self.keys.recipes(lambda node: type(self.policies.get(node)) is ByContent)
             if not self.is_fresh:
                 self._find_from(refs_in(graph.target))
 
@@ -133,171 +145,280 @@ class Rebuilder:
 
     def recall(self, node: int, entry: Entry) -> None:
         """Load the value of a node that was found; the node runs if it cannot be had."""
+        self._errands.add(_Look(node, entry, None))
 
-        def load() -> None:
-            value = self.store.load(entry)
-            self.flow.post(lambda: self._recalled(node, entry, value))
-
-        self._do(load)
-
-    def _recalled(self, node: int, entry: Entry, value: Any) -> None:
-        flow = self.flow
-        self.recalled.pop(node, None)
-        if flow.core.state[node] != st.PENDING:
-            return
-        if isinstance(value, StoreMiss):
-            flow.core.forget_recall(node)
-            return
-        self._serve(node, entry, value)
-
-    def _serve(self, node: int, entry: Entry, value: Any) -> None:
-        self.keys.digests[node] = entry.digest
-        self._found[node] = entry
-        self._node_keys[node] = entry.key
-        self.flow.outcomes.recalled(node, value, entry)
-
-    def check(self, node: int, go_on: Callable[[], None]) -> None:
+    def check(self, node: int, go_on: Job) -> None:
         """See whether a node whose inputs are known has a stored value; if not, `go_on` is called under the lock."""
+        self._errands.add(_Look(node, None, go_on))
 
-        def look() -> None:
-            try:
-                key, given = self.keys.node_key(node)
-            except Exception as error:  # noqa: BLE001 - a value that cannot even be looked at
-                key, given = "", []
-                self.keys.opaque[node] = f"{type(error).__name__}: {error}"
-            self._given[node], self._node_keys[node] = given, key
-            if not key:
-                self._warn(node)
-            entry = None if self.is_fresh or not key else self.store.find([key]).get(key)
-            if entry is not None and not self._serves(node, entry):
-                entry = None
-            value = StoreMiss(key, "not there") if entry is None else self.store.load(entry)
-            self.flow.post(lambda: answer(entry, value))
+    def save(self, node: int, value: Any, duration: float, done: Job) -> None:
+        """Store the value that `node` computed, then call `done` under the lock."""
+        self._errands.add(_Save(node, None, value, duration, done))
 
-        def answer(entry: Entry | None, value: Any) -> None:
-            if self.flow.core.state[node] != st.PENDING:
-                return
-            if entry is None or isinstance(value, StoreMiss):
-                go_on()
-            else:
-                self._note_recipe(node, entry.key)
-                self._serve(node, entry, value)
+    def check_items(self, node: int, rows: list[Row], done: Callable[[dict[int, Any], float], None]) -> None:
+        """Find the stored items of a map; `done` is called under the lock with their values by index."""
+        self._errands.add(lambda: self._look_up_items(node, rows, done))
 
-        self._do(look)
+    def save_item(self, node: int, row: Row, value: Any, duration: float, done: Job) -> None:
+        """Store one item of a map, then call `done` under the lock."""
+        self._errands.add(_Save(node, row, value, duration, done))
 
-    def _serves(self, node: int, entry: Entry) -> bool:
+    def is_stored(self, node: int) -> bool:
+        """Whether the value of `node` came from the store."""
+        return node in self._learnt.found
+
+    def whole_map(self, node: int) -> Entry | None:
+        """Return what stands for a map all of whose items came from the store, None if some ran."""
+        return self._learnt.whole.get(node)
+
+    # -- on the thread --------------------------------------------------------------------------------------------
+
+    def _carry_out(self, jobs: list[_Look | _Save | Job]) -> None:
+        """Do what has come: first store what others may look for."""
+        self._save_all([job for job in jobs if type(job) is _Save])
+        self._look_up_all([job for job in jobs if type(job) is _Look])
+        for job in jobs:
+            if type(job) is not _Save and type(job) is not _Look:
+                job()  # type: ignore[operator, unused-ignore]
+        if self._new_recipes and time.perf_counter() > self._wrote_recipes + RECIPES_EVERY:
+            self._write_recipes()
+        self._flights.sweep()
+
+    def _post(self, calls: list[Job]) -> None:
+        """Have the driver do all of `calls` under the lock; it is woken once."""
+
+        def call_all() -> None:
+            for call in calls:
+                call()
+
+        if calls:
+            self.flow.post(call_all)
+
+    # -- looking up -----------------------------------------------------------------------------------------------
+
+    def _look_up_all(self, looks: list[_Look]) -> None:
+        """Find the values of nodes; the index is asked once for all that are keyed within a slice of time."""
+        asked: list[tuple[_Look, str]] = []
+        until = time.perf_counter() + SLICE
+        for look in looks:
+            asked.append((look, self._key_of(look.node) if look.entry is None else ""))
+            if time.perf_counter() > until:
+                self._answer_all(asked)
+                asked, until = [], time.perf_counter() + SLICE
+        self._answer_all(asked)
+
+    def _key_of(self, node: int) -> str:
         try:
-            return bool(self.policies[node].serves(entry, time.time(), self._arguments(node)))
+            key, given = self.keys.node_key(node)
+        except Exception as error:  # noqa: BLE001 - a value that cannot even be looked at
+            key, given = "", []
+            self.keys.opaque[node] = f"{type(error).__name__}: {error}"
+        self._learnt.given[node], self._learnt.keys[node] = given, key
+        if not key:
+            self._warn(node)
+        return key
+
+    def _answer_all(self, asked: list[tuple[_Look, str]]) -> None:
+        """Load what is stored, and have the driver go on with what is not."""
+        found = self._find([key for _, key in asked if key])
+        answers: list[Job] = []
+        until = time.perf_counter() + SLICE
+        for look, key in asked:
+            entry = look.entry or self._entry_of(look.node, key, found)
+            if entry is None and self._is_shared(look.node, key):
+                if not self._may_compute(look.node, key, lambda look=look: self._errands.add(look)):  # type: ignore[misc]
+                    continue
+                entry = self._entry_of(look.node, key, self._find([key]))  # it may have come before the claim
+            answers.append(self._answer(look, entry))
+            if time.perf_counter() > until:
+                self._post(answers)
+                answers, until = [], time.perf_counter() + SLICE
+        self._post(answers)
+
+    def _find(self, keys: list[str]) -> dict[str, Entry]:
+        return {} if self.is_fresh or not keys else self.store.find(list(dict.fromkeys(keys)))
+
+    def _entry_of(self, node: int, key: str, found: Mapping[str, Entry]) -> Entry | None:
+        """Return the entry that serves a node, None if there is none."""
+        entry = found.get(key)
+        if entry is None:
+            return None
+        try:
+            serves = bool(self.policies[node].serves(entry, time.time(), self._arguments(node)))
         except Exception as error:  # noqa: BLE001 - a user's policy that fails says no
             self._complain(node, f"its cache policy raised {type(error).__name__}: {error}")
-            return False
+            return None
+        return entry if serves else None
 
     def _arguments(self, node: int) -> Mapping[str, object]:
+        """Return the arguments of a node by name, for policies that want to know them."""
+        if self._is_simple(node):
+            return {}
         args, kwargs = self.flow.arguments.of(node)
         names = self.flow.graph.calls[node]._task.positional  # noqa: SLF001
         return {**dict(zip(names, args, strict=False)), **kwargs}
 
-    def is_stored(self, node: int) -> bool:
-        """Whether the value of `node` came from the store."""
-        return node in self._found
+    def _answer(self, look: _Look, entry: Entry | None) -> Job:
+        """Return what the driver does about a node, under the lock; its value is loaded here and now."""
+        flow, node, go_on = self.flow, look.node, look.go_on
+        value = StoreMiss("", "not there") if entry is None else self.store.load(entry)
+        is_found = not isinstance(value, StoreMiss)
+        if is_found and entry is not None:
+            self._flights.land(node)
+            if go_on is not None:
+                self._note_recipe(node, entry.key)
 
-    def whole_map(self, node: int) -> Entry | None:
-        """Return what stands for a map all of whose items came from the store, None if some ran."""
-        return self._whole.get(node)
+        def answer() -> None:
+            if go_on is None:
+                self.recalled.pop(node, None)
+            if flow.core.state[node] != st.PENDING:
+                return
+            if is_found and entry is not None:
+                self.keys.digests[node], self.keys.texts[node] = entry.digest, entry.summary
+                self._learnt.found[node], self._learnt.keys[node] = entry, entry.key
+                flow.outcomes.recalled(node, value, entry)
+            elif go_on is None:
+                flow.core.forget_recall(node)
+            else:
+                go_on()
 
-    def save(self, node: int, value: Any, duration: float, done: Callable[[], None]) -> None:
-        """Store the value that `node` computed, then call `done` under the lock."""
+        return answer
 
-        def write() -> None:
-            try:
-                self._write(node, value, duration)
-            except Exception as error:  # noqa: BLE001 - what cannot be stored is computed again next time
-                self._complain(node, f"{type(error).__name__}: {error}")
-            self.flow.post(done)
+    # -- storing --------------------------------------------------------------------------------------------------
 
-        self._do(write)
+    def _save_all(self, saves: list[_Save]) -> None:
+        """Store values, in one transaction all that are keyed within a slice of time."""
+        drafts: list[Draft | None] = []
+        until = time.perf_counter() + SLICE
+        for save in saves:
+            drafts.append(self._draft(save))
+            if time.perf_counter() > until:
+                self._put(saves[: len(drafts)], drafts)
+                saves, drafts, until = saves[len(drafts) :], [], time.perf_counter() + SLICE
+        self._put(saves, drafts)
 
-    def _write(self, node: int, value: Any, duration: float) -> None:
-        key = self._node_keys.get(node, "")
+    def _draft(self, save: _Save) -> Draft | None:
+        """Return what is to be stored; None where nothing is."""
+        try:
+            return self._draft_item(save, save.row) if save.row is not None else self._draft_node(save)
+        except Exception as error:  # noqa: BLE001 - what cannot be stored is computed again next time
+            self._complain(save.node, f"{type(error).__name__}: {error}")
+            return None
+
+    def _draft_node(self, save: _Save) -> Draft | None:
+        node, value = save.node, save.value
+        key = self._learnt.keys.get(node, "")
         if not key or not self.policies[node].stores(value, self._arguments(node)):
-            return
+            return None
         from cascade.identity.data import data_key
 
         digest = data_key(value)
         if digest.startswith("o:"):
             digest = f"r:{key}"  # the recipe stands in for a value that has no key of its own
         self.keys.digests[node] = digest
-        graph, run_id = self.flow.graph, self.flow.journal.run_id
-        task, shown = graph.calls[node]._task.name, self.flow.settings.redact(summarize(value))  # noqa: SLF001
-        self._shown[node] = shown
-        draft = Draft(key, value, digest=digest, task=task, summary=shown, run_id=run_id, duration=duration)
-        if self.store.save_many([draft])[0] is not None:
-            self._note_recipe(node, key)
+        draft = self._make_draft(key, save, digest)
+        self.keys.texts[node] = draft.summary
+        return draft
+
+    def _draft_item(self, save: _Save, row: Row) -> Draft | None:
+        """Return what is to be stored of an item, under the key from before it ran: it may have changed its input."""
+        key = self._item_keys.get(save.node, {}).pop(row[0], "")
+        if not key or not self.policies[save.node].stores(save.value, {}):
+            return None
+        return self._make_draft(key, save, None)
+
+    def _make_draft(self, key: str, save: _Save, digest: str | None) -> Draft:
+        task = self.flow.graph.calls[save.node]._task.name  # noqa: SLF001
+        shown = self.flow.settings.redact(summarize(save.value))
+        return Draft(key, save.value, digest, task, shown, self.flow.journal.run_id, save.duration)
+
+    def _put(self, saves: list[_Save], drafts: list[Draft | None]) -> None:
+        """Store the drafts; then, and not before, have it told that their nodes are done."""
+        ready = [draft for draft in drafts if draft is not None]
+        try:
+            stored = {entry.key for entry in self.store.save_many(ready) if entry is not None} if ready else set()
+        except Exception as error:  # noqa: BLE001 - what cannot be stored is computed again next time
+            stored = set()
+            self._complain(saves[0].node, f"{type(error).__name__}: {error}")
+        for save, draft in zip(saves, drafts, strict=False):
+            if save.row is None:
+                self._flights.land(save.node)
+                if draft is not None and draft.key in stored:
+                    self._note_recipe(save.node, draft.key)
+            elif not self._item_keys.get(save.node):
+                self._flights.land(save.node)
+        self._post([save.done for save, _ in zip(saves, drafts, strict=False)])
 
     def _note_recipe(self, node: int, key: str) -> None:
         recipe = self._recipes.get(node)
         if recipe:
-            self.store.save_recipes({recipe: key})
+            self._new_recipes[recipe] = key
+
+    def _write_recipes(self) -> None:
+        recipes, self._new_recipes = self._new_recipes, {}
+        if recipes:
+            self.store.save_recipes(recipes)
+        self._wrote_recipes = time.perf_counter()
 
     # -- items of maps --------------------------------------------------------------------------------------------
 
-    def check_items(self, node: int, rows: list[tuple[int, tuple[Any, ...], dict[str, Any]]], done: Any) -> None:
-        """Find the stored items of a map; `done` is called under the lock with their values by index."""
+    def _look_up_items(self, node: int, rows: list[Row], done: Callable[[dict[int, Any], float], None]) -> None:
+        found: dict[int, Any] = {}
+        served: list[Entry] = []
+        try:
+            keys = {row[0]: self.keys.item_key(node, row[1], row[2]) for row in rows}
+            if not self._flights.holds(node):  # else this is the second look
+                whole = digest_of("items", keys.values())
+                if self._is_shared(node, whole) and not self._may_compute(
+                    node, whole, lambda: self.check_items(node, rows, done)
+                ):
+                    return
+            entries = self._find([key for key in keys.values() if key])
+            for index, key in keys.items():
+                entry = entries.get(key)
+                if entry is not None and self.policies[node].serves(entry, time.time(), {}):
+                    value = self.store.load(entry)
+                    if not isinstance(value, StoreMiss):
+                        found[index] = value
+                        served.append(entry)
+            self._item_keys[node] = {index: key for index, key in keys.items() if index not in found}
+        except Exception as error:  # noqa: BLE001 - then all of them run
+            self._complain(node, f"{type(error).__name__}: {error}")
+        saved = sum(entry.duration for entry in served)
+        self._learnt.items[node] = len(rows), len(found)
+        if found and len(found) == len(rows):
+            latest = max(served, key=lambda entry: entry.made_at)
+            self._learnt.whole[node] = latest._replace(duration=saved, summary="")
+            self._flights.land(node)
+        self._post([lambda: done(found, saved)])
 
-        def look() -> None:
-            found: dict[int, Any] = {}
-            saved = 0.0
-            try:
-                keys = {row[0]: self.keys.item_key(node, row[1], row[2]) for row in rows}
-                entries = {} if self.is_fresh else self.store.find([key for key in dict.fromkeys(keys.values()) if key])
-                for index, key in keys.items():
-                    entry = entries.get(key)
-                    if entry is not None and self.policies[node].serves(entry, time.time(), {}):
-                        value = self.store.load(entry)
-                        if not isinstance(value, StoreMiss):
-                            found[index] = value
-                            saved += entry.duration
-            except Exception as error:  # noqa: BLE001 - then all of them run
-                self._complain(node, f"{type(error).__name__}: {error}")
-            self._items[node] = len(rows), len(found)
-            if found and len(found) == len(rows):
-                latest = max((entries[keys[index]] for index in found), key=lambda entry: entry.made_at)
-                self._whole[node] = latest._replace(duration=saved, summary="")
-            self.flow.post(lambda: done(found, saved))
+    # -- one computation for all ----------------------------------------------------------------------------------
 
-        self._do(look)
+    def _is_wanted(self, node: int) -> bool:
+        """Whether a node may still be computed: it has not ended, and the run goes on."""
+        core = self.flow.core
+        return core.state[node] in (st.PENDING, st.RUNNING) and not core.cancelling and self.flow.fault is None
 
-    def save_item(
-        self, node: int, row: tuple[int, tuple[Any, ...], dict[str, Any]], value: Any, duration: float, done: Job
-    ) -> None:
-        """Store one item of a map, then call `done` under the lock."""
+    def _is_shared(self, node: int, key: str) -> bool:
+        """Whether only one process at a time is to compute `key`."""
+        return bool(key) and not self.is_fresh and getattr(self.policies[node], "single_flight", False)
 
-        def write() -> None:
-            try:
-                key = self.keys.item_key(node, row[1], row[2])
-                if key and self.policies[node].stores(value, {}):
-                    task = self.flow.graph.calls[node]._task.name  # noqa: SLF001
-                    shown = self.flow.settings.redact(summarize(value))
-                    run_id = self.flow.journal.run_id
-                    self.store.save_many(
-                        [Draft(key, value, task=task, summary=shown, run_id=run_id, duration=duration)]
-                    )
-            except Exception as error:  # noqa: BLE001 - what cannot be stored is computed again next time
-                self._complain(node, f"{type(error).__name__}: {error}")
-            self.flow.post(done)
-
-        self._do(write)
+    def _may_compute(self, node: int, key: str, look_again: Job) -> bool:
+        """Say whether this run may compute `key` now; if not, `look_again` is called when it may."""
+        if self._flights.holds(node) or self._flights.begin(node, key):
+            return True
+        self._flights.wait(node, key, look_again)
+        return False
 
     # -- after the run --------------------------------------------------------------------------------------------
 
     def finish(self, status: str, facts: Mapping[str, object]) -> None:
         """Write the history of the run and end the thread. By the driver, not under the lock."""
+        self._flights.close()
 
         def write() -> None:
-            rows = self._rows()
-            counts: dict[str, int] = {}
-            for row in rows:
-                counts[row.outcome] = counts.get(row.outcome, 0) + 1
+            self._write_recipes()
+            rows, counts = rows_of(self.flow, self.store, self.keys, self._learnt, self.policies)
             self.store.record_nodes(self.flow.journal.run_id, rows[:MOST_ROWS])
             self.store.end_run(self.flow.journal.run_id, {**facts, "status": status, "counts": counts})
 
@@ -307,105 +428,8 @@ class Rebuilder:
             except Exception as error:  # noqa: BLE001 - a history that cannot be written costs no result
                 logging.getLogger("cascade").warning("The history of the run is not kept: %s.", error)
 
-        self._do(guarded)
-        self._jobs.append(None)
-        self._ring()
-        self._end.wait()
-
-    def _rows(self) -> list[NodeRow]:
-        flow, graph = self.flow, self.flow.graph
-        run_id, wall, start = flow.journal.run_id, flow.journal.wall, flow.journal.start
-        durations: dict[int, float] = {}
-        begun: dict[int, float] = {}
-        failures: dict[int, str] = {}
-        for record in flow.journal.records:
-            code = record[0]
-            if code == jr.STARTED:
-                begun.setdefault(record[2], record[1])
-            elif code == jr.DONE_INLINE:
-                durations[record[2]] = record[1] - record[3]
-            elif code == jr.COMPLETED and record[3] is None:
-                durations[record[2]] = record[5]
-            elif code == jr.FAILED and record[3] is None:
-                failures[record[2]] = f"{record[6]}: {record[7]}"[:500]
-        texts: dict[int, str] = {}
-        rows = []
-        for node in range(graph.complete):
-            state = flow.core.state[node]
-            if graph.kinds[node] == ROUTE or state == st.PENDING:
-                continue
-            entry = self._found.get(node)
-            items, stored = self._items.get(node, (1, 0))
-            outcome = _OUTCOMES.get(state) or ("stored" if entry is not None or items == stored else "ran")
-            given = self._given[node] if node in self._given else self._sources(node)
-            task = graph.calls[node]._task  # noqa: SLF001
-            reason = failures.get(node) or flow.outcomes.reasons.get(node, ("", -1))[0]
-            if entry is not None:
-                reason = f"made in run {entry.run_id}"
-            elif stored:
-                reason = f"{stored:,} of {items:,} items from the store"
-            rows.append(
-                NodeRow(
-                    run_id,
-                    graph.ids[node],
-                    task.name,
-                    outcome,  # type: ignore[arg-type]
-                    key=self._node_keys.get(node, ""),
-                    code=self._code_text(task, texts) if node in self.policies else "",
-                    inputs=json.dumps([[g.name, g.key, g.text, g.source] for g in given]),
-                    duration=durations.get(node, entry.duration if entry is not None else 0.0),
-                    summary=entry.summary if entry is not None else self._shown.get(node, ""),
-                    reason=reason or self.keys.opaque.get(node, ""),
-                    started_at=wall + begun.get(node, start) - start,
-                )
-            )
-        return rows
-
-    def _sources(self, node: int) -> list[Given]:
-        """Return from where a node that nobody keyed has its arguments; of large graphs, nothing."""
-        graph = self.flow.graph
-        if graph.complete > MOST_SOURCES or node in self._found:
-            return []
-        names = graph.calls[node]._task.positional  # noqa: SLF001
-        plain = map(Ref, graph.args[node]) if graph.shapes[node] == REFS else graph.args[node]
-        slots = [(names[k] if k < len(names) else f"argument {k + 1}", slot) for k, slot in enumerate(plain)]
-        slots += graph.kwargs.get(node, {}).items()
-        return [Given(name, "", "", graph.ids[ref]) for name, slot in slots for ref in dict.fromkeys(refs_in(slot))]
-
-    def _code_text(self, task: Any, known: dict[int, str]) -> str:
-        found = known.get(id(task))
-        if found is None:
-            record = self.keys.code_of(task).to_dict(self.store.put_text)
-            found = known[id(task)] = self.store.put_text(json.dumps(record, sort_keys=True))
-        return found
-
-    # -- the thread -----------------------------------------------------------------------------------------------
-
-    def _do(self, job: Job) -> None:
-        self._jobs.append(job)
-        if not self._is_working:
-            self._is_working = True
-            run_in_thread(self._work)
-        self._ring()
-
-    def _ring(self) -> None:
-        try:  # noqa: SIM105 - a suppress() costs more than all the rest
-            self._bell.release()
-        except RuntimeError:
-            pass  # it has rung already
-
-    def _work(self) -> None:
-        while True:
-            while self._jobs:
-                job = self._jobs.popleft()
-                if job is None:
-                    self._end.set()
-                    return
-                try:
-                    job()
-                except BaseException as fault:  # noqa: BLE001 - a fault of the machinery must end the run, not hang it
-                    self.flow.break_down(fault)
-            self._bell.acquire()
+        self._errands.add(guarded)
+        self._errands.end()
 
     def _warn(self, node: int) -> None:
         """Say once for each task why its results are not remembered."""

@@ -239,9 +239,9 @@ def lay_out(
     name: str = "",
 ) -> Flow:
     """Return everything that a run needs, checked and in place; nothing has begun."""
+    from cascade.graph.ledger import Ledger
     from cascade.runtime.flow import Flow
     from cascade.runtime.journal import Journal
-    from cascade.runtime.ledger import Ledger
     from cascade.runtime.limits import Limits
     from cascade.runtime.resource_manager import ResourceManager
 

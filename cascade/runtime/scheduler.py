@@ -20,8 +20,9 @@ from cascade.graph.model import MAP
 from cascade.runtime.states import CANCELLED, DONE, FAILED, PENDING, RUNNING, SKIPPED
 
 if TYPE_CHECKING:
+    from cascade.graph.check import Amounts
+    from cascade.graph.ledger import Ledger
     from cascade.graph.model import Graph
-    from cascade.runtime.ledger import Amounts, Ledger
     from cascade.runtime.limits import Limits, Names, Ticket
 
 __all__ = ["CANCELLED", "DONE", "FAILED", "PENDING", "RUNNING", "SKIPPED", "Scheduler"]

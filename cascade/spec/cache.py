@@ -24,7 +24,13 @@ __all__ = ["ByContent", "FileExists", "Never", "TimeToLive", "by_content", "file
 
 @dataclass(frozen=True, slots=True)
 class ByContent:
-    """Serves as long as code and inputs are the same."""
+    """Serves as long as code and inputs are the same.
+
+    Args:
+        single_flight: of all processes that use the store, one at a time computes; the others wait and take its result.
+    """
+
+    single_flight: bool = field(default=False, kw_only=True)
 
     def serves(self, entry: Entry, now: float, arguments: Mapping[str, object]) -> bool:  # noqa: ARG002 - a hook
         """Always."""
@@ -122,14 +128,18 @@ def _exists(path: str) -> bool:
     return True
 
 
-def by_content() -> CachePolicy:
+def by_content(*, single_flight: bool = False) -> CachePolicy:
     """Serve while code and inputs are the same; what ``cache=True`` means.
 
+    Args:
+        single_flight: when another process computes the same at the moment, wait and take its result. If it fails or
+            is killed, the next one computes.
+
     Example:
-        >>> by_content()
-        ByContent()
+        >>> by_content(single_flight=True)
+        ByContent(single_flight=True)
     """
-    return ByContent()
+    return ByContent(single_flight=single_flight)
 
 
 def ttl(seconds: float) -> CachePolicy:

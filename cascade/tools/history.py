@@ -5,6 +5,8 @@ In: a store. Out: `history`, a list of runs that shows itself as a table and as 
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +26,9 @@ class PastRun:
     """One run of the past.
 
     Args:
-        run_id: its id. name: of the target. status: ``completed``, ``failed``, ``cancelled``, or ``lost``: it never
-            ended, its process was killed. started_at: seconds since the epoch. duration: seconds, None if it was lost.
+        run_id: its id. name: of the target. status: ``completed``, ``failed``, ``cancelled``, ``running``, or ``lost``:
+            it never ended, its process was killed. started_at: seconds since the epoch. duration: seconds, None if it
+            has not ended.
         ran, stored, failed, skipped: how many nodes. params: short texts by name.
     """
 
@@ -143,7 +146,7 @@ def _read(row: RunRow) -> PastRun:
     return PastRun(
         run_id=row.run_id,
         name=str(facts.get("name", "")),
-        status=str(facts.get("status", "lost" if row.ended_at is None else "")),
+        status=str(facts.get("status", "" if row.ended_at is not None else "running" if _is_alive(facts) else "lost")),
         started_at=row.begun_at,
         duration=None if row.ended_at is None else row.ended_at - row.begun_at,
         ran=int(counts.get("ran", 0)),
@@ -152,6 +155,20 @@ def _read(row: RunRow) -> PastRun:
         skipped=int(counts.get("skipped", 0)),
         params={str(k): str(v) for k, v in params.items()} if isinstance(params, dict) else {},
     )
+
+
+def _is_alive(facts: Mapping[str, Any]) -> bool:
+    """Whether the process of a run that has not ended is still there; of another machine nobody can say."""
+    pid = facts.get("pid")
+    if facts.get("host") != platform.node() or not isinstance(pid, int) or os.name != "posix":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def ago(moment: float) -> str:

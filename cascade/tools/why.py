@@ -89,6 +89,8 @@ def explain_row(store: Store, row: NodeRow) -> list[str]:
     changes = compare_rows(store, before, row)
     if changes:
         return [*changes, *reasons]
+    if row.reason.endswith("from the store"):
+        return [f"{row.reason}, the others are new"]
     if before.outcome in {"failed", "cancelled"}:
         return [*reasons, f"it {'failed' if before.outcome == 'failed' else 'was stopped'} in run {before.run_id}"]
     return [*reasons, "same code and inputs, but its result was not in the store, had expired or was not asked for"]
@@ -98,10 +100,15 @@ def _find_before(store: Store, row: NodeRow) -> NodeRow | None:
     """Return the last row of the node with known inputs: where its value was found at once, nobody looked at them."""
     before = store.latest(row.node, row.run_id)
     for _ in range(MOST_BACK):
-        if before is None or before.inputs != "[]" or row.inputs == "[]":
+        if before is None or _has_keys(before) or not _has_keys(row):
             break
         before = store.latest(row.node, before.run_id)
     return before
+
+
+def _has_keys(row: NodeRow) -> bool:
+    """Whether someone looked at the inputs; where a value was found at once, and of maps, only sources are known."""
+    return any(key for key, _, _ in _inputs(row).values())
 
 
 def compare_rows(store: Store, before: NodeRow, after: NodeRow) -> list[str]:
@@ -109,6 +116,8 @@ def compare_rows(store: Store, before: NodeRow, after: NodeRow) -> list[str]:
     found: list[str] = []
     if before.code != after.code:
         found += _compare_code(store, before, after)
+    if not (_has_keys(before) and _has_keys(after)):
+        return found
     old, new = _inputs(before), _inputs(after)
     for name, (key, text, source) in new.items():
         if name not in old:

@@ -144,3 +144,21 @@ def test_hostile_loops_are_refused(jump: Any, told: str) -> None:
         cs.from_json(json.dumps(document))
     assert told in str(caught.value)
     assert "at nodes[0].options.jump" in str(caught.value)
+
+
+def test_a_file_travels_as_its_path():
+    """`cs.File` round-trips, and equal ones make equal pure calls one node."""
+
+    @cs.task(pure=True)
+    def size(file):
+        return len(file.path)
+
+    restored = cs.from_json(cs.to_json([size(cs.File("a.csv")), size(cs.File("a.csv"))]))
+    assert cs.run(restored, log_level=None) == [5, 5]
+    assert '"path": "a.csv"' in cs.to_json(size(cs.File("a.csv"))) or '"path":"a.csv"' in cs.to_json(
+        size(cs.File("a.csv"))
+    )
+
+    from cascade.graph.build import build
+
+    assert len(build([size(cs.File("a.csv")), size(cs.File("a.csv"))])) == 1

@@ -97,6 +97,26 @@ def test_long_crowded_days_go_as_in_the_engine(seed: int) -> None:
     assert list(make_schedule(*load).starts) == VirtualEngine(*load).run()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("names", "most"), [(("cpu",), 1.25), (("cpu", "gpu"), 1.3), (("cpu", "db", "gpu"), 1.5)])
+def test_fair_turns_cost_little(names: tuple[str, ...], most: float) -> None:
+    """On crowded graphs, what is kept for those who were passed often leaves little of the capacities idle."""
+    lengths = []
+    for seed in range(10):
+        draw, calls = Random(seed), []
+        for _ in range(300):
+            call: Any = step(*draw.sample(calls[-40:], min(len(calls), draw.randint(0, 2))))
+            asked = draw.sample(names, min(len(names), draw.choice([0, 1, 1, 2, 3])))
+            part = 1.0 if draw.random() < 0.1 else draw.uniform(0.05, 0.5)
+            calls.append(call.with_constraints(**{name: CAPACITIES[name] * part for name in asked}))
+        graph = build(calls)
+        durations = [draw.choice([0.5, 1.0, 2.0, 7.0]) for _ in range(len(graph))]
+        amounts = check_amounts(graph, CAPACITIES)
+        made = make_schedule(graph, NativeSolver().solve(graph).rank, durations, amounts, CAPACITIES)
+        lengths.append(made.makespan / least_makespan(find_waits(graph), durations, amounts, CAPACITIES))
+    assert sum(lengths) / len(lengths) < most, lengths
+
+
 def check_sound(load: tuple[Any, ...], schedule: Schedule) -> None:
     """Nobody starts before what it waits for; no capacity and no limit is exceeded."""
     graph, _, durations, amounts, capacities, limit = load

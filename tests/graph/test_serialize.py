@@ -490,21 +490,3 @@ def test_a_chain_of_100_000_comes_back() -> None:
     back = cs.from_json(text)
     assert len(build(back)) == 100_001
     assert cs.to_json(back) == text
-
-
-def test_a_file_travels_as_its_path():
-    """`cs.File` round-trips, and equal ones make equal pure calls one node."""
-
-    @cs.task(pure=True)
-    def size(file):
-        return len(file.path)
-
-    restored = cs.from_json(cs.to_json([size(cs.File("a.csv")), size(cs.File("a.csv"))]))
-    assert cs.run(restored, log_level=None) == [5, 5]
-    assert '"path": "a.csv"' in cs.to_json(size(cs.File("a.csv"))) or '"path":"a.csv"' in cs.to_json(
-        size(cs.File("a.csv"))
-    )
-
-    from cascade.graph.build import build
-
-    assert len(build([size(cs.File("a.csv")), size(cs.File("a.csv"))])) == 1

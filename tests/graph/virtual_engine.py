@@ -6,8 +6,8 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from cascade.graph.build import refs_in
+from cascade.graph.ledger import Ledger
 from cascade.graph.model import INLINE
-from cascade.runtime.ledger import Ledger
 from cascade.runtime.limits import Limits
 from cascade.runtime.scheduler import EVALUATE, Scheduler
 

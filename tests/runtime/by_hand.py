@@ -14,11 +14,11 @@ import cascade as cs
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.graph.build import build
 from cascade.graph.check import check_amounts
+from cascade.graph.ledger import Ledger
 from cascade.graph.model import INLINE, LOOP, MAP, THREAD
 from cascade.interfaces import events as ev
 from cascade.runtime.flow import Flow, Settings
 from cascade.runtime.journal import Journal
-from cascade.runtime.ledger import Ledger
 from cascade.runtime.limits import Limits
 from cascade.runtime.resource_manager import ResourceManager
 from cascade.runtime.scheduler import CANCELLED, DONE, FAILED, PENDING, RUNNING, SKIPPED

@@ -14,7 +14,7 @@ import time
 import cascade as cs
 from cascade.interfaces import events as ev
 
-NAP = 0.004  # seconds
+NAP = 0.015  # seconds
 ITEMS = 12
 
 

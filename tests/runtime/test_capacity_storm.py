@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import cascade as cs
+from cascade.graph.ledger import PATIENCE
 from cascade.interfaces import events as ev
-from cascade.runtime.ledger import PATIENCE
 
 CAPACITY = {"cpu": 8.0, "gpu": 2.0, "db": 2.5, "net": 4.0, "disk": 0.3}
 SOON = 10.0
@@ -107,8 +107,7 @@ def count_passed(events: list[ev.Event]) -> int:
 def test_ten_thousand_tasks_stay_within_five_capacities() -> None:
     """Never more in use than there is, counted in the bodies; everything ends; every amount is given back."""
     books, draw = Books(), random.Random(11)
-    needs = [draw_amounts(draw) for _ in range(100)]
-    calls = [make_call(books, n, draw.choice(needs), draw) for n in range(1, 10_001)]
+    calls = [make_call(books, n, draw_amounts(draw), draw) for n in range(1, 10_001)]
     run = cs.start(calls, system_resources=CAPACITY, on_failure="continue", log_level=None)
     found = run.result(60)
     assert [abs(value) for value in found] == list(range(1, 10_001))
@@ -131,7 +130,8 @@ def test_nobody_is_passed_for_ever() -> None:
     """However many small tasks come, one that wants everything is passed a bounded number of times."""
     draw = random.Random(5)
 
-    def body(x: int) -> int:
+    async def body(x: int) -> int:
+        await asyncio.sleep(0)
         return x
 
     task = cs.task(body)
@@ -145,5 +145,5 @@ def test_nobody_is_passed_for_ever() -> None:
     later = [task(n).with_constraints(**amounts) for n, amounts in enumerate(small)]
     run = cs.start([first, big, later], system_resources=CAPACITY, log_level=None)
     run.result(60)
-    bound = (PATIENCE + 10) * len(CAPACITY)
-    assert count_passed(run.events) <= bound
+    assert sum(isinstance(event, ev.NodeWaiting) for event in run.events) > 100
+    assert 0 < count_passed(run.events) <= (PATIENCE + 1) * 2

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 )
 
 import cascade as cs
+from cascade.graph.ledger import PATIENCE
 from cascade.interfaces import events as ev
-from cascade.runtime.ledger import PATIENCE
 from cascade.spec.constraint import GlobalConstraint
 from tests.runtime.by_hand import CAPACITY, HEAPS, LIMITS, WORDS, Hand, draw_calls
 from tests.runtime.core_model import FINAL, Call, Entry, Items, Model, Replay, matches

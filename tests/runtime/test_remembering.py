@@ -334,3 +334,22 @@ def test_secrets_are_in_no_store(store, tmp_path):
     for file in (tmp_path / "store").rglob("*"):
         if file.is_file():
             assert secret.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize("policy", [ttl(1e-9), never(), file_exists("no/such/file")], ids=repr)
+def test_what_a_policy_refuses_is_not_hidden_by_what_is_remembered_below(policy, ran, store):
+    """A result that no longer serves is computed again, although what is made of it was remembered whole."""
+
+    @cs.task(ignore=("log",))
+    def fetch(log):
+        log.append("fetch")
+        return len(log)
+
+    @cs.task(pure=True)
+    def use(x):
+        return x
+
+    target = use(fetch(ran).with_cache(policy))
+    assert cs.run(target, cache=store, **QUIET) == 1
+    assert cs.run(target, cache=store, **QUIET) == 2
+    assert taken(ran) == ["fetch", "fetch"]

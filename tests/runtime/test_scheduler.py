@@ -13,9 +13,9 @@ import cascade as cs
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.graph.build import build, refs_in
 from cascade.graph.check import check_amounts
+from cascade.graph.ledger import Ledger
 from cascade.graph.model import INLINE, LOOP, PROCESS, ROUTE, THREAD
 from cascade.runtime import scheduler as core_
-from cascade.runtime.ledger import Ledger
 from cascade.runtime.limits import Limits
 from cascade.runtime.scheduler import CANCELLED, DONE, FAILED, PENDING, RUNNING, SKIPPED, Scheduler
 from cascade.spec.constraint import GlobalConstraint

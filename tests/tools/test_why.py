@@ -213,3 +213,37 @@ def test_lineage_is_prov(store):
     for made in prov["wasGeneratedBy"].values():
         assert made["prov:entity"] in prov["entity"]
     assert {each["prov:agent"] for each in prov["wasAssociatedWith"].values()} == set(prov["agent"])
+
+
+def test_a_run_that_goes_on_is_told_from_one_that_was_lost(store):
+    """While its process lives a run is running; one whose process is gone is lost."""
+    import platform
+    import subprocess
+    import sys
+    import threading
+
+    release = threading.Event()
+
+    @cs.task
+    def hold():
+        release.wait(10)
+
+    run = cs.start(hold(), cache=store, **QUIET)
+    run.wait(0.2)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    store.begin_run("dead", {"name": "x", "host": platform.node(), "pid": gone.pid})
+    assert {past.run_id: past.status for past in history(store)} == {run.run_id: "running", "dead": "lost"}
+    release.set()
+    run.result(10)
+    assert history(store)[1].status == "completed"
+
+
+def test_why_looks_past_runs_that_found_the_value_at_once(store):
+    """What was stored or skipped in between does not hide what changed."""
+    make = pipeline()
+    for _ in range(2):
+        go(store, make())
+    go(store, make(12))
+    assert str(why("clean", cache=store)) == "ran: rows is new from load (list of 10 → list of 12)"
+    assert str(why("load", cache=store)) == "ran: n 10 → 12"

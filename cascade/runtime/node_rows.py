@@ -1,0 +1,192 @@
+"""A run that has ended → the rows that the history keeps of its nodes.
+
+In: a flow, and what was learnt of its nodes while they were looked up and stored. Out: `NodeRow`s, in the order of the
+nodes, and how many came to which end. Invariant: reads only; a row says what happened and with which inputs, whoever
+computed the value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii as quoted
+from typing import TYPE_CHECKING, Any, Final
+
+from cascade.graph.build import refs_in
+from cascade.graph.model import REFS, ROUTE, Ref
+from cascade.interfaces.records import Entry, NodeRow
+from cascade.runtime import journal as jr
+from cascade.runtime import states as st
+from cascade.runtime.node_keys import Given, NodeKeys
+
+if TYPE_CHECKING:
+    from cascade.interfaces.protocols import Store
+    from cascade.runtime.flow import Flow
+
+__all__ = ["Learnt", "rows_of"]
+
+MOST_SOURCES: Final = 5000  # nodes of a graph of which the history knows where every argument came from
+MOST_SKIPPED: Final = 1000  # nodes of a graph of which those that nothing needed have rows, too
+_NEEDLESS: Final = "only '"  # … needs it: see `Orders.tell_unneeded`
+_OUTCOMES: Final = {st.FAILED: "failed", st.SKIPPED: "skipped", st.CANCELLED: "cancelled"}
+
+
+@dataclass(slots=True)
+class Learnt:
+    """What a run has learnt of its nodes, by number.
+
+    Attributes:
+        keys: node keys; empty: it has none. given: what it was called with. found: the entries that served.
+        items: of maps, how many there are and how many were stored. whole: of maps all of whose items were stored,
+            an entry for the whole.
+    """
+
+    keys: dict[int, str] = field(default_factory=dict)
+    given: dict[int, list[Given]] = field(default_factory=dict)
+    found: dict[int, Entry] = field(default_factory=dict)
+    items: dict[int, tuple[int, int]] = field(default_factory=dict)
+    whole: dict[int, Entry] = field(default_factory=dict)
+
+
+def rows_of(
+    flow: Flow, store: Store, node_keys: NodeKeys, learnt: Learnt, remembered: Iterable[int]
+) -> tuple[list[NodeRow], dict[str, int]]:
+    """Return the rows of a run that has ended, and how many nodes had which outcome.
+
+    Of a large graph of which a stored result made most of the nodes needless, those have no rows: nobody looked at
+    them, and their last rows still tell the truth.
+
+    Args:
+        store: keeps the texts of the code. remembered: the nodes whose results the run would store.
+    """
+    graph, state = flow.graph, flow.core.state
+    run_id, wall, start = flow.journal.run_id, flow.journal.wall, flow.journal.start
+    begun, durations, failures = _times(flow.journal.records)
+    codes = _Codes(store, node_keys)
+    remembered = set(remembered)
+    kinds, calls, ids = graph.kinds, graph.calls, graph.ids
+    known_inputs, keys, texts, one = learnt.given, learnt.keys, node_keys.texts, (1, 0)
+    counts: dict[str, int] = {}
+    sources = _Sources(flow)
+    is_large = graph.complete > MOST_SKIPPED
+    why_not, nothing = flow.outcomes.reasons, ("", -1)
+    rows = []
+    for node in range(graph.complete):
+        if kinds[node] == ROUTE or state[node] == st.PENDING:
+            continue
+        entry = learnt.found.get(node)
+        items, stored = learnt.items.get(node, one) if learnt.items else one
+        outcome = _OUTCOMES.get(state[node]) or ("stored" if entry is not None or items == stored else "ran")
+        counts[outcome] = counts.get(outcome, 0) + 1
+        if is_large and outcome == "skipped" and why_not.get(node, nothing)[0].startswith(_NEEDLESS):
+            continue
+        given = known_inputs.get(node)
+        inputs = f"[{', '.join(map(_input_text, given))}]" if given is not None else sources.text_of(node, entry)
+        task = calls[node]._task  # noqa: SLF001
+        if entry is not None:
+            reason = f"made in run {entry.run_id}"
+        elif stored:
+            reason = f"{stored:,} of {items:,} items from the store"
+        else:
+            reason = failures.get(node) or why_not.get(node, nothing)[0] or node_keys.opaque.get(node, "")
+        rows.append(
+            NodeRow(
+                run_id,
+                ids[node],
+                task.name,
+                outcome,  # type: ignore[arg-type]
+                keys.get(node, ""),
+                codes.text_of(task) if node in remembered else "",
+                inputs,
+                durations.get(node, entry.duration if entry is not None else 0.0),
+                0,
+                entry.summary if entry is not None else texts.get(node, ""),
+                reason,
+                wall + begun.get(node, start) - start,
+            )
+        )
+    return rows, counts
+
+
+def _times(records: Iterable[tuple[Any, ...]]) -> tuple[dict[int, float], dict[int, float], dict[int, str]]:
+    """Return when each node began, how long it took, and why it failed."""
+    begun: dict[int, float] = {}
+    durations: dict[int, float] = {}
+    failures: dict[int, str] = {}
+    for record in records:
+        code = record[0]
+        if code == jr.STARTED:
+            begun.setdefault(record[2], record[1])
+        elif code == jr.DONE_INLINE:
+            durations[record[2]] = record[1] - record[3]
+        elif code == jr.COMPLETED and record[3] is None:
+            durations[record[2]] = record[5]
+        elif code == jr.FAILED and record[3] is None:
+            failures[record[2]] = f"{record[6]}: {record[7]}"[:500]
+    return begun, durations, failures
+
+
+def _input_text(given: Given) -> str:
+    """Return one input as JSON; `json.dumps` takes several times as long for four texts."""
+    name, key, text, source = given
+    return f"[{quoted(name)}, {quoted(key)}, {quoted(text)}, {quoted(source)}]"
+
+
+class _Sources:
+    """From where nodes that nobody keyed have their arguments, as JSON; of large graphs, nothing."""
+
+    __slots__ = ("_flow", "_ids", "_names")
+
+    def __init__(self, flow: Flow) -> None:
+        """Quote each id once."""
+        self._flow = flow
+        is_small = flow.graph.complete <= MOST_SOURCES
+        self._ids = [f"{quoted(each)}]" for each in flow.graph.ids] if is_small else []
+        self._names: dict[int, list[str]] = {}  # of each task, the beginnings of the texts of its arguments
+
+    def text_of(self, node: int, entry: Entry | None) -> str:
+        """Return the inputs of `node`."""
+        graph, ids = self._flow.graph, self._ids
+        if not ids or entry is not None:
+            return "[]"
+        task = graph.calls[node]._task  # noqa: SLF001
+        beginnings = self._names.get(id(task))
+        if beginnings is None:
+            beginnings = self._names[id(task)] = [_beginning(name) for name in task.positional]
+        count = len(beginnings)
+        if graph.shapes[node] == REFS and node not in graph.kwargs and len(graph.args[node]) <= count:
+            return (
+                f"[{', '.join([first + ids[ref] for first, ref in zip(beginnings, graph.args[node], strict=False)])}]"
+            )
+        plain = map(Ref, graph.args[node]) if graph.shapes[node] == REFS else graph.args[node]
+        slots = [
+            (beginnings[k] if k < count else _beginning(f"argument {k + 1}"), slot) for k, slot in enumerate(plain)
+        ]
+        slots += [(_beginning(name), slot) for name, slot in graph.kwargs.get(node, {}).items()]
+        texts = [first + ids[ref] for first, slot in slots for ref in dict.fromkeys(refs_in(slot))]
+        return f"[{', '.join(texts)}]"
+
+
+def _beginning(name: str) -> str:
+    return f'[{quoted(name)}, "", "", '
+
+
+class _Codes:
+    """The texts of the code of tasks, each kept in the store once."""
+
+    __slots__ = ("_keys", "_known", "_store")
+
+    def __init__(self, store: Store, keys: NodeKeys) -> None:
+        """Keep nothing yet."""
+        self._store = store
+        self._keys = keys
+        self._known: dict[int, str] = {}
+
+    def text_of(self, task: Any) -> str:
+        """Return the digest of the text of a task's code."""
+        found = self._known.get(id(task))
+        if found is None:
+            record = self._keys.code_of(task).to_dict(self._store.put_text)
+            found = self._known[id(task)] = self._store.put_text(json.dumps(record, sort_keys=True))
+        return found
