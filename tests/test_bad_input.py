@@ -123,8 +123,10 @@ def test_settings_that_do_not_exist() -> None:
             cs.run(fit(), **{**QUIET, "log_level": "ERROR", **options})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="A subscriber is a function of an event"):
         cs.run(fit(), subscribers=["print"], **QUIET)
-    with pytest.raises(CascadeError, match="cache= is not available in this version"):
-        cs.run(fit(), cache="x", **QUIET)
+    with pytest.raises(CascadeError, match=r"cache is a store, a cache backend, the path of a folder or True, not int"):
+        cs.run(fit(), cache=3, **QUIET)
+    with pytest.raises(CascadeError, match="connector= is not available in this version"):
+        cs.run(fit(), connector="x", **QUIET)
 
 
 # -- params ---------------------------------------------------------------------------------------------------------
