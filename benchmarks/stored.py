@@ -7,7 +7,9 @@ the time begins, by a small graph with a store of its own, the same for every en
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,22 +35,28 @@ def rows(engine: str, remember: Remember) -> dict[str, Prepare]:
     """
 
     def first(workload: Workload) -> Callable[[], object]:
-        place = load_modules(workload, remember)
-        folders = iter(range(1000))
-        return lambda: remember(workload, Path(place.name) / str(next(folders)), 0)
+        place, folders = load_modules(workload, remember), iter(range(1000))
+        return lambda: remember(workload, place / str(next(folders)), 0)
 
     def again(workload: Workload) -> Callable[[], object]:
         place = load_modules(workload, remember)
-        fill(engine, workload, Path(place.name) / "full")
-        return lambda: remember(workload, Path(place.name) / "full", workload.first_leaf)
+        fill(engine, workload, place / "full")
+        return lambda: remember(workload, place / "full", workload.first_leaf)
 
     return {"dag_first": first, "dag_again": again, "dag_changed": again}
 
 
-def load_modules(workload: Workload, remember: Remember) -> tempfile.TemporaryDirectory[str]:
-    """Run a small graph; return a place for stores, which is removed when nobody has it any more."""
-    place = tempfile.TemporaryDirectory(prefix="bench-")
-    remember(replace(workload, size=SMALL * workload.width), Path(place.name) / "small", 0)
+def load_modules(workload: Workload, remember: Remember) -> Path:
+    """Run a small graph; return a folder for stores."""
+    place = new_place()
+    remember(replace(workload, size=SMALL * workload.width), place / "small", 0)
+    return place
+
+
+def new_place() -> Path:
+    """Return a folder that is removed when the process ends."""
+    place = Path(tempfile.mkdtemp(prefix="bench-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
     return place
 
 

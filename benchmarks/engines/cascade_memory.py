@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,12 +41,10 @@ def without_store(workload: Workload) -> Callable[[], object]:
 
 
 def opted_out(workload: Workload) -> Callable[[], object]:
-    """A run with a store of tasks that are not remembered, and one without, by turns: the seconds are their ratio."""
-    place = tempfile.TemporaryDirectory(prefix="bench-")
-    folder = Path(place.name) / "store"
+    """A run with a store, of tasks that are not remembered."""
+    folder = stored.new_place() / "store"
 
     def run() -> object:
-        assert place.name  # it lives as long as this function
         with open_store(folder) as store:
             return cs.run(layered(workload, 0, pure=False), cache=store, log_level=None)
 
@@ -84,13 +81,11 @@ def key_frame(workload: Workload) -> Callable[[], object]:
 
 def why(workload: Workload) -> Callable[[], object]:
     """Ask why the last node of a large graph ran, after a change of its first leaf."""
-    place = tempfile.TemporaryDirectory(prefix="bench-")
-    folder = Path(place.name) / "store"
+    folder = stored.new_place() / "store"
     remember(workload, folder, 0)
     remember(workload, folder, 1000)
 
     def ask() -> object:
-        assert place.name  # it lives as long as this function
         with open_store(folder) as store:
             return cs.why("total", cache=store).outcome
 

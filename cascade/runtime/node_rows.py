@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from json.encoder import encode_basestring_ascii as quoted
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Learnt", "rows_of"]
 
 MOST_SOURCES: Final = 5000  # nodes of a graph of which the history knows where every argument came from
+SOME: Final = 20  # nodes of each task that have rows, where a large graph is not remembered …
+MOST_RECORDS: Final = 5000  # … and the records that are searched for their times
 MOST_SKIPPED: Final = 1000  # nodes of a graph of which those that nothing needed have rows, too
 _NEEDLESS: Final = "only '"  # … needs it: see `Orders.tell_unneeded`
 _OUTCOMES: Final = {st.FAILED: "failed", st.SKIPPED: "skipped", st.CANCELLED: "cancelled"}
@@ -55,24 +58,29 @@ def rows_of(
     """Return the rows of a run that has ended, and how many nodes had which outcome.
 
     Of a large graph of which a stored result made most of the nodes needless, those have no rows: nobody looked at
-    them, and their last rows still tell the truth.
+    them, and their last rows still tell the truth. A large graph of which nothing is remembered has rows for some nodes
+    of each task, from which the next plan learns how long they take; to remember nothing shall cost nothing.
 
     Args:
         store: keeps the texts of the code. remembered: the nodes whose results the run would store.
     """
     graph, state = flow.graph, flow.core.state
     run_id, wall, start = flow.journal.run_id, flow.journal.wall, flow.journal.start
-    begun, durations, failures = _times(flow.journal.records)
     codes = _Codes(store, node_keys)
     remembered = set(remembered)
+    is_large = graph.complete > MOST_SKIPPED
+    nodes: Iterable[int] = range(graph.complete)
+    records: Iterable[tuple[Any, ...]] = flow.journal.records
+    if is_large and not remembered:
+        nodes, records = _some_nodes(flow), islice(records, MOST_RECORDS)
+    begun, durations, failures = _times(records)
     kinds, calls, ids = graph.kinds, graph.calls, graph.ids
     known_inputs, keys, texts, one = learnt.given, learnt.keys, node_keys.texts, (1, 0)
     counts: dict[str, int] = {}
     sources = _Sources(flow)
-    is_large = graph.complete > MOST_SKIPPED
     why_not, nothing = flow.outcomes.reasons, ("", -1)
     rows = []
-    for node in range(graph.complete):
+    for node in nodes:
         if kinds[node] == ROUTE or state[node] == st.PENDING:
             continue
         entry = learnt.found.get(node)
@@ -106,7 +114,32 @@ def rows_of(
                 wall + begun.get(node, start) - start,
             )
         )
-    return rows, counts
+    return rows, counts if remembered or not is_large else _count_ends(flow)
+
+
+def _some_nodes(flow: Flow) -> list[int]:
+    """Return a few nodes of each task, and all that failed."""
+    left: dict[int, int] = {}
+    chosen = {node for node, _ in flow.outcomes.failures}
+    for node in range(flow.graph.complete):
+        task = id(getattr(flow.graph.calls[node], "_task", None))
+        count = left.get(task, 0)
+        if count < SOME:
+            left[task] = count + 1
+            chosen.add(node)
+    return sorted(chosen)
+
+
+def _count_ends(flow: Flow) -> dict[str, int]:
+    """Return how many nodes had which outcome, where none came from the store."""
+    graph, state = flow.graph, flow.core.state
+    ends = (
+        bytes(state[: graph.complete])
+        if not graph.routes
+        else bytes([state[node] for node in range(graph.complete) if graph.kinds[node] != ROUTE])
+    )
+    found = {"ran": ends.count(st.DONE), **{name: ends.count(code) for code, name in _OUTCOMES.items()}}
+    return {name: count for name, count in found.items() if count}
 
 
 def _times(records: Iterable[tuple[Any, ...]]) -> tuple[dict[int, float], dict[int, float], dict[int, str]]:

@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import os
 import reprlib
+import select
 import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pickle import loads
 from types import TracebackType
@@ -37,6 +40,8 @@ _cause: Any = BaseException.__cause__
 _context: Any = BaseException.__context__
 _suppressed: Any = BaseException.__suppress_context__
 
+WORKER_OF = "CASCADE_WORKER"  # the variable that tells a worker for which process it works
+LOOK_EVERY = 1.0  # seconds between two looks at the parent, where the system does not tell of its end
 MOST_CAUSES = 8
 FIRST, LAST = 20, 40  # frames that are kept of a longer traceback, as a recursion has it
 
@@ -48,6 +53,18 @@ def begin_worker() -> None:
     """Ignore interrupts: one in a terminal goes to every process, and it is the run that ends its workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _mask_interrupts(block=False)
+    parent = int(os.environ[WORKER_OF])
+    threading.Thread(target=_end_with, args=(parent,), name="cascade-parent", daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when the one that it works for has gone: who is killed has no time to end its workers."""
+    if hasattr(os, "pidfd_open"):
+        with suppress(OSError):  # it has gone, or this system cannot tell
+            select.select([os.pidfd_open(parent)], [], [])
+    while os.getppid() == parent:
+        time.sleep(LOOK_EVERY)
+    os._exit(1)
 
 
 def call_and_pack(

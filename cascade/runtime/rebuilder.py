@@ -110,16 +110,17 @@ class Rebuilder:
 
     def look_at(self, nodes: Iterable[int]) -> None:
         """See which of `nodes` are remembered: pure ones, and those with a policy."""
-        graph = self.flow.graph
+        graph, policies = self.flow.graph, self.policies
+        kinds, calls, refined = graph.kinds, graph.calls, graph.refined
         for node in nodes:
-            if graph.kinds[node] == ROUTE:
-                continue
-            options = graph.refined.get(node)
-            policy = options.cache if options is not None else None
-            if policy is True:
-                policy = _DEFAULT
-            if policy is not None or graph.calls[node]._task.pure:  # noqa: SLF001
-                self.policies[node] = policy or _DEFAULT  # type: ignore[assignment]
+            if node in refined:
+                policy = refined[node].cache
+                if policy is not None and kinds[node] != ROUTE:
+                    if policy is not False:  # cache=False takes a pure task out
+                        policies[node] = _DEFAULT if policy is True else policy  # type: ignore[assignment]
+                    continue
+            if kinds[node] != ROUTE and calls[node]._task.pure:  # noqa: SLF001
+                policies[node] = _DEFAULT
 
     def _find_from(self, frontier: list[int]) -> None:
         """Walk from the targets down, a layer at a time; beneath what is stored nothing is looked at."""

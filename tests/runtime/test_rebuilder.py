@@ -187,3 +187,41 @@ def test_history_keeps_inputs_as_json_whatever_they_are_called(store):
         ["argument 3", "", "", 'the "odd" one'],
         ["key", "", "", 'the "odd" one'],
     ]
+
+
+def test_a_large_graph_that_is_not_remembered_has_a_few_rows(store):
+    """Some nodes of each task and all that failed have rows, so that a plan can learn; the counts are of all."""
+
+    @cs.task(mode="inline")
+    def inc(x):
+        return x + 1
+
+    @cs.task(mode="inline")
+    def half(x):
+        return 1 // (x != 1000)
+
+    calls = [half(inc(i)) for i in range(1200)]
+    run = cs.start(calls, cache=store, on_failure="continue", **QUIET)
+    with pytest.raises(ZeroDivisionError):
+        run.result(20)
+    rows = store.nodes(run.run_id)
+    assert [row.task for row in rows].count("inc") == 20
+    assert [row.reason[:17] for row in rows if row.outcome == "failed"] == ["ZeroDivisionError"]
+    assert all(row.duration > 0 for row in rows if row.task == "inc")
+    past = cs.history(store)[0]
+    assert (past.ran, past.failed) == (2399, 1)
+
+
+def test_false_takes_a_task_out(store):
+    """A task with cache=False is not remembered, also if it is pure, and nobody complains."""
+    ran = []
+
+    @cs.task(pure=True, cache=False, mode="inline", ignore=("log",))
+    def work(x, log):
+        log.append(x)
+        return x
+
+    for _ in range(2):
+        assert cs.run(work(1, ran), cache=store, **QUIET) == 1
+    assert ran == [1, 1]
+    assert store.saves == 0
