@@ -20,6 +20,14 @@ class IdentityError(CascadeError, TypeError):
         return cls(f"The code of '{label}' has no strict key: {where} is of type {kind}, {_WHY}. {_advice()}")
 
     @classmethod
+    def for_argument(cls, label: str, why: str) -> IdentityError:
+        """A strict policy met an argument that cannot be keyed."""
+        return cls(
+            f"Task '{label}' cannot be remembered, and its policy is strict: {why}. Pass plain data instead, name the "
+            "argument in ignore=…, or leave strict out."
+        )
+
+    @classmethod
     def for_callable(cls, given: object) -> IdentityError:
         """`code_key` of something that is not code."""
         return cls(

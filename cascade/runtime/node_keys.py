@@ -76,12 +76,23 @@ class NodeKeys:
 
     # -- code -----------------------------------------------------------------------------------------------------
 
-    def code_of(self, task: Any) -> CodeKey:
-        """Return the key of a task's code, as it is in this run."""
+    def code_of(self, task: Any, *, strict: bool = False) -> CodeKey:
+        """Return the key of a task's code, as it is in this run.
+
+        Raises:
+            IdentityError: when it has none; if `strict`, also when something that it uses has none.
+        """
         found = self._codes.get(id(task))
         if found is None:
-            found = self._codes[id(task)] = code_key(task)
+            found = self._codes[id(task)] = code_key(task, strict=strict)
         return found
+
+    def tasks_of(self, node: int) -> list[Any]:
+        """Return the tasks that node `node` may call: in a loop, those of all its states."""
+        graph = self.flow.graph
+        machine = graph.jumps.get(node)
+        later = [state.task for state in machine.states.values() if state] if machine is not None else []
+        return [graph.calls[node]._task, *later]  # noqa: SLF001
 
     def code_digest(self, node: int) -> str:
         """Return the key of all code that node `node` may call: in a loop, that of each state."""

@@ -415,6 +415,9 @@ class Outcomes:
     def write(self, attempt: Attempt, stream: str, text: str, level: str) -> None:
         """Record a piece of output; from any thread, without the lock."""
         shown = self.flow.settings.redact(text)
+        rebuilder = self.flow.rebuilder
+        if rebuilder is not None and attempt.index is None and attempt.node in rebuilder.policies:
+            rebuilder.keepsakes.note(attempt.node, stream, shown, level)
         self.flow.record((jr.OUTPUT, self.flow.now(), attempt.node, attempt.index, stream, shown, level))
 
     def failure(self) -> BaseException | None:

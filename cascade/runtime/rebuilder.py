@@ -15,14 +15,18 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cascade.graph.build import refs_in
 from cascade.graph.model import ROUTE
 from cascade.graph.order import may_need
+from cascade.identity.errors import IdentityError
 from cascade.interfaces.records import Draft, Entry, StoreMiss
+from cascade.runtime import journal as jr
 from cascade.runtime import states as st
 from cascade.runtime.errands import Errands
+from cascade.runtime.keepsakes import Keepsakes
 from cascade.runtime.node_keys import NodeKeys, digest_of
 from cascade.runtime.node_rows import Learnt, rows_of
 from cascade.runtime.single_flight import Flights
@@ -71,6 +75,7 @@ class Rebuilder:
 
     Attributes:
         policies: of the nodes that are remembered, by number. recalled: entries of nodes found by their recipes.
+        keepsakes: what the nodes that are remembered write.
     """
 
     def __init__(self, flow: Flow, store: Store, *, is_fresh: bool, secret: bytes) -> None:
@@ -81,6 +86,7 @@ class Rebuilder:
         self.policies: dict[int, CachePolicy] = {}
         self.recalled: dict[int, Entry] = {}
         self.keys = NodeKeys(flow, secret, lambda value: flow.settings.redact(summarize(value)))
+        self.keepsakes = Keepsakes()
         self._learnt = Learnt()
         self._recipes: dict[int, str] = {}
         self._new_recipes: dict[str, str] = {}
@@ -103,6 +109,7 @@ class Rebuilder:
         """Find what need not run; writes nothing."""
         graph = self.flow.graph
         self.look_at(range(len(graph)))
+        self._check_code()
         if self.policies:
             self._recipes = self.keys.recipes(lambda node: type(self.policies.get(node)) is ByContent)
             if not self.is_fresh:
@@ -121,6 +128,40 @@ class Rebuilder:
                     continue
             if kinds[node] != ROUTE and calls[node]._task.pure:  # noqa: SLF001
                 policies[node] = _DEFAULT
+
+    def _check_code(self) -> None:
+        """Refuse or warn of code that cannot be keyed, once for each task.
+
+        Raises:
+            IdentityError: when a policy is strict.
+        """
+        graph = self.flow.graph
+        tasks: dict[Any, int] = {}
+        strict: set[Any] = set()
+        lost: set[Any] = set()
+        for node, policy in self.policies.items():
+            if policy is _DEFAULT and node not in graph.jumps:
+                tasks.setdefault(graph.calls[node]._task, node)  # noqa: SLF001
+                continue
+            for task in self.keys.tasks_of(node):
+                tasks.setdefault(task, node)
+                strict.update([task] if self._is_strict(node) else [])
+        for task, node in tasks.items():
+            try:
+                warnings = self.keys.code_of(task, strict=task in strict).warnings
+            except Exception as error:
+                if task in strict:
+                    raise
+                lost.add(task)
+                self._complain(node, str(error))
+            else:
+                for warning in warnings:
+                    logging.getLogger("cascade").warning("%s", warning)
+        for node in [n for n in self.policies if lost and not lost.isdisjoint(self.keys.tasks_of(n))]:
+            del self.policies[node]
+
+    def _is_strict(self, node: int) -> bool:
+        return getattr(self.policies[node], "strict", False) is True
 
     def _find_from(self, frontier: list[int]) -> None:
         """Walk from the targets down, a layer at a time; beneath what is stored nothing is looked at."""
@@ -215,7 +256,7 @@ class Rebuilder:
             key, given = "", []
             self.keys.opaque[node] = f"{type(error).__name__}: {error}"
         self._learnt.given[node], self._learnt.keys[node] = given, key
-        if not key:
+        if not key and not self._is_strict(node):
             self._warn(node)
         return key
 
@@ -230,11 +271,20 @@ class Rebuilder:
                 if not self._may_compute(look.node, key, lambda look=look: self._errands.add(look)):  # type: ignore[misc]
                     continue
                 entry = self._entry_of(look.node, key, self._find([key]))  # it may have come before the claim
+            if look.go_on is not None and not key and self._is_strict(look.node):
+                answers.append(self._refuse(look.node))
+                continue
             answers.append(self._answer(look, entry))
             if time.perf_counter() > until:
                 self._post(answers)
                 answers, until = [], time.perf_counter() + SLICE
         self._post(answers)
+
+    def _refuse(self, node: int) -> Job:
+        """Return what fails a node whose arguments have no key, although its policy is strict."""
+        why = self.keys.opaque.get(node, "it has no key")
+        error = IdentityError.for_argument(self.flow.graph.label(node), why)
+        return lambda: self.flow.outcomes.fail_before_start(node, error)
 
     def _find(self, keys: list[str]) -> dict[str, Entry]:
         return {} if self.is_fresh or not keys else self.store.find(list(dict.fromkeys(keys)))
@@ -263,9 +313,11 @@ class Rebuilder:
         """Return what the driver does about a node, under the lock; its value is loaded here and now."""
         flow, node, go_on = self.flow, look.node, look.go_on
         value = StoreMiss("", "not there") if entry is None else self.store.load(entry)
+        outputs: str | None = None
         is_found = not isinstance(value, StoreMiss)
         if is_found and entry is not None:
             self._flights.land(node)
+            outputs = self.store.get_text(entry.outputs) if entry.outputs else None
             if go_on is not None:
                 self._note_recipe(node, entry.key)
 
@@ -277,6 +329,8 @@ class Rebuilder:
             if is_found and entry is not None:
                 self.keys.digests[node], self.keys.texts[node] = entry.digest, entry.summary
                 self._learnt.found[node], self._learnt.keys[node] = entry, entry.key
+                for stream, text, level in Keepsakes.unpack(outputs):
+                    flow.record((jr.OUTPUT, flow.now(), node, None, stream, text, level))
                 flow.outcomes.recalled(node, value, entry)
             elif go_on is None:
                 flow.core.forget_recall(node)
@@ -319,7 +373,8 @@ class Rebuilder:
         self.keys.digests[node] = digest
         draft = self._make_draft(key, save, digest)
         self.keys.texts[node] = draft.summary
-        return draft
+        written = self.keepsakes.pack(node)
+        return replace(draft, outputs=self.store.put_text(written)) if written else draft
 
     def _draft_item(self, save: _Save, row: Row) -> Draft | None:
         """Return what is to be stored of an item, under the key from before it ran: it may have changed its input."""

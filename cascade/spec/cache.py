@@ -28,9 +28,12 @@ class ByContent:
 
     Args:
         single_flight: of all processes that use the store, one at a time computes; the others wait and take its result.
+        strict: code or arguments that cannot be keyed are an error; otherwise the result is not remembered, with a
+            warning.
     """
 
     single_flight: bool = field(default=False, kw_only=True)
+    strict: bool = field(default=False, kw_only=True)
 
     def serves(self, entry: Entry, now: float, arguments: Mapping[str, object]) -> bool:  # noqa: ARG002 - a hook
         """Always."""
@@ -128,18 +131,20 @@ def _exists(path: str) -> bool:
     return True
 
 
-def by_content(*, single_flight: bool = False) -> CachePolicy:
+def by_content(*, single_flight: bool = False, strict: bool = False) -> CachePolicy:
     """Serve while code and inputs are the same; what ``cache=True`` means.
 
     Args:
         single_flight: when another process computes the same at the moment, wait and take its result. If it fails or
             is killed, the next one computes.
+        strict: refuse code and arguments that cannot be keyed, before the task runs. Otherwise what the code uses
+            counts by its type, and a task whose arguments have no key is not remembered; both with a warning.
 
     Example:
         >>> by_content(single_flight=True)
-        ByContent(single_flight=True)
+        ByContent(single_flight=True, strict=False)
     """
-    return ByContent(single_flight=single_flight)
+    return ByContent(single_flight=single_flight, strict=strict)
 
 
 def ttl(seconds: float) -> CachePolicy:

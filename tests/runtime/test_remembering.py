@@ -353,3 +353,70 @@ def test_what_a_policy_refuses_is_not_hidden_by_what_is_remembered_below(policy,
     assert cs.run(target, cache=store, **QUIET) == 1
     assert cs.run(target, cache=store, **QUIET) == 2
     assert taken(ran) == ["fetch", "fetch"]
+
+
+def test_strict_policies_refuse_what_cannot_be_keyed(ran, store):
+    """Code or arguments without a key are an error before the task runs, and say what to do."""
+    lock = threading.Lock()
+    strict = cs.cache.by_content(strict=True)
+
+    @cs.task(cache=strict)
+    def guarded():
+        with lock:
+            ran.append("guarded")
+
+    with pytest.raises(TypeError, match=r"has no strict key: .*depends_on"):
+        cs.run(guarded(), cache=store, **QUIET)
+
+    @cs.task(ignore=("log",), cache=strict)
+    def take(x, log):
+        log.append("take")
+
+    with pytest.raises(TypeError, match="Task 'take' cannot be remembered, and its policy is strict: the argument 'x'"):
+        cs.run(take(threading.Lock(), ran), cache=store, **QUIET)
+    assert taken(ran) == []
+    cs.run(take(1, ran), cache=store, **QUIET)
+    cs.run(take(1, ran), cache=store, **QUIET)
+    assert taken(ran) == ["take"]
+
+
+def test_code_that_cannot_be_keyed_whole_is_warned_of(store, caplog):
+    """Without strict, the task is remembered and a sentence says what does not count."""
+    lock = threading.Lock()
+
+    @cs.task(pure=True)
+    def guarded():
+        with lock:
+            return 1
+
+    with caplog.at_level(logging.WARNING, "cascade"):
+        assert cs.run([guarded(), guarded().named("again")], cache=store, **QUIET) == [1, 1]
+    told = [r.getMessage() for r in caplog.records]
+    assert len(told) == 1
+    assert "guarded" in told[0]
+    assert "lock" in told[0]
+
+
+def test_a_stored_node_shows_what_it_wrote_when_it_ran(store):
+    """The output of a watched run is kept with the result and told again when the result is recalled."""
+
+    @cs.task(pure=True)
+    def speak(x):
+        print("working on", x)
+        return x
+
+    from cascade.notebook.output import capture
+
+    def texts(run):
+        return [e.text for e in run.events if isinstance(e, ev.OutputWritten)]
+
+    capture.acquire()
+    try:
+        first = cs.start(speak(3), cache=store, capture_output=True, **QUIET)
+        assert first.result(10) == 3
+        again = cs.start(speak(3), cache=store, capture_output=True, **QUIET)
+        assert again.result(10) == 3
+    finally:
+        capture.release()
+    assert any(isinstance(e, ev.NodeRecalled) for e in again.events)
+    assert "".join(texts(first)) == "".join(texts(again)) == "working on 3\n"
