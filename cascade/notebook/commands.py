@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from cascade.interfaces.exceptions import nearest
 from cascade.notebook.cell import evaluate
-from cascade.notebook.options import split_line, usage_error
+from cascade.notebook.options import split_line, take_settings, usage_error
 from cascade.notebook.session import Job, Session
 
 __all__ = ["NAMES", "obey"]
@@ -120,9 +120,11 @@ def _why(session: Session, words: Sequence[str]) -> Said | None:
 def _plan(session: Session, words: Sequence[str]) -> Said | None:
     from cascade.tools.plan import plan
 
-    if not words:
+    rest, params, capacities = take_settings(words)
+    if not rest:
         usage_error("%cascade plan takes a target: %cascade plan report(clean(load())).")
-    return Said(str(plan(evaluate(session.shell, " ".join(words)), cache=session.store)))
+    target = evaluate(session.shell, " ".join(rest))
+    return Said(str(plan(target, params, capacities or None, cache=session.store)))
 
 
 def _runs(session: Session, words: Sequence[str]) -> Said | None:
@@ -209,7 +211,9 @@ _COMMANDS = {
     "pause": Command("[N]", "start nothing more in run N for now; what runs goes on", _pause),
     "resume": Command("[N]", "let run N go on", _resume),
     "why": Command("NODE [RUN]", "tell why a node ran, or why it did not", _why),
-    "plan": Command("TARGET", "tell what a run would compute and what is stored", _plan),
+    "plan": Command(
+        "TARGET", "tell what a run would compute and what is stored; takes -p and -r, as a cell does", _plan
+    ),
     "runs": Command("[COUNT]", "list the runs of this folder, of earlier sessions too", _runs),
     "diff": Command("RUN RUN", "tell what was different between two runs", _diff),
     "store": Command("ACTION", "ls [TASK], size, check, gc [SIZE] [AGE] or clear [TASK]", _store),

@@ -17,7 +17,7 @@ from IPython.core.error import UsageError
 
 from cascade.interfaces.exceptions import nearest
 
-__all__ = ["Options", "TargetToken", "parse_line", "read_options", "split_line", "usage_error"]
+__all__ = ["Options", "TargetToken", "parse_line", "read_options", "split_line", "take_settings", "usage_error"]
 
 _OPENING, _CLOSING = "([{", ")]}"
 
@@ -163,6 +163,31 @@ def read_options(found: argparse.Namespace, views: Sequence[str]) -> Options:
         view=str(found.view),
         help=bool(found.help),
     )
+
+
+def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str], dict[str, float]]:
+    """Take ``-p NAME=VALUE`` and ``-r NAME=AMOUNT`` out of the words of a line command.
+
+    Returns:
+        The other words, the Params and the capacities.
+    """
+    rest: list[str] = []
+    params: dict[str, str] = {}
+    capacities: dict[str, float] = {}
+    given = iter(words)
+    for word in given:
+        if word in {"-p", "--param"}:
+            params.update([_pair(_unquote(next(given, "")), "-p")])
+        elif word in {"-r", "--resource"}:
+            name, text = _pair(_unquote(next(given, "")), "-r")
+            capacities[name] = _amount(name, text)
+        else:
+            rest.append(word)
+    return rest, params, capacities
+
+
+def _unquote(word: str) -> str:
+    return str(split_line(word)[0]) if word else ""
 
 
 def _pair(text: str, flag: str) -> tuple[str, str]:
