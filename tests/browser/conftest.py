@@ -44,8 +44,9 @@ class Server:
             "lab": "--LabApp.expose_app_in_browser=True",
             "notebook": "--JupyterNotebookApp.expose_app_in_browser=True",
         }
+        modules = {"lab": "jupyterlab", "notebook": "notebook"}  # `jupyter lab` would take the first one on the PATH
         command = [
-            sys.executable, "-m", "jupyter", application, "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+            sys.executable, "-m", modules[application], "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}",
             f"--ServerApp.root_dir={self.root}", expose[application],
         ]  # fmt: skip
