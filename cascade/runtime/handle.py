@@ -381,6 +381,3 @@ class Run:
     def _repr_mimebundle_(self, **_: object) -> tuple[dict[str, Any], dict[str, Any]]:
         """Show the run in a notebook."""
         return get_current_context().bundle_of(self)
-
-
-_UNKNOWN = 1 << 30  # nodes: before a graph is built, nobody knows how many

@@ -102,7 +102,11 @@ class Rebuilder:
         """Note the run and find what need not run. By the driver, before anything runs, not under the lock."""
         name = self.flow.graph.name
         facts = {"name": name, "python": platform.python_version(), "host": platform.node(), "pid": os.getpid()}
-        self.store.begin_run(self.flow.journal.run_id, facts)
+        self.look_at(range(len(self.flow.graph)))
+        if self.policies:
+            self.store.begin_run(self.flow.journal.run_id, facts)
+        else:  # nothing is looked up: the first node need not wait for the index
+            self._errands.add(lambda: self.store.begin_run(self.flow.journal.run_id, facts))
         self.look()
 
     def look(self) -> None:
@@ -169,7 +173,7 @@ class Rebuilder:
         while frontier:
             layer = [node for node in dict.fromkeys(frontier) if node not in seen]
             seen.update(layer)
-            asked = {node: self._recipes[node] for node in layer if node in self._recipes and self._is_simple(node)}
+            asked = {node: self._recipes[node] for node in layer if node in self._recipes and node in self.policies}
             keys = self.store.find_recipes(list(dict.fromkeys(asked.values()))) if asked else {}
             entries = self.store.find(list(dict.fromkeys(keys.values()))) if keys else {}
             now, frontier = time.time(), []
@@ -179,9 +183,6 @@ class Rebuilder:
                     self.recalled[node] = entry
                 else:
                     frontier.extend(may_need(self.flow.graph, node))
-
-    def _is_simple(self, node: int) -> bool:
-        return node in self.policies and isinstance(self.policies[node], _SIMPLE)
 
     # -- while it goes on: asked by the driver, under the lock --------------------------------------------------------
 
@@ -303,7 +304,7 @@ class Rebuilder:
 
     def _arguments(self, node: int) -> Mapping[str, object]:
         """Return the arguments of a node by name, for policies that want to know them."""
-        if self._is_simple(node):
+        if isinstance(self.policies[node], _SIMPLE):
             return {}
         args, kwargs = self.flow.arguments.of(node)
         names = self.flow.graph.calls[node]._task.positional  # noqa: SLF001

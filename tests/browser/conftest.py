@@ -178,6 +178,8 @@ class Page:
         self.page.wait_for_function(
             "(light) => document.body.dataset.jpThemeLight === light", arg="false" if on else "true", timeout=30_000
         )
+        # JupyterLab covers the page with its splash for a moment
+        self.page.wait_for_function("() => document.getElementById('jupyterlab-splash') === null", timeout=30_000)
 
     def foreign_requests(self) -> list[str]:
         """Requests that left the server."""

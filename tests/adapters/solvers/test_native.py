@@ -3,29 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import given
-from hypothesis import strategies as st
 
-import cascade as cs
 from cascade.adapters.solvers.native import NativeSolver
 from cascade.graph.build import build
 from cascade.graph.order import may_need
 from tests.adapters.solvers.graphs import step
-
-
-@st.composite
-def programs(draw: st.DrawFn) -> Any:
-    """A target whose calls need, may need, or wait for earlier ones."""
-    calls: list[Any] = [step()]
-    for _ in range(draw(st.integers(0, 8))):
-        pick = st.sampled_from(calls)
-        call: Any = step(*draw(st.lists(pick, max_size=3)))
-        for refine in ("run_if", "after", "with_fallback"):
-            if draw(st.integers(0, 4)) == 0:
-                call = getattr(call, refine)(draw(pick))
-        if draw(st.integers(0, 4)) == 0:
-            call = cs.Router(draw(pick), {0: call, 1: draw(pick)}, default=draw(pick))
-        calls.append(call)
-    return draw(st.lists(st.sampled_from(calls), min_size=1))
+from tests.graph.test_order import programs
 
 
 @given(programs())
