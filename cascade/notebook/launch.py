@@ -6,6 +6,8 @@ captured from before the run starts until it is over.
 
 from __future__ import annotations
 
+from typing import Any
+
 from cascade.notebook.options import Options
 from cascade.notebook.output import capture
 from cascade.notebook.session import Job, Session
@@ -30,7 +32,8 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
             log_level=None,
             timeout=options.timeout,
             on_failure="continue" if options.keep_going else "cancel",
-            capture_output=True,
+            capture_output=hasattr(session.shell, "kernel"),  # on a terminal, what tasks print is best where it is
+            subscribers=_terminal_progress(session, options),
             cache=session.store if options.store else None,
             _fresh=options.fresh,
         )
@@ -40,6 +43,15 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
     job = session.add(run, background=options.background)
     session.show(job, options.view, shows_value=shows_value, on_end=capture.release)
     return job
+
+
+def _terminal_progress(session: Session, options: Options) -> list[Any]:
+    """What shows the run at the foot of IPython's terminal while it goes on; a kernel has views."""
+    if hasattr(session.shell, "kernel") or options.background or options.view == "none":
+        return []
+    from cascade.runtime.progress import ProgressSubscriber
+
+    return [ProgressSubscriber()]
 
 
 def show_plan(target: object, options: Options) -> None:

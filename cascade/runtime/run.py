@@ -7,6 +7,7 @@ anything runs.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
@@ -96,7 +97,12 @@ def start(
     if log_level is not None:
         from cascade.runtime.subscribers import make_log_subscriber
 
-        subscriptions.append(Subscription(ev.Event, make_log_subscriber(log_level, log_format), batched=True))
+        log: Any = make_log_subscriber(log_level, log_format)
+        if log_format == "human" and log.messenger.speaks("INFO") and _at_terminal():
+            from cascade.runtime.progress import ProgressSubscriber
+
+            log = ProgressSubscriber(log)
+        subscriptions.append(Subscription(ev.Event, log, batched=True))
     settings = Settings()
     settings.on_failure = on_failure
     settings.timeout = _seconds(timeout)
@@ -326,6 +332,14 @@ def _set_executor(settings: Any, executor: Any) -> None:
         settings.executor = executor
     else:
         raise CascadeError(f"An executor has a method submit(function, …); {type(executor).__name__} has none.")
+
+
+def _at_terminal() -> bool:
+    """Whether someone reads stderr on a terminal, on which a run can show how far it is."""
+    try:
+        return sys.stderr.isatty() and sys.stdout.isatty()
+    except (AttributeError, ValueError):
+        return False
 
 
 def _refuse_unbuilt(**given: object) -> None:
