@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_orig
 
 from cascade.messaging.renderer import one_line
 from cascade.spec.conversion import describe_type
+from cascade.spec.input import describe_bounds
 
 if TYPE_CHECKING:
     from cascade.graph.model import Graph
@@ -84,6 +85,9 @@ def _name_option(param: Param, taken: set[str]) -> ParamOption:
     choices = () if is_flag or param.secret else _choices(param)
     word = "" if is_flag else _word_for(param, choices)
     listed = f" One of {', '.join(choices)}." if choices and word == _WORD_FOR_MANY else ""
+    if param.bounds is not None and not param.secret:
+        span = one_line(describe_bounds(*param.bounds))
+        listed += f" {span[0].upper()}{span[1:]}."
     said = _sentence(one_line(param.description), f"{listed}  {_default(param, stem, is_flag=is_flag)}")
     return ParamOption(param, f"--{stem}", f"--no-{stem}" if is_flag else "", word, choices, said)
 

@@ -15,7 +15,7 @@ from cascade.context import get_current_context
 from cascade.graph.literals import MOST_DEPTH, TAG, Problem, check_spread, from_tagged, is_text, shorten
 from cascade.graph.strict_json import Record, as_list, as_name, as_text, parse, word_for
 from cascade.graph.type_words import Classes, owns, type_from_word
-from cascade.interfaces.exceptions import GraphFormatError, nearest
+from cascade.interfaces.exceptions import GraphFormatError, ParamError, nearest
 from cascade.spec.control import JumpSelector
 from cascade.spec.input import Env, Input, Param
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult, Unmapped
@@ -37,7 +37,7 @@ _NOTHING: Final[frozenset[str]] = frozenset()
 _FILE: Final = frozenset({"format", "version", "tasks", "inputs", "nodes", "target"})
 _TASK: Final = frozenset({"key", "name"})
 _INPUT: Final = frozenset({"kind", "name", "type"})
-_INPUT_MORE: Final = frozenset({"description", "secret", "default", "choices"})
+_INPUT_MORE: Final = frozenset({"description", "secret", "default", "choices", "bounds"})
 _CALL: Final = frozenset({"task"})
 _CALL_MORE: Final = frozenset({"args", "kwargs", "options", "map", "class"})
 _MAP: Final = frozenset({"max_concurrency", "on_error"})
@@ -131,16 +131,23 @@ class _Reader:
         secret = fields.get("secret", False)
         if not name or not isinstance(secret, bool):
             raise GraphFormatError.at(place, "name is text that is not empty, and secret is true or false")
-        choices = None
-        if "choices" in fields:
-            listed = as_list(fields["choices"], f"{place}.choices")
-            choices = [self.literal(choice, f"{place}.choices[{i}]") for i, choice in enumerate(listed)]
+        choices = self.literals(fields, "choices", place)
+        bounds = self.literals(fields, "bounds", place)
         default = self.literal(fields["default"], f"{place}.default") if "default" in fields else UNSET
         wanted = self.guard(f"{place}.type", lambda: type_from_word(fields["type"], self.plain, self.classes))
         made = _INPUTS[kind].__new__(_INPUTS[kind])  # not by Param(…), which would replace the registered one
         description = self.text(fields.get("description", ""), f"{place}.description")
-        Input.__init__(made, name, default, wanted, description, choices, secret=secret)
+        try:
+            Input.__init__(made, name, default, wanted, description, choices, secret=secret, bounds=bounds)
+        except ParamError as error:
+            raise GraphFormatError.at(f"{place}.bounds", str(error).rstrip(".")) from None
         return made
+
+    def literals(self, fields: Record, word: str, place: str) -> list[Any] | None:
+        if word not in fields:
+            return None
+        listed = as_list(fields[word], f"{place}.{word}")
+        return [self.literal(one, f"{place}.{word}[{i}]") for i, one in enumerate(listed)]
 
     def call(self, record: object, place: str) -> LazyResult[Any]:
         fields = Record(record, place, _CALL, _CALL_MORE)

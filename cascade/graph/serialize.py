@@ -271,6 +271,8 @@ class _Writer:
                 record["default"] = self.field(f"{where}, default", item.default)
             if item.choices is not None and not item.secret:
                 record["choices"] = [self.field(f"{where}, choices", choice) for choice in item.choices]
+            if item.bounds is not None and not item.secret:
+                record["bounds"] = [self.field(f"{where}, bounds", bound) for bound in item.bounds]
             self.inputs[id(item)] = len(self.input_records)
             self.input_records.append(record)
         return self.inputs[id(item)]

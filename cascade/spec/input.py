@@ -15,13 +15,13 @@ from cascade.spec.conversion import convert, describe_type
 from cascade.spec.policy import UNSET
 from cascade.spec.standin import StandIn
 
-__all__ = ["Env", "Param", "resolve_inputs"]
+__all__ = ["Env", "Param", "describe_bounds", "resolve_inputs"]
 
 
 class Input(StandIn):
     """What Params and Envs share: a name, a default, a type and perhaps a secret."""
 
-    __slots__ = ("choices", "default", "description", "name", "secret", "type")
+    __slots__ = ("bounds", "choices", "default", "description", "name", "secret", "type")
     word = "Input"
 
     def __init__(
@@ -33,6 +33,7 @@ class Input(StandIn):
         choices: Sequence[object] | None,
         *,
         secret: bool,
+        bounds: Sequence[Any] | None = None,
     ) -> None:
         if not isinstance(name, str) or not name:
             raise ParamError([f"A {self.word} needs a name, not {name!r}."])
@@ -42,6 +43,7 @@ class Input(StandIn):
         self.choices = tuple(choices) if choices is not None else None
         self.secret = secret
         self.type: Any = kind if kind is not None else _type_of(default)
+        self.bounds = _checked_bounds(name, bounds) if bounds is not None else None
 
     @property
     def required(self) -> bool:
@@ -49,7 +51,7 @@ class Input(StandIn):
         return self.default is UNSET
 
     def read(self, given: object) -> Any:
-        """Return `given` converted to the type and checked against the choices.
+        """Return `given` converted to the type and checked against the choices and bounds.
 
         Raises:
             ValueError: with one sentence that says what is wrong.
@@ -61,7 +63,18 @@ class Input(StandIn):
             if self.secret:
                 raise ValueError("the value given is not one of the choices")
             raise ValueError(f"{value!r} is not one of {', '.join(map(repr, self.choices))}")
+        if self.bounds is not None:
+            self._check_bounds(value)
         return value
+
+    def _check_bounds(self, value: Any) -> None:
+        low, high = self.bounds or (None, None)
+        try:
+            is_inside = (low is None or value >= low) and (high is None or value <= high)
+        except TypeError:
+            raise ValueError(f"a {type(value).__name__} cannot be compared with its bounds") from None
+        if not is_inside:
+            raise ValueError(f"{'the value given' if self.secret else repr(value)} is not {describe_bounds(low, high)}")
 
     def preview(self, value: object) -> str:
         """Return a short text of `value` that can be shown to anyone."""
@@ -102,6 +115,7 @@ class Param(Input):
         description: one line for help texts.
         choices: allowed values.
         secret: never shown in events, logs, errors or views.
+        bounds: the least and the greatest allowed value, either of them None for none.
 
     Example:
         >>> import cascade as cs
@@ -122,9 +136,11 @@ class Param(Input):
         description: str = "",
         choices: Sequence[object] | None = None,
         secret: bool = False,  # noqa: FBT001, FBT002 - part of the public contract
+        *,
+        bounds: Sequence[Any] | None = None,
     ) -> None:
         """Register the Param in the workflow context."""
-        super().__init__(name, default, type, description, choices, secret=secret)
+        super().__init__(name, default, type, description, choices, secret=secret, bounds=bounds)
         get_current_context().params[name] = self
 
 
@@ -152,6 +168,32 @@ class Env(Input):
         """Register the Env in the workflow context."""
         super().__init__(name, default, None, description, None, secret=secret)
         get_current_context().envs[name] = self
+
+
+def _checked_bounds(name: str, bounds: Sequence[Any]) -> tuple[Any, Any]:
+    """Return the bounds as a pair, or raise what is wrong with them."""
+    try:
+        low, high = bounds
+        in_order = low is None or high is None or bool(low <= high)
+    except (TypeError, ValueError):
+        raise ParamError(
+            [f"The bounds of Param '{name}' are a pair such as (0, 10) or (0, None), not {bounds!r}."]
+        ) from None
+    if not in_order:
+        raise ParamError([f"The bounds of Param '{name}' are the wrong way round: {low!r} is above {high!r}."])
+    return low, high
+
+
+def describe_bounds(low: object, high: object) -> str:
+    """Return ``from 0 to 10``, or what there is of it.
+
+    Example:
+        >>> describe_bounds(0, 10), describe_bounds(0, None), describe_bounds(None, 1)
+        ('from 0 to 10', 'at least 0', 'at most 1')
+    """
+    if low is None:
+        return f"at most {high!r}"
+    return f"at least {low!r}" if high is None else f"from {low!r} to {high!r}"
 
 
 def _type_of(default: object) -> object:
@@ -201,7 +243,7 @@ def resolve_inputs(
 
 def _difference(one: Input, other: Input) -> str:
     """Name the first thing in which two inputs of one name differ, if any."""
-    for attribute in ("type", "default", "choices", "secret"):
+    for attribute in ("type", "default", "choices", "bounds", "secret"):
         a, b = getattr(one, attribute), getattr(other, attribute)
         try:
             equal = a is b or (type(a) is type(b) and bool(a == b))

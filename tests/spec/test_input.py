@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -188,3 +189,41 @@ def test_params_are_registered() -> None:
     env = cs.Env("E")
     assert get_current_context().params["p"] is newest
     assert get_current_context().envs["E"] is env
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (11, "Param 'n': 11 is not from 0 to 10."),
+        ("-1", "Param 'n': -1 is not from 0 to 10."),
+    ],
+)
+def test_values_outside_the_bounds_are_wrong(given: object, said: str) -> None:
+    """Bounds hold after conversion, and the message says them."""
+    n = cs.Param("n", default=5, bounds=(0, 10))
+    with pytest.raises(ParamError, match=re.escape(said)):
+        resolve_inputs([n], [], {"n": given}, {})
+    assert resolve_inputs([n], [], {"n": "10"}, {}) == {n: 10}
+
+
+def test_one_bound_is_enough_and_nan_is_outside() -> None:
+    """None stands for no bound; what cannot be ordered is not inside."""
+    rate = cs.Param("rate", default=0.5, bounds=(0.0, None))
+    assert resolve_inputs([rate], [], {"rate": 1e300}, {}) == {rate: 1e300}
+    with pytest.raises(ParamError, match=re.escape("nan is not at least 0.0")):
+        resolve_inputs([rate], [], {"rate": "nan"}, {})
+
+
+def test_a_secret_outside_its_bounds_is_not_shown() -> None:
+    """The message has the bounds and not the value."""
+    pin = cs.Param("pin", type=int, secret=True, bounds=(0, 9))
+    with pytest.raises(ParamError) as caught:
+        resolve_inputs([pin], [], {"pin": 4711}, {})
+    assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bounds", [(1,), 5, (10, 0), (0, "a")])
+def test_bounds_are_a_pair_in_order(bounds: object) -> None:
+    """Anything else is an error where the Param is made."""
+    with pytest.raises(ParamError, match="The bounds of Param 'n'"):
+        cs.Param("n", default=5, bounds=bounds)  # type: ignore[arg-type]
