@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, reject, settings
 
 import cascade as cs
 from cascade.context import get_current_context
-from cascade.interfaces.exceptions import GraphFormatError
+from cascade.interfaces.exceptions import GraphFormatError, ParamError
 from tests.runtime.evaluator import expect, nodes_in
 from tests.runtime.programs import Program, programs
 from tests.runtime.test_random_graphs import World, check
@@ -162,3 +162,19 @@ def test_a_file_travels_as_its_path():
     from cascade.graph.build import build
 
     assert len(build([size(cs.File("a.csv")), size(cs.File("a.csv"))])) == 1
+
+
+def test_bounds_travel_and_wrong_ones_are_named() -> None:
+    """A graph file keeps the bounds of its Params; a file with others than a pair is refused with the place."""
+
+    @cs.task(name="bounded")
+    def take(n: int) -> int:
+        return n
+
+    text = cs.to_json(take(cs.Param("n", 5, bounds=(0, None))))
+    again = cs.from_json(text)
+    with pytest.raises(ParamError, match="-1 is not at least 0"):
+        cs.run(again, params={"n": -1}, log_level=None)
+    assert '"bounds": [0, null]' in text
+    with pytest.raises(GraphFormatError, match=r"inputs\[0\].bounds"):
+        cs.from_json(text.replace("[0, null]", "[3, 1]"))

@@ -22,7 +22,7 @@ import cascade as cs
 from cascade.context import get_current_context
 from cascade.graph.build import build
 from cascade.graph.deserialize import FORMAT
-from cascade.interfaces.exceptions import GraphError, GraphFormatError, NotLazyError, ParamError
+from cascade.interfaces.exceptions import GraphError, GraphFormatError, NotLazyError
 
 FAR = timezone(timedelta(hours=5, minutes=30))
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -490,19 +490,3 @@ def test_a_chain_of_100_000_comes_back() -> None:
     back = cs.from_json(text)
     assert len(build(back)) == 100_001
     assert cs.to_json(back) == text
-
-
-def test_bounds_travel_and_wrong_ones_are_named() -> None:
-    """A graph file keeps the bounds of its Params; a file with others than a pair is refused with the place."""
-
-    @cs.task(name="bounded")
-    def take(n: int) -> int:
-        return n
-
-    text = cs.to_json(take(cs.Param("n", 5, bounds=(0, None))))
-    again = cs.from_json(text)
-    with pytest.raises(ParamError, match="-1 is not at least 0"):
-        cs.run(again, params={"n": -1}, log_level=None)
-    assert '"bounds": [0, null]' in text
-    with pytest.raises(GraphFormatError, match=r"inputs\[0\].bounds"):
-        cs.from_json(text.replace("[0, null]", "[3, 1]"))
