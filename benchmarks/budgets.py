@@ -74,6 +74,7 @@ BUDGETS: Mapping[str, Budget] = {
     "changed": Budget(40, (faster("hamilton", 45),)),
     "key_array": Budget(100),
     "key_frame": Budget(80),
+    "look_up": Budget(3),
     "why": Budget(200),
     "import": Budget(30, (faster("doit", 4), faster("dask", 7))),
     "import_modules": Budget(100),

@@ -16,7 +16,8 @@ from benchmarks.work import add, inc, spun, total
 
 Kind = Literal[
     "chain", "fan_in", "map", "dag", "dag_threads", "async_naps", "naps", "cpu",
-    "dag_plain", "dag_opted_out", "dag_pure", "dag_first", "dag_again", "dag_changed", "key_array", "key_frame", "why",
+    "dag_plain", "dag_opted_out", "dag_pure", "dag_first", "dag_again", "dag_changed",
+    "key_array", "key_frame", "look_up", "why",
 ]  # fmt: skip
 Unit = Literal["us/task", "ms", "KiB/task"]
 
@@ -100,6 +101,7 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "dag_changed": layered_answer,
     "key_array": lambda _: True,
     "key_frame": lambda _: True,
+    "look_up": lambda workload: workload.size,
     "why": lambda _: "ran",
 }
 
@@ -125,6 +127,7 @@ WORKLOADS = (
     Workload("changed", "the same, one leaf changed", "dag_changed", 2000, start="cold", first_leaf=1000),
     Workload("key_array", "key of an array of 100 MB", "key_array", 100_000_000, "ms"),
     Workload("key_frame", "key of a frame of 1,000,000 x 10", "key_frame", 80_000_000, "ms"),
+    Workload("look_up", "look-up of 10,000 results", "look_up", 10_000),
     Workload("why", "why, in a graph of 10,000", "why", 10_000, "ms", start="warm"),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

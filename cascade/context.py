@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from os import PathLike
+    from pathlib import Path
 
     from cascade.interfaces.protocols import Clock, ConstraintHandler
     from cascade.spec.input import Env, Param
@@ -37,6 +39,12 @@ class Display(Protocol):
 
     def view(self, run: Any) -> object:
         """Show a run."""
+
+    def replay(self, run: Any) -> object:
+        """Show a run that has ended from its beginning again."""
+
+    def report(self, run: Any, path: str | PathLike[str]) -> Path:
+        """Write a run that has ended as a page."""
 
 
 class WorkflowContext:

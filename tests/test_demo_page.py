@@ -54,7 +54,8 @@ def test_text_stays_text(html: str) -> None:
 
 def test_outputs_are_shown_in_their_richest_form(html: str) -> None:
     """A run is its picture and its document for the view, an image an image with its text, a table a table."""
-    assert re.search(r'data-run="(run-1-1)"><em>picture</em>.*\n<script type="application/json" id="\1">', html)
+    place = r'data-run="(run-1-1)"><div class="picture"><em>picture</em>.*\n<script type="application/json" id="\1">'
+    assert re.search(place, html)
     assert '<img alt="&lt;Figure &quot;1&quot;&gt;" src="data:image/png;base64,QUJD">' in html
     assert "<b>table</b>" in html
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from benchmarks import stored
 from benchmarks.work import add, inc, total
 from benchmarks.workloads import Workload
 from cascade.adapters.stores.local import LocalStore
+from cascade.interfaces.records import Draft
 
 
 def open_store(folder: Path) -> LocalStore:
@@ -79,6 +81,16 @@ def key_frame(workload: Workload) -> Callable[[], object]:
     return lambda: data_key(frame) == known
 
 
+def look_up(workload: Workload) -> Callable[[], object]:
+    """Find as many results by their keys, all at once; the answer is how many are there."""
+    folder = stored.new_place() / "store"
+    keys = [blake2b(b"%d" % number, digest_size=20).hexdigest() for number in range(workload.size)]
+    with open_store(folder) as store:
+        store.save_many([Draft(key, number, task="inc") for number, key in enumerate(keys)])
+    store = open_store(folder)
+    return lambda: len(store.find(keys))
+
+
 def why(workload: Workload) -> Callable[[], object]:
     """Ask why the last node of a large graph ran, after a change of its first leaf."""
     folder = stored.new_place() / "store"
@@ -99,5 +111,6 @@ PREPARE = {
     "dag_plain": plain,
     "key_array": key_array,
     "key_frame": key_frame,
+    "look_up": look_up,
     "why": why,
 }

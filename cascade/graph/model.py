@@ -8,9 +8,9 @@ graph of its own, which only ever gains nodes).
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from cascade.context import get_current_context
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cascade.spec.resource import Inject
     from cascade.spec.task import Task
 
+T = TypeVar("T")
 NodeKind = Literal["task", "map", "route", "param", "env"]
 EdgeKind = Literal["data", "condition", "selector", "route", "constraint", "order"]
 
@@ -177,6 +178,7 @@ class Graph:
     __slots__ = (
         "_edges",
         "_heights",
+        "_hide",
         "_ids",
         "_labels",
         "_nodes",
@@ -237,6 +239,7 @@ class Graph:
         self._ids: list[str] | None = None
         self._taken: tuple[dict[str, int], set[str]] | None = None  # counts of names and all ids, once it grows
         self._labels: list[str] | None = None
+        self._hide: Callable[[str], str] | None = None  # takes secrets out of names
         self._order: list[int] | None = None
         self._heights: list[int] | None = None
         self._nodes: tuple[Node, ...] | None = None
@@ -249,7 +252,23 @@ class Graph:
     def label(self, index: int) -> str:
         """What people call node number `index`."""
         call = self.calls[index]
-        return self.routes[index].label if self.kinds[index] == ROUTE else call._label  # noqa: SLF001
+        label: str = self.routes[index].label if self.kinds[index] == ROUTE else call._label  # noqa: SLF001
+        return label if self._hide is None else self._hide(label)
+
+    def hide_in_names(self, hide: Callable[[str], str]) -> None:
+        """Have all names go through `hide`; to be said before anyone was told an id."""
+        self.hide_in_new_names(hide)
+        self._ids = self._taken = None
+        self.name = hide(self.name)
+
+    def hide_in_new_names(self, hide: Callable[[str], str]) -> None:
+        """Have names go through `hide` from now on; ids that were given out stay."""
+        self._hide, self._labels, self._nodes, self._edges = hide, None, None, None
+
+    def _hidden(self, shown: tuple[T, ...], place: str) -> tuple[T, ...]:
+        if self._hide is None:
+            return shown
+        return tuple([replace(each, **{place: self._hide(getattr(each, place))}) for each in shown])  # type: ignore[type-var]
 
     def options(self, index: int) -> Options | None:
         """What was said about the call, None if nothing."""
@@ -334,7 +353,7 @@ class Graph:
         if self._nodes is None:
             from cascade.graph.outline import make_nodes
 
-            self._nodes = make_nodes(self)
+            self._nodes = self._hidden(make_nodes(self), "note")
         return self._nodes
 
     @property
@@ -343,7 +362,7 @@ class Graph:
         if self._edges is None:
             from cascade.graph.outline import make_edges
 
-            self._edges = make_edges(self)
+            self._edges = self._hidden(make_edges(self), "label")
         return self._edges
 
     def __repr__(self) -> str:

@@ -255,6 +255,7 @@ class _Asked:
                 self.writes.add(code.co_names[step.arg])
             elif op in _REBINDS:
                 self.rebinds.add(code._varname_from_oparg(step.arg))  # type: ignore[attr-defined]  # noqa: SLF001 - see above
+        self.rebinds.intersection_update(code.co_freevars)  # a variable of this function's own is nobody else's
 
     def include(self, inside: Outline, code: CodeType) -> None:
         """Add what code inside asks for; its cells that are this code's own variables are nobody else's."""

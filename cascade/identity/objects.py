@@ -16,6 +16,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
 from functools import _lru_cache_wrapper, cached_property, partial, partialmethod, singledispatchmethod
+from threading import current_thread, main_thread
 from types import (
     BuiltinFunctionType,
     ClassMethodDescriptorType,
@@ -75,7 +76,17 @@ _STEADY: Final = frozenset(
 )
 _WIDEST: Final = 6  # what a class may say about its copies: callable, arguments, state, items, pairs, setter
 # Pickles of these begin anew or elsewhere in another process.
-_LIVE: Final = ("_io.", "_thread.", "threading.", "multiprocessing.", "_asyncio.", "asyncio.", "socket.", "sqlite3.")
+_LIVE: Final = (
+    "_io.",
+    "_thread.",
+    "threading.",
+    "multiprocessing.",
+    "_asyncio.",
+    "asyncio.",
+    "socket.",
+    "sqlite3.",
+    "matplotlib.",
+)
 
 
 def encode_object(encoder: Encoder, value: Any) -> bytes:
@@ -224,8 +235,10 @@ def _reduce(value: Any) -> str | tuple[Any, ...]:
         reduced = value.__reduce_ex__(4) if given is None else given(value)
     except (Opaque, RecursionError):
         raise
-    except Exception:  # noqa: BLE001 - a class may raise anything to say no
-        raise Opaque(name_of(kind)) from None
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            raise  # somebody wants to stop us, and nobody else can be told so
+        raise Opaque(name_of(kind)) from None  # a class may raise anything to say no
     if isinstance(reduced, str) or (isinstance(reduced, tuple) and 2 <= len(reduced) <= _WIDEST):  # noqa: PLR2004 - the protocol's
         return reduced
     raise Opaque(name_of(kind))

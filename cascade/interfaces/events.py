@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
+    "DisplayShown",
     "Event",
     "EventsDropped",
     "GraphGrown",
@@ -26,6 +27,7 @@ __all__ = [
     "NodeCompleted",
     "NodeEvent",
     "NodeFailed",
+    "NodeHeld",
     "NodeRecalled",
     "NodeRetrying",
     "NodeSkipped",
@@ -43,6 +45,9 @@ __all__ = [
     "RunPaused",
     "RunResumed",
     "RunStarted",
+    "StepModeEntered",
+    "StepModeLeft",
+    "StoreReported",
 ]
 
 
@@ -129,6 +134,16 @@ class RunResumed(LifecycleEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepModeEntered(LifecycleEvent):
+    """Each start waits for a Next from now on; what runs goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepModeLeft(LifecycleEvent):
+    """Attempts start by themselves again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunCancelRequested(LifecycleEvent):
     """Someone asked the run to stop."""
 
@@ -158,6 +173,22 @@ class EventsDropped(LifecycleEvent):
     """A subscriber was too slow: `count` events that are not lifecycle events were left out before this one."""
 
     count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreReported(LifecycleEvent):
+    """The store met a fault, and the run goes on: a result is computed again, or is not kept for the next run.
+
+    Args:
+        kind: ``miss`` (a stored result could not be trusted or read), ``unsaved`` (a value could not be stored),
+            ``foreign`` (results of another key), ``index`` (a torn index was moved aside), ``off`` (nothing is stored
+            any more), ``key`` (no key to trust), ``lock`` (no locks), ``more`` (further faults, only counted).
+        problem: what happened, and what to do. task: whose result it is, where that is known.
+    """
+
+    kind: str
+    problem: str
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,12 +228,25 @@ class NodeRecalled(NodeCompleted):
 
     Args:
         made_by: the run that computed the value. made_at: when, in seconds since the epoch.
-        saved: seconds that computing it took then.
+        saved: seconds that computing it took then. kept: it is from the run that this one retries, not from the store.
+        number: of the run `made_by` in the store: 14 for its fourteenth; 0: not known.
     """
 
     made_by: str
     made_at: float
     saved: float
+    kept: bool = False
+    number: int = 0
+
+    @property
+    def made_in(self) -> str:
+        """``14``, or the id of a run that has no number here: what people call the run `made_by`."""
+        return str(self.number) if self.number else self.made_by
+
+    @property
+    def age(self) -> float:
+        """How old the value was when it was found, in seconds."""
+        return max(0.0, self.at - self.made_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,10 +264,15 @@ class ItemsCompleted(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemsRecalled(NodeEvent):
-    """`count` items of a map have their values from the store; computing them took `saved` seconds then."""
+    """`count` items of a map have their values from the store; computing them took `saved` seconds then.
+
+    Args:
+        kept: not from the store, but from the run that this one retries.
+    """
 
     count: int
     saved: float
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +282,8 @@ class NodeFailed(NodeEvent):
     Args:
         frames: the user's own frames, innermost last: ``(file, line, function, source line)``.
         inputs: short previews of the arguments by name.
+        causes: errors behind this one, nearest first: ``(how, type, text, frames)``, where `how` is ``cause`` (``raise
+            … from``), ``context`` (raised while it was handled) or ``part`` (of a group).
     """
 
     attempt: int = 1
@@ -241,6 +292,7 @@ class NodeFailed(NodeEvent):
     error: str = ""
     frames: tuple[tuple[str, int, str, str], ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
+    causes: tuple[tuple[str, str, str, tuple[tuple[str, int, str, str], ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +313,11 @@ class NodeWaiting(NodeEvent):
     resource: str
     reason: str
     holders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeHeld(NodeEvent):
+    """The node could start, but the run goes step by step: it waits for a Next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,3 +430,29 @@ class OutputWritten(NodeEvent):
     stream: str
     text: str
     level: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisplayShown(NodeEvent):
+    """A node displayed something: a picture, a table, or a text that stands for it.
+
+    Args:
+        text: what it is in words; beside a picture, its description.
+        figure: names the picture itself, which `Run.figure` gives while the run keeps it; empty where there is none.
+        mime: of the picture. width, height: of the picture in pixels, 0 where unknown. size: its bytes.
+        thumbnail: a small picture in base64, at most 12 KB, of type `thumbnail_mime`; empty where there is none.
+        table: the first cells of a table, row by row, its header first. more: how many rows are left out.
+        made_at: when it was shown first, in seconds since the epoch: long ago, for a node from the store.
+    """
+
+    text: str
+    figure: str = ""
+    mime: str = ""
+    width: int = 0
+    height: int = 0
+    size: int = 0
+    thumbnail: str = ""
+    thumbnail_mime: str = ""
+    table: tuple[tuple[str, ...], ...] = ()
+    more: int = 0
+    made_at: float = 0.0

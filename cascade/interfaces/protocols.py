@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cascade.graph.model import Graph
     from cascade.interfaces.events import Event
-    from cascade.interfaces.records import Draft, Entry, Freed, NodeRow, Problem, RunRow
+    from cascade.interfaces.records import Cost, Draft, Entry, Freed, NodeRow, Problem, RunRow, StorePart
 
 __all__ = [
     "Bell",
@@ -191,11 +191,20 @@ class Store(Protocol):
     def nodes(self, run_id: str) -> list[NodeRow]:
         """Return what happened to the nodes of a run, in the order in which it was recorded."""
 
+    def find_runs(self, word: str) -> list[RunRow]:
+        """Return the run of that id, or number; else those whose ids begin so, the latest first."""
+
+    def run_numbers(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of those runs that have one: 1 for the first run of the store, and so on."""
+
     def latest(self, task_or_node: str, before: str | None = None) -> NodeRow | None:
         """Return the last row of a node (or task) of that name, of runs that began before the run `before`."""
 
     def durations(self) -> dict[str, tuple[float, int, int]]:
-        """Return for each task that ran: mean seconds, how often, and the most memory in bytes."""
+        """Return for each task that ran: mean seconds, of how many nodes, and their largest value in bytes."""
+
+    def costs(self, tasks: Iterable[str]) -> dict[str, Cost]:
+        """Return what those of `tasks` that ran have cost lately."""
 
     def put_text(self, text: str) -> str:
         """Keep a text once; return its digest."""
@@ -214,6 +223,9 @@ class Store(Protocol):
 
     def size(self) -> int:
         """Return the bytes of all stored values."""
+
+    def parts(self) -> list[StorePart]:
+        """Return what each part of the store takes."""
 
     def clear(self, task: str | None = None) -> int:
         """Forget all results, or those of one task; return how many. The history stays."""

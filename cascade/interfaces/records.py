@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 __all__ = [
-    "OUTCOMES", "Draft", "Entry", "Freed", "NodeRow", "Outcome", "Problem", "ReportKind", "RunRow", "StoreMiss",
+    "OUTCOMES", "Cost", "Draft", "Entry", "Freed", "NodeRow", "Outcome", "Problem", "ReportKind", "RunRow", "StoreMiss",
+    "StorePart",
 ]  # fmt: skip
 
 Outcome = Literal["ran", "stored", "failed", "skipped", "cancelled"]
@@ -44,9 +45,8 @@ class Entry(NamedTuple):
     content: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A result that is to be stored; the attributes are those of `Entry`.
+class Draft(NamedTuple):
+    """A result that is to be stored; the attributes are those of `Entry`. A tuple, as `Entry` is.
 
     Args:
         digest: of the value; None: the store takes that of the stored bytes.
@@ -79,14 +79,14 @@ class Problem:
     problem: str
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRow:
-    """What happened to one node in one run.
+class NodeRow(NamedTuple):
+    """What happened to one node in one run. A tuple, since the end of a run makes one for each node.
 
     Args:
         outcome: one of `OUTCOMES`. key: the node's. code: digest of a text with the parts of its code.
-        inputs: a JSON list of (argument, digest, short text, from which node). duration: seconds. memory: bytes.
-        reason: why it ran, was skipped or failed. started_at: seconds since the epoch.
+        inputs: a JSON list of (argument, digest, short text, from which node). duration: seconds.
+        memory: bytes of its value, as stored; 0: not known. reason: why it ran, was skipped or failed.
+        started_at: seconds since the epoch. items: of a map, JSON of which items ran and who made the others.
     """
 
     run_id: str
@@ -101,22 +101,58 @@ class NodeRow:
     summary: str = ""
     reason: str = ""
     started_at: float = 0.0
+    items: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run: when it began and ended (seconds since the epoch; None: not ended), and what is known of it."""
+    """One run: when it began and ended (seconds since the epoch; None: not ended), and what is known of it.
+
+    Args:
+        number: 1 for the first run of the store, 2 for the next; 0: it has none.
+    """
 
     run_id: str
     begun_at: float
     ended_at: float | None = None
     facts: Mapping[str, object] = field(default_factory=dict)
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a task has cost lately: mean seconds, of how many nodes, and the middle size of their values.
+
+    Args:
+        size: bytes as stored; None: nobody knows.
+    """
+
+    seconds: float
+    count: int
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StorePart:
+    """One part of what a store keeps: its name, how many there are, and bytes."""
+
+    name: str
+    count: int
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """What a clean-up removed, or would remove: entries, files, and bytes on the disk."""
+    """What a clean-up removed, or would remove: entries, files, and bytes.
+
+    Args:
+        runs: of the history, with the rows of their nodes. texts: code and outputs that nothing names.
+        claims: left behind by processes that were killed.
+    """
 
     entries: int = 0
     files: int = 0
     size: int = 0
+    runs: int = 0
+    texts: int = 0
+    claims: int = 0

@@ -13,7 +13,7 @@ from string import Formatter
 
 from cascade.interfaces.exceptions import SettingError
 
-__all__ = ["Catalogue", "in_seconds", "load", "locales"]
+__all__ = ["Catalogue", "in_seconds", "load", "locales", "time_ago"]
 
 _FOLDER = Path(__file__).with_name("locales")
 _LONG = 60.0
@@ -45,8 +45,8 @@ class Catalogue:
     """The words of one language.
 
     A text is a template with ``{field}`` places, or ``{"by": field, "one": template, "other": template}`` where the
-    number of something changes the sentence. Places may end in ``:time`` (seconds), ``:number``, ``:list`` or
-    ``:counts`` (a mapping of states to numbers).
+    number of something changes the sentence. Places may end in ``:time`` (seconds), ``:ago`` (seconds since then),
+    ``:number``, ``:list`` or ``:counts`` (a mapping of states to numbers).
     """
 
     def __init__(self, texts: Mapping[str, str | Mapping[str, str]]) -> None:
@@ -89,6 +89,9 @@ class _Words(Formatter):
     def format_field(self, value: object, format_spec: str) -> str:
         if format_spec == "time" and isinstance(value, (int, float)):
             return in_seconds(value)
+        if format_spec == "ago" and isinstance(value, (int, float)):
+            count, unit = _age(value)
+            return self.catalogue.text(f"ago.{unit}", {"count": count})
         if format_spec == "number" and isinstance(value, (int, float)):
             return f"{value:,}" if isinstance(value, int) else f"{value:g}"
         if format_spec == "list" and isinstance(value, Mapping):
@@ -106,6 +109,25 @@ class _Words(Formatter):
 
 def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def time_ago(seconds: float) -> str:
+    """Return how long ago something was, as people say it.
+
+    Example:
+        >>> time_ago(7300), time_ago(90), time_ago(0.2)
+        ('2 h ago', '90 s ago', 'just now')
+    """
+    count, unit = _age(seconds)
+    return f"{count} {unit} ago" if count else "just now"
+
+
+def _age(seconds: float) -> tuple[int, str]:
+    """Return how many of which unit are over; ``(0, "now")`` for less than a second."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return int(seconds // length), unit
+    return (int(seconds), "s") if seconds >= 1 else (0, "now")
 
 
 def in_seconds(seconds: float) -> str:

@@ -15,6 +15,7 @@ from cascade.graph.draw import Picture
 from cascade.graph.markup import Markup, element
 from cascade.notebook.card import Card, draw_card, draw_graph, run_state, told_counts
 from cascade.notebook.document import MIME
+from cascade.notebook.figures import static_figures, static_image
 from cascade.notebook.folding import Drawing
 from cascade.notebook.plain import duration, plain, plural
 from cascade.notebook.summary import headline, summarize
@@ -64,7 +65,7 @@ def _new_prefix() -> str:
 
 def _run_html(document: Mapping[str, Any], shape: Picture, note: str) -> str:
     card = draw_card(document, shape, _new_prefix())
-    parts = [_image(card, _alt(document)), _counts(document["run"])]
+    parts = [_image(card, _alt(document)), _counts(document["run"]), *static_figures(document["log"])]
     if document["failure"]:
         parts += _failure(document["failure"])
     elif document["result"]:
@@ -90,6 +91,8 @@ def _counts(run: Mapping[str, Any]) -> Markup:
 
 def _result(result: Mapping[str, Any]) -> Markup:
     caption = element("p", {"style": "margin:6px 0 2px;font-size:13px"}, "Result: ", element("b", None, result["type"]))
+    if result.get("picture"):
+        return element("div", None, caption, static_image(result["picture"], f"{result['type']}: {result['text']}"))
     if not result["table"]:
         return element("div", None, caption, element("pre", {"style": "margin:2px 0"}, result["text"]))
     table = result["table"]
@@ -113,9 +116,15 @@ def _failure(failure: Mapping[str, Any]) -> list[Markup]:
     if failure["frames"]:
         lines = [f"{f['file']}, line {f['line']}, in {f['function']}\n    {f['code']}" for f in failure["frames"]]
         parts.append(element("pre", {"style": "margin:2px 0"}, "\n".join(lines)))
+    for cause in failure.get("causes", ()):
+        told = f"{cause['how']} {cause['error_type']}: {cause['error']}".rstrip(": ")
+        parts.append(element("p", {"style": "margin:2px 0;font-size:12px"}, told))
     if failure["inputs"]:
         given = "\n".join(f"{one['name']} = {one['preview']}" for one in failure["inputs"])
         parts.append(element("pre", {"style": "margin:2px 0"}, given))
+    for other in failure.get("more", ()):
+        told = f"{other['label']} failed, too: {other['error_type']}: {other['error']}".rstrip(": ")
+        parts.append(element("p", {"style": "margin:2px 0;font-size:12px"}, told))
     if failure["good"]:
         parts.append(element("p", {"style": "margin:2px 0;font-size:12px"}, failure["good"]))
     return parts

@@ -81,7 +81,10 @@ def run_body(shell: Any, body: Body) -> object:
     namespace = shell.user_ns
     with interruptible():
         exec(body.main, namespace)  # noqa: S102 - running the user's cell is the point
-        return NOTHING if body.last is None else eval(body.last, namespace)  # noqa: S307 - the same
+        if body.last is None:
+            return NOTHING
+        cells = _task_cells(body.last)
+        return eval(body.last, namespace, cells or namespace)  # noqa: S307 - the same
 
 
 async def run_body_async(shell: Any, body: Body) -> object:
@@ -105,9 +108,18 @@ def evaluate(shell: Any, expression: str) -> object:
     except SyntaxError:
         usage_error(f"The target is not an expression: {expression}")
     try:
-        return eval(code, shell.user_ns)  # noqa: S307 - running the user's expression is the point
+        return eval(code, shell.user_ns, _task_cells(code))  # noqa: S307 - running the user's expression is the point
     except NameError as error:
         usage_error(f"The target '{expression}' cannot be found: {error}.")
+
+
+def _task_cells(code: CodeType) -> dict[str, Any]:
+    """The cells that are tasks and that an expression names, as lazy results."""
+    from cascade.notebook.cell_task import lazies_in
+    from cascade.notebook.session import current_session
+
+    session = current_session()
+    return lazies_in(session, code.co_names) if session is not None else {}
 
 
 def stays_silent(text: str) -> bool:

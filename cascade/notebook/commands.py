@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 from cascade.interfaces.exceptions import nearest
 from cascade.notebook.cell import evaluate
-from cascade.notebook.options import split_line, take_settings, usage_error
+from cascade.notebook.options import split_line, usage_error
 from cascade.notebook.session import Job, Session
 
-__all__ = ["NAMES", "obey"]
-
-Asked = TypeVar("Asked")
+__all__ = ["NAMES", "Said", "job_for", "obey"]
 
 
 class Said:
@@ -58,7 +56,7 @@ def _graph(session: Session, words: Sequence[str]) -> Said | None:
         graph = build(evaluate(session.shell, " ".join(words)))
         show_graph(draw(graph.nodes, graph.edges), graph.name)
     else:
-        record = _job(session, []).views[0].record
+        record = job_for(session, []).views[0].record
         show_graph(record.drawing, record.name)
     return None
 
@@ -66,7 +64,7 @@ def _graph(session: Session, words: Sequence[str]) -> Said | None:
 def _status(session: Session, words: Sequence[str]) -> Said | None:
     from cascade.notebook.summary import summarize
 
-    return Said(summarize(_job(session, words).views[0].make_document()))
+    return Said(summarize(job_for(session, words).views[0].make_document()))
 
 
 def _jobs(session: Session, words: Sequence[str]) -> Said | None:
@@ -79,7 +77,7 @@ def _jobs(session: Session, words: Sequence[str]) -> Said | None:
 def _attach(session: Session, words: Sequence[str]) -> Said | None:
     from cascade.notebook.display import show_record, show_run
 
-    job = _job(session, words)
+    job = job_for(session, words)
     if job.over:
         show_record(job.views[0].record)
     else:
@@ -88,15 +86,15 @@ def _attach(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _cancel(session: Session, words: Sequence[str]) -> Said | None:
-    return _steer(_job(session, words), "cancelled", "cancel")
+    return _steer(job_for(session, words), "cancelled", "cancel")
 
 
 def _pause(session: Session, words: Sequence[str]) -> Said | None:
-    return _steer(_job(session, words), "paused", "pause")
+    return _steer(job_for(session, words), "paused", "pause")
 
 
 def _resume(session: Session, words: Sequence[str]) -> Said | None:
-    return _steer(_job(session, words), "resumed", "resume")
+    return _steer(job_for(session, words), "resumed", "resume")
 
 
 def _steer(job: Job, word: str, order: str) -> Said:
@@ -109,52 +107,27 @@ def _steer(job: Job, word: str, order: str) -> Said:
     return Said(f"Run {job.number} is being {word}.")
 
 
-def _why(session: Session, words: Sequence[str]) -> Said | None:
-    from cascade.tools.why import why
+def _leaving(name: str) -> Callable[[Session, Sequence[str]], Any]:
+    """What is in a module of its own, loaded at first use."""
 
-    if not words:
-        usage_error("%cascade why takes the name of a node: %cascade why clean.")
-    return Said(str(_ask(lambda: why(words[0], run=words[1] if len(words) > 1 else None, cache=session.store))))
+    def obey(session: Session, words: Sequence[str]) -> Any:
+        from cascade.notebook import leaving
 
+        return getattr(leaving, name)(session, words)
 
-def _plan(session: Session, words: Sequence[str]) -> Said | None:
-    from cascade.tools.plan import plan
-
-    rest, params, capacities = take_settings(words)
-    if not rest:
-        usage_error("%cascade plan takes a target: %cascade plan report(clean(load())).")
-    target = evaluate(session.shell, " ".join(rest))
-    return Said(str(plan(target, params, capacities or None, cache=session.store)))
+    return obey
 
 
-def _runs(session: Session, words: Sequence[str]) -> Said | None:
-    from cascade.tools.history import history
+def _run(session: Session, words: Sequence[str]) -> Any:
+    from cascade.notebook.cell_task import run_named
 
-    if words and not words[0].isdigit():
-        usage_error(f"%cascade runs takes how many to list, not '{words[0]}'.")
-    return Said(str(history(session.store, limit=int(words[0]) if words else 20)))
+    return run_named(session, words)
 
 
-def _diff(session: Session, words: Sequence[str]) -> Said | None:
-    from cascade.tools.diff import diff
+def _forget(session: Session, words: Sequence[str]) -> Said | None:
+    from cascade.notebook.cell_task import forget
 
-    if len(words) != 2:  # noqa: PLR2004 - two runs
-        usage_error("%cascade diff takes the ids of two runs; %cascade runs lists them.")
-    return Said(str(_ask(lambda: diff(words[0], words[1], cache=session.store))))
-
-
-def _store(session: Session, words: Sequence[str]) -> Said | None:
-    from cascade.tools.storage import storage
-
-    return Said(_ask(lambda: storage(*(words or ("size",)), cache=session.store)))
-
-
-def _ask(question: Callable[[], Asked]) -> Asked:
-    """Ask the store; what it does not know is a line, not a traceback."""
-    try:
-        return question()
-    except ValueError as error:
-        usage_error(str(error))
+    return Said(forget(session, words))
 
 
 def _nest(session: Session, words: Sequence[str]) -> Said | None:
@@ -177,7 +150,7 @@ def _help(session: Session, words: Sequence[str]) -> Said | None:
     return Said("\n".join(lines))
 
 
-def _job(session: Session, words: Sequence[str]) -> Job:
+def job_for(session: Session, words: Sequence[str]) -> Job:
     """The run that a command is about."""
     if not words:
         job = session.latest()
@@ -202,6 +175,17 @@ class Command:
     function: Callable[[Session, Sequence[str]], Said | None]
 
 
+def _looking(module: str, name: str) -> Callable[[Session, Sequence[str]], Said | None]:
+    """Return the command `name` of a module of this package, which is imported at first use."""
+
+    def ask(session: Session, words: Sequence[str]) -> Said | None:
+        from importlib import import_module
+
+        return getattr(import_module(f"cascade.notebook.{module}"), name)(session, words)  # type: ignore[no-any-return]
+
+    return ask
+
+
 _COMMANDS = {
     "graph": Command("[TARGET]", "draw the graph of TARGET, or of the latest run", _graph),
     "status": Command("[N]", "tell how run N, or the latest one, is doing", _status),
@@ -210,13 +194,47 @@ _COMMANDS = {
     "cancel": Command("[N]", "stop run N, or the latest one", _cancel),
     "pause": Command("[N]", "start nothing more in run N for now; what runs goes on", _pause),
     "resume": Command("[N]", "let run N go on", _resume),
-    "why": Command("NODE [RUN]", "tell why a node ran, or why it did not", _why),
-    "plan": Command(
-        "TARGET", "tell what a run would compute and what is stored; takes -p and -r, as a cell does", _plan
+    "step": Command("[N]", "hold each start in run N until %cascade next", _looking("watching", "step")),
+    "next": Command(
+        "[N] [NODE]", "let the next node start, or NODE, in a run that goes step by step", _looking("watching", "next_")
     ),
-    "runs": Command("[COUNT]", "list the runs of this folder, of earlier sessions too", _runs),
-    "diff": Command("RUN RUN", "tell what was different between two runs", _diff),
-    "store": Command("ACTION", "ls [TASK], size, check, gc [SIZE] [AGE] or clear [TASK]", _store),
+    "replay": Command("[N]", "show run N, or the latest one, from its beginning again", _looking("watching", "replay")),
+    "report": Command("FILE [N]", "write run N, or the latest one, as one HTML page", _looking("watching", "report")),
+    "retry": Command(
+        "[N]",
+        "run again what failed or was cancelled in run N, with the rest kept",
+        _looking("retrying", "retry_and_wait"),
+    ),
+    "peek": Command("NODE [N]", "show what a node is, its arguments and its value", _looking("looking", "peek")),
+    "debug": Command(
+        "[NODE] [N]", "put the inputs of a node that failed into the notebook", _looking("debugging", "debug")
+    ),
+    "run": Command("NAME [OPTIONS]", "run a task cell with what is stale before it, and bind what it gives", _run),
+    "forget": Command("NAME", "let a task cell be a task no longer", _forget),
+    "why": Command("NODE [RUN]", "tell why a node ran, or why it did not", _looking("memory_commands", "why")),
+    "plan": Command(
+        "TARGET",
+        "tell what a run would compute and what is stored; takes -p and -r, as a cell does",
+        _looking("memory_commands", "plan"),
+    ),
+    "runs": Command(
+        "[COUNT]", "list the runs of this folder, of earlier sessions too", _looking("memory_commands", "runs")
+    ),
+    "diff": Command("RUN RUN", "tell what was different between two runs", _looking("memory_commands", "diff")),
+    "export": Command(
+        "FILE",
+        "write what the latest %%cascade cell, or a TARGET after FILE, needs as a module; takes --check and --force",
+        _leaving("export"),
+    ),
+    "verify": Command(
+        "[FILE]", "run the whole notebook in a fresh kernel and compare; takes --timeout S", _leaving("verify")
+    ),
+    "doctor": Command("", "tell what is odd in this notebook, and what to do about it", _leaving("doctor")),
+    "store": Command(
+        "ACTION",
+        "ls [TASK], size, check, gc [SIZE] [AGE], limit [SIZE] [AGE] or clear [TASK]",
+        _looking("memory_commands", "store"),
+    ),
     "nest": Command("", "let your own code call asyncio.run(...) in cells; cascade itself needs no nesting", _nest),
     "help": Command("[COMMAND]", "show this list, or what one command does", _help),
 }

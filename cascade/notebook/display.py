@@ -6,15 +6,32 @@ never fails; what has no picture has its text.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cascade.notebook.bundle import finished_bundle
 from cascade.notebook.bundle import graph_bundle as bundle_of_drawing
+from cascade.notebook.figures import enlarge
 from cascade.notebook.folding import Drawing, draw
 from cascade.notebook.record import RunRecord
 
-__all__ = ["bundle", "graph_bundle", "lazy_bundle", "run_bundle", "show_graph", "show_plan", "show_run", "view"]
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+__all__ = [
+    "bundle",
+    "graph_bundle",
+    "lazy_bundle",
+    "replay",
+    "report",
+    "run_bundle",
+    "show_graph",
+    "show_plan",
+    "show_run",
+    "view",
+]
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
 
@@ -49,22 +66,29 @@ def run_bundle(run: Any) -> Bundle:
 
     def make() -> dict[str, Any]:
         record = record_of(run)
-        return finished_bundle(record.document(run.elapsed), record.drawing.shape)
+        made = record.document(run.elapsed)
+        enlarge(made, run.figure)
+        return finished_bundle(made, record.drawing.shape)
 
     return _or_text(make, run)
 
 
 def record_of(run: Any) -> RunRecord:
     """Return the record of a run: that of its display if it has one, else one made of its events."""
-    from cascade.notebook.session import current_session
-
-    session = current_session()
+    session = _session()
     job = session.job_of(run) if session is not None else None
     if job is not None and job.views and job.views[0].finished.is_set():
-        return job.views[0].record
+        kept: RunRecord = job.views[0].record
+        return kept
     record = RunRecord(run.graph, locate=session.locate) if session is not None else RunRecord(run.graph)
     record.apply(run.events)
     return record
+
+
+def _session() -> Any:
+    """Return the session of this kernel, if there is one; where IPython is missing, there is none to import."""
+    module = sys.modules.get("cascade.notebook.session")
+    return module.current_session() if module is not None else None
 
 
 def view(run: Any) -> str | None:
@@ -75,6 +99,28 @@ def view(run: Any) -> str | None:
         return str(run_bundle(run)[0]["text/plain"])
     show_run(run)
     return None
+
+
+def replay(run: Any) -> str | None:
+    """Show a run that has ended from its beginning again; outside a notebook, return its story as text."""
+    from cascade.interfaces.step_errors import ReportError
+    from cascade.notebook.replay import describe_replay, show_replay
+
+    if not run.done():
+        raise ReportError.while_going_on(run.name)
+    record = record_of(run)
+    shell = sys.modules.get("IPython")
+    if shell is None or shell.get_ipython() is None:
+        return describe_replay(record.document())
+    show_replay(record.document(), record.drawing.shape)
+    return None
+
+
+def report(run: Any, path: str | os.PathLike[str]) -> Path:
+    """Write a run that has ended as one HTML page."""
+    from cascade.notebook.report import write_report
+
+    return write_report(run, path)
 
 
 def show_run(run: Any, view: str = "auto") -> None:

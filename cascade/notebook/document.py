@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cascade.notebook.figures import lighten
 from cascade.notebook.folding import Drawing, weight
 from cascade.notebook.plain import plain
 from cascade.notebook.remaining import estimate
@@ -24,8 +25,11 @@ FRAME_LIMIT = 20_000
 _SHARE = {"nodes": 8_000, "bars": 6_000, "log": 3_500}
 _BAR_BYTES, _ENTRY_BYTES, _KEPT_FREE = 180, 110, 50_000
 _FEWEST_BARS = 60
+_PEEKS, _BESIDE = 25_000, 2_000
 _MOST_BEHIND = 80
 _MOST_PARAMS = 60
+_REST = 2_500  # bytes of a frame beside nodes, bars and lines
+_LIGHT, _BESIDE = 1_000, 1_200  # bytes of a line with a picture that counts as any other; of lines beside a heavy one
 
 
 @dataclass(slots=True)
@@ -61,9 +65,19 @@ def whole(record: RunRecord, elapsed: float | None = None) -> dict[str, Any]:
         "bars": [bar.to_dict() for bar in record.lanes.bars.items],
     }
     made["log"] = [line.to_dict() for line in record.log.lines()]
+    if record.finished:
+        record.track.note(record.state, record.capacities)
+        made["track"] = record.track.to_dict()
+    if record.peeks is not None:
+        made["peek"] = record.peeks
     _fit(made)
     made["dropped"]["log"] = record.log.count - len(made["log"])
     return made
+
+
+def room_for_peeks(record: RunRecord) -> int:
+    """Return how many bytes of the document may tell what its nodes are and how their values begin."""
+    return max(_PEEKS, DOCUMENT_LIMIT - weight(whole(record)) - _BESIDE)
 
 
 def snapshot(record: RunRecord, elapsed: float | None = None) -> dict[str, Any]:
@@ -91,6 +105,19 @@ def _assemble(record: RunRecord, elapsed: float | None) -> dict[str, Any]:
         "params": _params(record),
         "result": record.result,
         "failure": record.failure,
+        "usual": _usual(record),
+    }
+
+
+def _usual(record: RunRecord) -> dict[str, float]:
+    """Return how long each box took in earlier runs, in seconds, for the critical path that is still ahead."""
+    if record.finished:
+        return {}
+    known = record.usual
+    return {
+        box.id: round(known[box.only.name], 4)
+        for box in record.boxes.values()
+        if box.only is not None and box.only.name in known and box.id in record.drawing.names
     }
 
 
@@ -108,16 +135,17 @@ def take_frame(record: RunRecord, elapsed: float | None = None) -> dict[str, Any
     """Return the next frame, None if nothing changed. What does not fit stays for the one after."""
     frames, lanes = record.frames, record.lanes
     frame: dict[str, Any] = {}
-    nodes = _take_nodes(record)
+    log = _take_log(record)
+    room = max(0, FRAME_LIMIT - _REST - weight(log)) / (_SHARE["nodes"] + _SHARE["bars"])  # a picture takes most of it
+    nodes = _take_nodes(record, min(1.0, room))
     if nodes:
         frame["nodes"] = nodes
     if len(lanes.rows) > frames.rows:
         frame["rows"] = lanes.sorted_rows(lanes.rows[frames.rows :])
         frames.rows = len(lanes.rows)
-    bars = _take_bars(record)
+    bars = _take_bars(record, min(1.0, room))
     if bars:
         frame["bars"] = bars
-    log = _take_log(record)
     if log:
         frame["log"] = log
     if frame or record.dirty:
@@ -130,9 +158,9 @@ def take_frame(record: RunRecord, elapsed: float | None = None) -> dict[str, Any
     return {"seq": frames.seq, **frame}
 
 
-def _take_nodes(record: RunRecord) -> dict[str, Any]:
+def _take_nodes(record: RunRecord, share: float) -> dict[str, Any]:
     taken: dict[str, Any] = {}
-    room = _SHARE["nodes"]
+    room = int(_SHARE["nodes"] * share)
     for box in list(record.changed):
         if box in record.drawing.names:
             entry = box_entry(record.boxes[box])
@@ -144,9 +172,9 @@ def _take_nodes(record: RunRecord) -> dict[str, Any]:
     return taken
 
 
-def _take_bars(record: RunRecord) -> list[list[Any]]:
+def _take_bars(record: RunRecord, share: float) -> list[list[Any]]:
     taken: list[list[Any]] = []
-    room = _SHARE["bars"]
+    room = int(_SHARE["bars"] * share)
     bars = record.lanes.bars
     for place in list(bars.changed):
         told = bars.items[place].to_dict()
@@ -164,10 +192,14 @@ def _take_log(record: RunRecord) -> list[dict[str, Any]]:
     log = record.log
     taken: list[dict[str, Any]] = []
     before, reached = log.framed, log.count
-    room = _SHARE["log"]
+    room, pictured = _SHARE["log"], False
     for line in log.news()[-_MOST_BEHIND:]:
         told = line.to_dict()
-        room -= weight(told) + 1
+        size = weight(told) + 1
+        if "figure" in told and not pictured and size > _LIGHT:
+            room, pictured = min(room, _BESIDE), True
+        else:
+            room -= size
         if room < 0:
             reached = line.number
             break
@@ -202,6 +234,7 @@ def _run(record: RunRecord, elapsed: float | None) -> dict[str, Any]:
         "started": round(record.started, 3),
         "elapsed": round(now, 3),
         "live": not record.finished,
+        "step": record.steps.is_on and not record.finished,
         "message": plain(record.message, 240),
         "eta": estimate(record, now),
         "counts": dict(record.counts),
@@ -230,7 +263,8 @@ def _params(record: RunRecord) -> list[dict[str, Any]]:
 
 
 def _fit(made: dict[str, Any], *, bars: bool = True) -> None:
-    """Drop the oldest lines, and bars if `bars`, until the document weighs no more than it may."""
+    """Drop the oldest pictures and lines, and bars if `bars`, until the document weighs no more than it may."""
+    lighten(made["log"], weight(made) - DOCUMENT_LIMIT)
     while weight(made) > DOCUMENT_LIMIT:
         lanes = made["lanes"]
         if bars and len(lanes["bars"]) > max(_FEWEST_BARS, len(made["log"])):

@@ -13,6 +13,7 @@ from typing import Any
 from cascade.notebook.magics import CascadeMagics
 from cascade.notebook.session import Session, current_session, set_session
 from cascade.notebook.transform import make_transform
+from cascade.notebook.view.link import listen, stop_listening
 
 __all__ = ["load", "unload"]
 
@@ -28,6 +29,7 @@ def load(shell: Any) -> None:
     session = Session(shell)
     session.begin()
     set_session(session)
+    listen(shell, current_session)
     shell.register_magics(CascadeMagics(shell, session))
     _forget_transforms(shell)
     shell.input_transformers_cleanup.append(make_transform(lambda: shell.autoawait and not session.in_cell))
@@ -36,6 +38,7 @@ def load(shell: Any) -> None:
 def unload(shell: Any) -> None:
     """Take the magics away again; runs in the background go on."""
     session = current_session()
+    stop_listening(shell)
     if session is not None:
         session.end()
         set_session(None)

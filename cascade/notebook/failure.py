@@ -1,51 +1,123 @@
-"""A failure → the card that tells it: what failed, the user's own frames, the inputs, what is still good.
+"""Failures → the card that tells them: what failed, the user's own frames, the inputs, what is still good.
 
-In: the event of the failure and the nodes of the run. Out: the document's ``failure``. Invariant: bounded plain text.
+In: the events of failures and the nodes of the run. Out: the document's ``failure``. Invariant: bounded plain text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cascade.interfaces.events import NodeFailed, RunFinished
 from cascade.notebook.plain import listed, plain, plural
 from cascade.notebook.units import VALUES, Unit
 
+__all__ = ["FailureBook", "describe_failure"]
+
 _MOST = 12
+_MOST_BESIDE = 8
+_FRAMES_BESIDE = 3
 _GOOD = frozenset({"done", "stored"})
+_HOWS = {"cause": "caused by", "context": "raised while this was handled", "part": "one of the group"}
+
+Boxes = Mapping[str, str]
+Locate = Callable[[str], str]
+
+
+class FailureBook:
+    """The failures of one run, in the order in which they happened: of nodes, and of the items that failed a map.
+
+    An item of a map that collects errors fails without failing its map; what it told is forgotten then.
+    """
+
+    __slots__ = ("_items", "count", "failures")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.failures: list[NodeFailed] = []
+        self.count = 0
+        self._items: dict[str, list[NodeFailed]] = {}
+
+    def note(self, event: NodeFailed) -> None:
+        """Take note of a failure for good."""
+        if event.index is not None:
+            self._items.setdefault(event.node, []).append(event)
+            del self._items[event.node][_MOST_BESIDE + 1 :]
+            return
+        told = self._items.pop(event.node, None) or [event]
+        self.count += len(told)
+        self.failures += told[: max(0, _MOST_BESIDE + 1 - len(self.failures))]
+
+    def card(
+        self, end: RunFinished | None, units: Iterable[Unit], boxes: Boxes, locate: Locate = str
+    ) -> dict[str, Any] | None:
+        """Return the card of all failures; of the run's `end` when no node is to blame; None when nothing failed."""
+        if not self.failures and (end is None or end.status != "failed"):
+            return None
+        if not self.failures:
+            return describe_failure(end, units, boxes, locate) if end is not None else None
+        first, *others = self.failures
+        card = describe_failure(first, units, boxes, locate)
+        card["more"] = [_tell_node(event, boxes, locate, _FRAMES_BESIDE) for event in others]
+        card["others"] = self.count - len(self.failures)
+        return card
 
 
 def describe_failure(
-    event: NodeFailed | RunFinished, units: Iterable[Unit], boxes: Mapping[str, str], locate: Callable[[str], str] = str
+    event: NodeFailed | RunFinished, units: Iterable[Unit], boxes: Boxes, locate: Locate = str
 ) -> dict[str, Any]:
     """Return the card for a node's failure, or for that of a run that no node is to blame for."""
-    card: dict[str, Any] = {
+    if isinstance(event, NodeFailed):
+        card = _tell_node(event, boxes, locate, _MOST)
+    else:
+        card = _blank(event.error_type, event.error)
+    return {**card, "good": _still_good(units), "more": [], "others": 0}
+
+
+def _blank(kind: str, text: str) -> dict[str, Any]:
+    return {
         "node": "",
         "label": "the run",
-        "error_type": plain(event.error_type, 80),
-        "error": plain(event.error, 600),
+        "error_type": plain(kind, 80),
+        "error": plain(text, 600),
         "frames": [],
         "inputs": [],
-        "good": _still_good(units),
+        "causes": [],
     }
-    if isinstance(event, NodeFailed):
-        card["node"] = boxes.get(event.node, "")
-        card["label"] = plain(event.label, 60)
-        card["frames"] = [
-            {
-                "file": plain(_short(locate(file)), 120),
-                "line": line,
-                "function": plain(function, 60),
-                "code": plain(code.strip(), 160),
-            }
-            for file, line, function, code in event.frames[-_MOST:]
-        ]
-        card["inputs"] = [
+
+
+def _tell_node(event: NodeFailed, boxes: Boxes, locate: Locate, most: int) -> dict[str, Any]:
+    return {
+        **_blank(event.error_type, event.error),
+        "node": boxes.get(event.node, ""),
+        "label": plain(event.label, 60),
+        "frames": _frames(event.frames[-most:], locate),
+        "inputs": [
             {"name": plain(name, 40), "preview": plain(preview, 120)}
             for name, preview in list(event.inputs.items())[:_MOST]
-        ]
-    return card
+        ],
+        "causes": [
+            {
+                "how": _HOWS.get(how, how),
+                "error_type": plain(kind, 80),
+                "error": plain(text, 300),
+                "frames": _frames(frames[-_FRAMES_BESIDE:], locate),
+            }
+            for how, kind, text, frames in event.causes
+        ],
+    }
+
+
+def _frames(frames: Sequence[tuple[str, int, str, str]], locate: Locate) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": plain(_short(locate(file)), 120),
+            "line": line,
+            "function": plain(function, 60),
+            "code": plain(code.strip(), 160),
+        }
+        for file, line, function, code in frames
+    ]
 
 
 def _still_good(units: Iterable[Unit]) -> str:

@@ -21,6 +21,7 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
     Raises:
         CascadeError: everything that is wrong with the graph, the Params or the capacities, before anything runs.
     """
+    from cascade.notebook.cell_task import store_of
     from cascade.runtime.run import start
 
     capture.acquire()
@@ -34,7 +35,8 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
             on_failure="continue" if options.keep_going else "cancel",
             capture_output=hasattr(session.shell, "kernel"),  # on a terminal, what tasks print is best where it is
             subscribers=_terminal_progress(session, options),
-            cache=session.store if options.store else None,
+            cache=store_of(session) if options.store else None,
+            step=options.step,
             _fresh=options.fresh,
         )
     except BaseException:
@@ -42,6 +44,10 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
         raise
     job = session.add(run, background=options.background)
     session.show(job, options.view, shows_value=shows_value, on_end=capture.release)
+    if options.step and not options.background:
+        from cascade.notebook.watching import leave_step_mode_alone
+
+        leave_step_mode_alone(session, job)
     return job
 
 

@@ -1,7 +1,7 @@
 """Events → log lines, bounded.
 
 In: the events of one run. Out: lines as JSON. Invariant: news (failures, retries, waits, the run itself) are not pushed
-out by chatter (items that are done, printed output): each has a ring of its own.
+out by chatter (items that are done, printed output), nor pictures by either: each has a ring of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cascade.interfaces.events import (
+    DisplayShown,
     Event,
     EventsDropped,
     GraphGrown,
@@ -37,12 +38,17 @@ from cascade.interfaces.events import (
     RunFinished,
     RunPaused,
     RunResumed,
+    StepModeEntered,
+    StepModeLeft,
+    StoreReported,
 )
+from cascade.notebook.figures import describe_figure
 from cascade.notebook.plain import duration, listed, plain, plural
-from cascade.notebook.units import retry_reason, waiting_reason
+from cascade.notebook.units import origin, retry_reason, waiting_reason
 
 NEWS_LIMIT = 150
 CHATTER_LIMIT = 150
+DISPLAYS_LIMIT = 40
 LINE_LIMIT = 300
 LABEL_LIMIT = 60
 LINES_OF_ONE_WRITE = 200
@@ -67,6 +73,8 @@ class Line:
         if self.text is None:
             icon, level, text = _TELLINGS[type(event)](event)
             stream = "event"
+        elif type(event) is DisplayShown:
+            return self._display(event)
         else:
             icon, text, stream = "", self.text, event.stream
             level = _level(event.level or ("warning" if stream in {"stderr", "warning"} else "info"))
@@ -81,6 +89,18 @@ class Line:
             "level": level,
         }
 
+    def _display(self, event: DisplayShown) -> dict[str, Any]:
+        made: dict[str, Any] = {
+            "t": round(event.elapsed, 4),
+            "s": "",
+            "node": self.box,
+            "label": plain(event.label, LABEL_LIMIT),
+            "text": plain(self.text or "", LINE_LIMIT),
+            "stream": "display",
+            "level": "info",
+        }
+        return {**made, "figure": describe_figure(event)} if event.figure or event.table else made
+
 
 class LogBook:
     """The newest lines of a run."""
@@ -90,6 +110,7 @@ class LogBook:
         self._boxes = boxes
         self._news: deque[Line] = deque(maxlen=NEWS_LIMIT)
         self._chatter: deque[Line] = deque(maxlen=CHATTER_LIMIT)
+        self._displays: deque[Line] = deque(maxlen=DISPLAYS_LIMIT)
         self._count = 0
         self._framed = 0
 
@@ -108,6 +129,9 @@ class LogBook:
         if type(event) is OutputWritten:
             self._write_output(event)
             return
+        if type(event) is DisplayShown:
+            self._write_display(event)
+            return
         ring = self._chatter if _is_chatter(event) else self._news
         ring.append(Line(self._count, event, self._boxes.get(getattr(event, "node", ""), "")))
         self._count += 1
@@ -121,14 +145,27 @@ class LogBook:
                 self._chatter.append(Line(self._count, event, box, text))
                 self._count += 1
 
+    def _write_display(self, event: DisplayShown) -> None:
+        """Add what was displayed: a picture or table in one line, a text line by line, as if it had been printed."""
+        box = self._boxes.get(event.node, "")
+        if event.figure or event.table:
+            self._displays.append(Line(self._count, event, box, event.text))
+            self._count += 1
+            return
+        for text in event.text.splitlines():
+            if text.strip():
+                self._chatter.append(Line(self._count, event, box, text))
+                self._count += 1
+
     def lines(self, *, framed: bool = False) -> list[Line]:
         """The lines that are kept, in order; with `framed`, only those that a frame has carried."""
-        both = sorted((*self._news, *self._chatter), key=lambda line: line.number)
-        return [line for line in both if line.number < self._framed] if framed else both
+        every = sorted((*self._news, *self._chatter, *self._displays), key=_number)
+        return [line for line in every if line.number < self._framed] if framed else every
 
     def news(self) -> list[Line]:
         """The lines that no frame has carried, in order."""
-        return sorted((*_since(self._news, self._framed), *_since(self._chatter, self._framed)), key=_number)
+        rings = (self._news, self._chatter, self._displays)
+        return sorted((line for ring in rings for line in _since(ring, self._framed)), key=_number)
 
     def mark_framed(self, number: int) -> None:
         """Take note that frames carried the lines below `number`."""
@@ -213,13 +250,20 @@ def _finished(event: RunFinished) -> Telling:
     return "cancelled", "warning", f"the run was cancelled after {took}{threads}"
 
 
+def _recalled(event: NodeRecalled) -> str:
+    if event.kept:
+        return "kept from the run before"
+    return f"from the store, {origin(event)} ({duration(event.saved)} saved)"
+
+
 _TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
     NodeCompleted: _completed,
-    NodeRecalled: lambda e: ("stored", "info", f"from the store, made in run {e.made_by} ({duration(e.saved)} saved)"),
+    NodeRecalled: lambda e: ("stored", "info", _recalled(e)),
     ItemsRecalled: lambda e: (
         "stored",
         "info",
-        f"{plural(e.count, 'item')} from the store ({duration(e.saved)} saved)",
+        f"{plural(e.count, 'item')} "
+        + ("kept from the run before" if e.kept else f"from the store ({duration(e.saved)} saved)"),
     ),
     ItemsCompleted: _items,
     NodeFailed: _failed,
@@ -235,9 +279,16 @@ _TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
     ResourceTornDown: _torn_down,
     RunPaused: lambda _: ("waiting", "info", "the run is paused: nothing new starts"),
     RunResumed: lambda _: ("running", "info", "the run goes on"),
+    StepModeEntered: lambda _: ("waiting", "info", "step by step: each start waits for Next"),
+    StepModeLeft: lambda _: ("running", "info", "the run goes on by itself"),
     RunCancelRequested: lambda e: ("cancelled", "warning", f"cancel: {e.reason}" if e.reason else "cancel"),
     RunFinished: _finished,
     LimitSet: _limit,
     LimitRemoved: lambda e: ("running", "info", f"limit removed: {e.limit_id}"),
     EventsDropped: lambda e: ("", "warning", f"{plural(e.count, 'event')} came too fast and are not shown"),
+    StoreReported: lambda e: (
+        "",
+        "warning",
+        f"store: {e.problem}" if not e.task else f"not stored: {e.task}: {e.problem}",
+    ),
 }

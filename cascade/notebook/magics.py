@@ -12,7 +12,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from IPython.core.magic_arguments import argument, kwds, magic_arguments
 from IPython.display import display
 
-from cascade.notebook import cell, commands
+from cascade.notebook import cell, cell_task, commands
 from cascade.notebook.errors import short_errors
 from cascade.notebook.launch import launch, show_plan
 from cascade.notebook.options import Options, parse_line, read_options, usage_error
@@ -43,6 +43,7 @@ _CELL: tuple[Any, ...] = (
     argument("-o", "--output", metavar="NAME", help="also bind the value to this name"),
     argument("--plan", action="store_true", help="show what would run, run nothing"),
     argument("--bg", action="store_true", help="return at once; the view goes on in this cell"),
+    argument("--step", action="store_true", help="hold each start until Next (a button, the key n, %%%%cascade next)"),
     argument("--timeout", metavar="S", help="cancel the run after so many seconds"),
     argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it"),
     argument("--fresh", action="store_true", help="compute everything again, and store it"),
@@ -102,6 +103,8 @@ class CascadeMagics(Magics):
             report = summarize(load())
         """
         with short_errors(self.shell):
+            if cell_task.is_task_line(line):
+                return cell_task.run_task_cell(self.session, vars(type(self).run_cell)["parser"], line, text)
             options = self._read(line)
             if options.help:
                 return self._explain()
@@ -114,6 +117,9 @@ class CascadeMagics(Magics):
     async def run_cell_async(self, line: str, text: str) -> Any:
         """Do what `run_cell` does in a cell that may await; the cell transform calls it."""
         with short_errors(self.shell):
+            if cell_task.is_task_line(line):
+                parser = vars(type(self).run_cell)["parser"]
+                return await cell_task.run_task_cell_async(self.session, parser, line, text)
             options = self._read(line)
             if options.help:
                 return self._explain()
@@ -162,6 +168,7 @@ class CascadeMagics(Magics):
         held = cell.HeldInterrupts()
         try:
             job = launch(self.session, target, options, shows_value=shows_value)
+            job.output = options.output
         except BaseException:
             held.release()
             raise

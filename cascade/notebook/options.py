@@ -41,7 +41,8 @@ class Options:
 
     Args:
         target: an expression, empty for the last one of the cell. params: texts by name. capacities: by name.
-        output: a name to bind the value to. timeout: seconds. fresh: look no result up. store: keep results at all.
+        output: a name to bind the value to. timeout: seconds. step: hold each start. fresh: look no result up.
+        store: keep results at all.
     """
 
     target: str = ""
@@ -52,6 +53,7 @@ class Options:
     background: bool = False
     timeout: float | None = None
     keep_going: bool = False
+    step: bool = False
     fresh: bool = False
     store: bool = True
     view: str = "auto"
@@ -158,6 +160,7 @@ def read_options(found: argparse.Namespace, views: Sequence[str]) -> Options:
         background=bool(found.bg),
         timeout=None if found.timeout is None else _seconds(str(found.timeout)),
         keep_going=bool(found.keep_going),
+        step=bool(found.step),
         fresh=bool(found.fresh),
         store=not found.no_store,
         view=str(found.view),

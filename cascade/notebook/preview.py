@@ -1,4 +1,4 @@
-"""The value of a run → a short text or a small table, within bounds of size and time.
+"""The value of a run → a short text, a small table or a picture, within bounds of size and time.
 
 In: any object. Out: the document's ``result``. Invariant: never the ``str`` of something huge, never an exception; what
 is shown grows with no value.
@@ -10,11 +10,16 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cascade.notebook.figures import picture_entry
 from cascade.notebook.plain import plain, plural
+from cascade.runtime.displays import from_bundle
+from cascade.runtime.figures import is_figure, picture_of_figure, rendering, words_of_figure
+from cascade.runtime.pictures import shrink
 
 _ROWS, _COLUMNS, _CELL = 5, 12, 60
 _LINES, _LINE = 12, 160
 _LONGEST_TEXT = 2_000
+_PICTURE_BYTES, _PICTURE_SIDE = 45_000, 1_200  # bytes are 60 KB of a document
 
 
 class _Short(reprlib.Repr):
@@ -35,21 +40,23 @@ _SHORT.maxlevel = 3
 
 
 def preview(value: object, redact: Callable[[str], str] = str, *, table: bool = True) -> dict[str, Any]:
-    """Return type, text and, for data frames and if `table`, the first rows of `value`.
+    """Return type, text and, if `table`, the first rows of a data frame or the picture of what has one.
 
     Args:
         redact: takes secrets out of a text. table: False where the value itself is shown beside it.
     """
     kind = plain(type(value).__name__, 60)
     try:
-        found = _table(value) if table else None
-        text = _text(value)
+        picture = _picture(value) if table else None
+        found = _table(value) if table and picture is None else None
+        text = words_of_figure(value) if is_figure(value) else _text(value)
     except Exception as error:  # noqa: BLE001 - the repr of a user's object may do anything
         return {"type": kind, "text": f"cannot be shown: {plain(type(error).__name__, 60)}", "table": None}
     if found is not None:
         found["columns"] = [redact(cell) for cell in found["columns"]]
         found["rows"] = [[redact(cell) for cell in row] for row in found["rows"]]
-    return {"type": kind, "text": _lines(redact(text)), "table": found}
+    made = {"type": kind, "text": _lines(redact(text)), "table": found}
+    return {**made, "picture": picture} if picture is not None else made
 
 
 def _lines(text: str) -> str:
@@ -78,6 +85,21 @@ def _shape_text(value: object, shape: tuple[int, ...]) -> str:
     if shape == ():
         return f"{_SHORT.repr(value)} {kind}".rstrip()
     return f"{' × '.join(f'{length:,}' for length in shape)} {kind}".rstrip()
+
+
+def _picture(value: object) -> dict[str, Any] | None:
+    """The picture of a figure of matplotlib or of whatever has ``_repr_png_``, as images of Pillow do; else None."""
+    if is_figure(value):
+        data: object = picture_of_figure(value)
+    elif hasattr(value, "_repr_png_") and not isinstance(value, type):
+        with rendering:
+            data = value._repr_png_()
+    else:
+        return None
+    shown = from_bundle({"image/png": data[0] if isinstance(data, tuple) else data}, thumbnail=False).picture
+    if shown is not None and len(shown.data) > _PICTURE_BYTES:
+        shown = shrink(shown, _PICTURE_BYTES, _PICTURE_SIDE)
+    return picture_entry(shown) if shown is not None else None
 
 
 def _table(value: object) -> dict[str, Any] | None:

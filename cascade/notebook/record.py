@@ -13,13 +13,15 @@ from cascade.graph.model import Edge, Node
 from cascade.interfaces import events as e
 from cascade.notebook import document
 from cascade.notebook.bars import BAR_LIMIT
-from cascade.notebook.failure import describe_failure
+from cascade.notebook.failure import FailureBook
 from cascade.notebook.folding import Drawing, draw
 from cascade.notebook.lanes import LaneBook
 from cascade.notebook.log_book import LogBook
 from cascade.notebook.plain import listed, plain, plural
 from cascade.notebook.readiness import Readiness
-from cascade.notebook.units import ENDED, UNITS, VALUES, Box, Unit
+from cascade.notebook.step_marks import StepMarks
+from cascade.notebook.track import Track
+from cascade.notebook.units import ENDED, UNITS, VALUES, Box, Unit, origin
 
 __all__ = ["GraphLike", "RunRecord"]
 
@@ -73,6 +75,7 @@ class RunRecord:
         self.capacities: dict[str, dict[str, Any]] = {}
         self.result: dict[str, Any] | None = None
         self.failure: dict[str, Any] | None = None
+        self.peeks: dict[str, Any] | None = None
         self.usual = dict(usual or {})
         self.abandoned: tuple[str, ...] = ()
         self._locate = locate
@@ -81,7 +84,7 @@ class RunRecord:
         self.dirty: set[str] = {"run"}
         self.unknown = False
         self.frames = document.FrameState()
-        self._failed: e.NodeFailed | None = None
+        self._failures = FailureBook()
         self._reason = ""
         self._take(graph, drawing or draw(graph.nodes, graph.edges))
         self._dispatch = self._make_dispatch()
@@ -89,7 +92,9 @@ class RunRecord:
     def _take(self, graph: GraphLike, drawing: Drawing) -> None:
         self.drawing = drawing
         self.boxes = {box: Box(box, name) for box, name in drawing.names.items()}
+        self.track = Track(box.id for box in drawing.shape.boxes)
         self.units: dict[str, Unit] = {}
+        self.steps = StepMarks(self.units, self._touch)
         for node in graph.nodes:
             self._add_unit(node, self.boxes[drawing.boxes[node.id]])
         self._readiness = None if drawing.folded else Readiness(graph.nodes, graph.edges)
@@ -113,8 +118,10 @@ class RunRecord:
 
     def apply(self, events: Iterable[e.Event]) -> None:
         """Take the next events of the run, in order."""
-        dispatch = self._dispatch
+        dispatch, track = self._dispatch, self.track
         for event in events:
+            if event.elapsed > track.until:
+                track.move(event.elapsed, self.state, self.capacities)
             self.elapsed = max(self.elapsed, event.elapsed)
             for take in dispatch.get(type(event), ()):
                 take(event)
@@ -141,13 +148,24 @@ class RunRecord:
         self.result = result
         self.dirty.add("result")
 
+    def mark(self, node: str, text: str) -> None:
+        """Mark a node as stale and say why; an empty text takes the mark away."""
+        box = self.units[node].box
+        if box.mark != text:
+            box.mark = plain(text, 60)
+            self.changed[box.id] = None
+
     # -- counting ----------------------------------------------------------------------------------------------------
+
+    def _touch(self, box: Box) -> None:
+        self.changed[box.id] = None
+        self.track.touch(box)
 
     def _count(self, unit: Unit, state: str, change: int) -> None:
         self.counts[state] += change
         tally = unit.box.tally
         tally[state] = tally.get(state, 0) + change
-        self.changed[unit.box.id] = None
+        self._touch(unit.box)
 
     def _move(self, unit: Unit, state: str) -> None:
         """A node (or a map as a whole) goes over to `state`."""
@@ -155,7 +173,7 @@ class RunRecord:
             self._count(unit, unit.state, -1)
             self._count(unit, state, 1)
         unit.state = state
-        self.changed[unit.box.id] = None
+        self._touch(unit.box)
         if state in ENDED and self._readiness is not None:
             self._queue(self._readiness.settle(unit.id))
 
@@ -169,6 +187,7 @@ class RunRecord:
         else:
             self._meet(unit, 1)
         self._count(unit, state, 1)
+        unit.items.note(index, state)
         if state not in ENDED:
             unit.active[index] = state
 
@@ -220,6 +239,7 @@ class RunRecord:
     def _to(self, event: e.NodeEvent, state: str) -> Unit:
         """Move what `event` is about; remember the event, which tells why."""
         unit = self._unit(event)
+        self.steps.take_away(unit)
         if event.index is None:
             self._move(unit, state)
             unit.last = event
@@ -253,7 +273,7 @@ class RunRecord:
 
     def _node_recalled(self, event: e.NodeRecalled) -> None:
         unit = self._to(event, "stored")
-        unit.note = f"made in run {event.made_by}"
+        unit.note = "kept" if event.kept else origin(event)
         self._end(unit, event.elapsed, "stored")
 
     def _items_recalled(self, event: e.ItemsRecalled) -> None:
@@ -262,6 +282,7 @@ class RunRecord:
             self._expand(unit, None)
         self._meet(unit, event.count)
         self._count(unit, "stored", event.count)
+        unit.recalled += event.count
 
     def _items_completed(self, event: e.ItemsCompleted) -> None:
         unit = self._unit(event)
@@ -269,6 +290,7 @@ class RunRecord:
             self._expand(unit, None)
         self._meet(unit, event.count)
         self._count(unit, "done", event.count)
+        unit.items.note(event.first, "done", event.count)
         self._spend(unit.name, event.duration, event.count)
         begin = max(0.0, event.elapsed - event.duration)
         unit.t0 = begin if unit.t0 is None else unit.t0
@@ -277,13 +299,12 @@ class RunRecord:
 
     def _node_failed(self, event: e.NodeFailed) -> None:
         unit = self._to(event, "failed")
+        self._failures.note(event)
+        if event.index is not None:
+            unit.items.note(event.index, "failed", 1, f"{event.error_type}: {event.error}", event.duration)
         if event.index is None:
             self._end(unit, event.elapsed, "cancelled")
-            if self._failed is None or not self._failed.frames or self._failed.node != event.node:
-                self._failed = event
-            self._tell_failure(self._failed)
-        elif self._failed is None:
-            self._failed = event
+            self._tell_failure(None)
 
     def _node_retrying(self, event: e.NodeRetrying) -> None:
         unit = self._to(event, "retry")
@@ -294,7 +315,7 @@ class RunRecord:
         if event.index is None and unit.expanded:
             is_news = unit.waits is None or unit.waits.resource != event.resource
             unit.waits = event
-            self.changed[unit.box.id] = None
+            self._touch(unit.box)
             if is_news:
                 self.log.write(event)
         else:
@@ -317,6 +338,12 @@ class RunRecord:
         if unit.expanded:
             self._close_items(unit, items)
 
+    def _node_held(self, event: e.NodeHeld) -> None:
+        unit = self._unit(event)
+        self.steps.mark(unit)
+        if unit.state == "pending" and not unit.expanded:
+            self._move(unit, "queued")
+
     def _map_expanded(self, event: e.MapExpanded) -> None:
         unit = self._unit(event)
         if unit.state not in ENDED:
@@ -329,7 +356,7 @@ class RunRecord:
     def _loop_turned(self, event: e.LoopTurned) -> None:
         unit = self._unit(event)
         unit.note = f"turn {event.turns + 1:,}"
-        self.changed[unit.box.id] = None
+        self._touch(unit.box)
 
     def _route_chosen(self, event: e.RouteChosen) -> None:
         self._unit(event).note = f"route {event.key}"
@@ -350,7 +377,7 @@ class RunRecord:
         for unit in self.units.values():
             if unit.kind in VALUES and unit.name in self.params:
                 unit.note = self.params[unit.name]
-                self.changed[unit.box.id] = None
+                self._touch(unit.box)
         for name, total in event.capacities.items():
             self.capacities[name] = {"name": plain(name, 40), "used": 0.0, "total": total, "kind": "capacity"}
         self.lanes.open_capacities(event.capacities, self._parts)
@@ -370,9 +397,7 @@ class RunRecord:
         self.message = self._closing_words(event)
         self.lanes.finish(event.elapsed)
         self.dirty.update({"run", "failure"})
-        if event.status == "failed" and self._failed is not None:
-            self._tell_failure(self._failed)
-        elif event.status == "failed":
+        if event.status == "failed":
             self._tell_failure(event)
 
     def _abort(self) -> None:
@@ -395,8 +420,8 @@ class RunRecord:
             words.append(f"{plural(len(event.abandoned), 'thread')} still running: {listed(event.abandoned)}")
         return "; ".join(words)
 
-    def _tell_failure(self, event: e.NodeFailed | e.RunFinished) -> None:
-        self.failure = describe_failure(event, self.units.values(), self.drawing.boxes, self._locate)
+    def _tell_failure(self, end: e.RunFinished | None) -> None:
+        self.failure = self._failures.card(end, self.units.values(), self.drawing.boxes, self._locate)
         self.dirty.add("failure")
 
     def _to_run(self, state: str) -> Callable[[e.Event], None]:
@@ -438,6 +463,9 @@ class RunRecord:
             e.NodeFailed: (self._node_failed, stop, lanes.ended, log),
             e.NodeRetrying: (self._node_retrying, stop, lanes.ended, log),
             e.NodeWaiting: (self._node_waiting,),
+            e.NodeHeld: (self._node_held,),
+            e.StepModeEntered: (self.steps.change_mode, log),
+            e.StepModeLeft: (self.steps.change_mode, log),
             e.NodeSkipped: (self._node_skipped, stop, lanes.ended, log),
             e.NodeCancelled: (self._node_cancelled, stop, lanes.ended, log),
             e.NodeAbandoned: (log,),
@@ -446,6 +474,7 @@ class RunRecord:
             e.LoopTurned: (self._loop_turned,),
             e.RouteChosen: (self._route_chosen, log),
             e.OutputWritten: (log,),
+            e.DisplayShown: (log,),
             e.ResourceAcquired: (self._capacity_used, lanes.acquired),
             e.ResourceReleased: (self._capacity_used, lanes.released),
             e.ResourceSetUp: (lanes.set_up, log),
@@ -453,6 +482,7 @@ class RunRecord:
             e.LimitSet: (log,),
             e.LimitRemoved: (log,),
             e.EventsDropped: (log,),
+            e.StoreReported: (log,),
         }
 
 

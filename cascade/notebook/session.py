@@ -7,11 +7,14 @@ the cell again cancels the one before and closes its display.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cascade.notebook.cell_graph import Cells
+from cascade.notebook.cell_store import CellMemory
 from cascade.notebook.output import capture
 from cascade.notebook.plain import duration, plain
 from cascade.notebook.view.driver import RunView
@@ -20,6 +23,7 @@ from cascade.notebook.view.rungs import choose
 
 if TYPE_CHECKING:
     from cascade.adapters.stores.local import LocalStore
+    from cascade.notebook.view.rungs import Rung
 
 __all__ = ["Job", "Session", "current_session"]
 
@@ -51,6 +55,7 @@ class Job:
     Args:
         number: counts from 1. run: its handle. cell: the id of its cell, empty if the front end gives none.
         views: its displays; the first keeps the record. background: whether the cell went on without waiting.
+        output: the name to which its value is bound, if any.
     """
 
     number: int
@@ -58,6 +63,7 @@ class Job:
     cell: str
     views: list[RunView] = field(default_factory=list)
     background: bool = False
+    output: str = ""
 
     @property
     def over(self) -> bool:
@@ -87,10 +93,13 @@ class Session:
         self.shell = shell
         self.jobs: dict[int, Job] = {}
         self.cell = ""
+        self.ran: list[tuple[str, str, float]] = []  # id and text of each cell that ran, and when
         self.count = 0
         self.mark = CellMark.of_now(shell)
         self.depth = 0
         self.usual: dict[str, float] = {}
+        self.cells = Cells()
+        self.cell_memory = CellMemory()
         self._store: LocalStore | None = None
         self._numbers = itertools.count(1)
 
@@ -98,6 +107,10 @@ class Session:
         """Listen to which cell runs."""
         self.shell.events.register("pre_run_cell", self.enter_cell)
         self.shell.events.register("post_run_cell", self.leave_cell)
+        # the cell that loads the extension began before anyone listened
+        asked: dict[str, Any] = getattr(self.shell, "get_parent", dict)() or {}
+        told = asked.get("metadata", {}).get("cellId"), asked.get("content", {}).get("code")
+        self.ran.append((str(told[0] or ""), str(told[1] or ""), time.time()))
 
     def end(self) -> None:
         """Take everything away; runs in the background go on without a display."""
@@ -131,7 +144,9 @@ class Session:
             return
         self.mark = CellMark.of_now(self.shell)
         self.cell = str(getattr(info, "cell_id", None) or "")
+        self.ran.append((self.cell, str(getattr(info, "raw_cell", None) or ""), time.time()))
         self.count = self.shell.execution_count - bool(getattr(info, "store_history", True))
+        self.cells.retire(self.cell, str(getattr(info, "raw_cell", None) or ""))
         if self.cell:
             for job in [job for job in self.jobs.values() if job.cell == self.cell]:
                 self._replace(job)
@@ -182,11 +197,18 @@ class Session:
         return known[-1] if known else None
 
     def show(
-        self, job: Job, view: str = "auto", *, shows_value: bool = False, on_end: Callable[[], None] | None = None
+        self,
+        job: Job,
+        view: str = "auto",
+        *,
+        shows_value: bool = False,
+        on_end: Callable[[], None] | None = None,
+        rung: Rung | None = None,
     ) -> RunView:
         """Open a display of `job` in the cell that runs now.
 
         `on_end` undoes what was done for the run; without it, what the run's tasks print is captured from now on.
+        `rung` is how it is shown, by default the best way that works here.
         """
         self._thin_out()
         if not self.usual and self._store is not None:  # what earlier sessions learned
@@ -203,7 +225,7 @@ class Session:
         made = RunView(
             job.run,
             CellMark.of_now(self.shell),
-            choose(view, self.shell),
+            rung or choose(view, self.shell),
             current=lambda: self.mark,
             usual=self.usual,
             shows_value=shows_value,

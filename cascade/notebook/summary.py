@@ -63,5 +63,14 @@ def _node_lines(document: Mapping[str, Any]) -> list[str]:
 def _failure_lines(failure: Mapping[str, Any]) -> list[str]:
     lines = [f"{failure['label']} failed: {failure['error_type']}: {failure['error']}".rstrip(": ")]
     lines += [f"  {f['file']}, line {f['line']}, in {f['function']}: {f['code']}" for f in failure["frames"]]
+    lines += [
+        f"  {cause['how']} {cause['error_type']}: {cause['error']}".rstrip(": ") for cause in failure.get("causes", ())
+    ]
     lines += [f"  {given['name']} = {given['preview']}" for given in failure["inputs"]]
+    lines += [
+        f"  {other['label']} failed, too: {other['error_type']}: {other['error']}".rstrip(": ")
+        for other in failure.get("more", ())
+    ]
+    if failure.get("others"):
+        lines.append(f"  and {plural(failure['others'], 'more failure')}")
     return [*lines, f"  {failure['good']}"] if failure["good"] else lines

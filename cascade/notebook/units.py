@@ -20,6 +20,8 @@ from cascade.interfaces.events import (
     NodeStarted,
     NodeWaiting,
 )
+from cascade.messaging.catalogue import time_ago
+from cascade.notebook.items import ItemBook
 from cascade.notebook.plain import duration, listed, plain
 
 UNITS = ("pending", "queued", "running", "waiting", "retry", "done", "stored", "failed", "skipped", "cancelled")
@@ -32,7 +34,11 @@ DETAIL, REASON, VALUE = 60, 240, 160
 
 @dataclass(slots=True)
 class Box:
-    """One box of the picture. `members` is how many nodes it stands for; `tally` counts their units by state."""
+    """One box of the picture.
+
+    `members` is how many nodes it stands for, `held` how many of them wait for a Next; `tally` counts units by state;
+    `mark` says that it is stale, as in ``would run, ~2.1 s``.
+    """
 
     id: str
     name: str
@@ -42,6 +48,8 @@ class Box:
     t0: float | None = None
     t1: float | None = None
     last: NodeEvent | None = None
+    held: int = 0
+    mark: str = ""
 
 
 @dataclass(slots=True)
@@ -53,6 +61,7 @@ class Unit:
         total: items of a map; None while unknown or for other nodes. expanded: whether it counts by items.
         pending: items that are known and have not begun. seen: items met so far. active: the state of each item that
             has begun or waits and has not ended.
+        items: what became of each. recalled: how many came from the store; nobody tells which.
         last: the event that tells the present state. waits: for what the pending items of a map wait.
     """
 
@@ -69,14 +78,24 @@ class Unit:
     seen: int = 0
     pending: int = 0
     active: dict[int, str] = field(default_factory=dict)
+    items: ItemBook = field(default_factory=ItemBook)
+    recalled: int = 0
     last: NodeEvent | None = None
     waits: NodeWaiting | None = None
     attempt: int = 1
     max_attempts: int = 0
+    held: bool = False
 
 
 def box_entry(box: Box) -> dict[str, Any]:
-    """Return what the document says of a box."""
+    """Return what the document says of a box; one that only waits for a Next has a ``next``."""
+    made = _box_entry(box)
+    if box.mark:
+        made = {**made, "m": box.mark}
+    return {**made, "next": True} if box.held else made
+
+
+def _box_entry(box: Box) -> dict[str, Any]:
     unit = box.only
     if unit is None:
         return _group_entry(box)
@@ -85,6 +104,22 @@ def box_entry(box: Box) -> dict[str, Any]:
     if unit.kind == "map" and unit.expanded:
         return _map_entry(unit)
     return _entry(unit.state, unit.t0, unit.t1, _detail(unit), _reason(unit), _value(unit.last), None)
+
+
+def box_state(box: Box) -> tuple[str, int | None, int | None]:
+    """Return the state of a box, how many units it stands for, and how many of them wait; None: it counts none."""
+    unit = box.only
+    if unit is None:
+        return _state_of(box.tally), sum(box.tally.values()), _waiting(box.tally, None)
+    if unit.kind == "map" and unit.expanded:
+        return _map_state(unit), unit.total, _waiting(box.tally, unit)
+    return unit.state, None, None
+
+
+def _waiting(tally: dict[str, int], unit: Unit | None) -> int:
+    return (unit.pending if unit is not None and unit.waits is not None else 0) + sum(
+        tally.get(state, 0) for state in ("waiting", "retry")
+    )
 
 
 def _entry(
@@ -113,12 +148,15 @@ def _group_entry(box: Box) -> dict[str, Any]:
     return _entry(state, box.t0, t1, _progress(box.tally, total), why, "", _items(box.tally, total))
 
 
+def _map_state(unit: Unit) -> str:
+    state = unit.state if unit.state in ENDED else _state_of(unit.box.tally)
+    return "waiting" if state in {"pending", "queued"} and unit.waits is not None else state
+
+
 def _map_entry(unit: Unit) -> dict[str, Any]:
     tally = unit.box.tally
     ended = unit.state in ENDED
-    state = unit.state if ended else _state_of(tally)
-    if state in {"pending", "queued"} and unit.waits is not None:
-        state = "waiting"
+    state = _map_state(unit)
     detail = _progress(tally, unit.total)
     if ended and unit.t0 is not None and unit.t1 is not None and state == "done":
         detail = (
@@ -166,6 +204,8 @@ def _detail(unit: Unit) -> str:  # noqa: PLR0911 - one return per kind of event
     if unit.kind == "route" and unit.state == "done":
         return unit.note
     if isinstance(event, NodeRecalled):
+        if event.kept:
+            return "kept"
         return f"saved {duration(event.saved)}"
     if isinstance(event, NodeCompleted):
         return duration(event.duration)
@@ -174,12 +214,24 @@ def _detail(unit: Unit) -> str:  # noqa: PLR0911 - one return per kind of event
     if isinstance(event, NodeSkipped):
         return event.reason
     if isinstance(event, NodeWaiting):
-        return f"waits for {event.resource}" if event.resource else "waits"
+        return _waiting_words(event)
     if isinstance(event, NodeRetrying):
         return f"try {event.attempt + 1} of {event.max_attempts}"
     if isinstance(event, NodeStarted) and unit.attempt > 1:
         return f"try {unit.attempt} of {unit.max_attempts}" if unit.max_attempts else f"try {unit.attempt}"
     return ""
+
+
+def _waiting_words(event: NodeWaiting) -> str:
+    """Return ``waits for gpu: train[3]``, short enough for a box."""
+    if not event.resource:
+        return "waits"
+    return f"waits for {event.resource}: {listed(event.holders, 1)}" if event.holders else f"waits for {event.resource}"
+
+
+def origin(event: NodeRecalled) -> str:
+    """Return ``made by run 14, 2 h ago``."""
+    return f"made by run {event.made_in}, {time_ago(event.age)}"
 
 
 def _reason(unit: Unit) -> str:
@@ -188,7 +240,9 @@ def _reason(unit: Unit) -> str:
 
 def _why(event: NodeEvent | None) -> str:
     if isinstance(event, NodeRecalled):
-        return f"same code and inputs; made in run {event.made_by}"
+        if event.kept:
+            return "kept from the run before"
+        return f"same code and inputs; {origin(event)}"
     if isinstance(event, NodeWaiting):
         return waiting_reason(event)
     if isinstance(event, NodeRetrying):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cascade.runtime.failure import clean_error, facts_of, join_errors
 from cascade.runtime.notes import add_note
@@ -19,13 +19,26 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from cascade.graph.check import Amounts
+    from cascade.runtime.displays import Display
     from cascade.runtime.limits import Ticket
     from cascade.runtime.maps import Row
     from cascade.spec.resource import Resource
 
-__all__ = ["Attempt", "attend", "call", "call_in_process", "call_pickled", "current_attempt", "launch", "spawn"]
+__all__ = [
+    "Attempt", "Writer", "attend", "call", "call_in_process", "call_pickled", "current_attempt", "launch", "spawn",
+]  # fmt: skip
 
-Write = Callable[["Attempt", str, str, str], None]
+
+class Writer(Protocol):
+    """Where the output of attempts goes."""
+
+    def write(self, attempt: Attempt, stream: str, text: str, level: str) -> None:
+        """Take a piece of text."""
+
+    def show(self, attempt: Attempt, display: Display) -> None:
+        """Take a picture, a table or a text that was displayed."""
+
+
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -39,13 +52,14 @@ class Attempt:
         stopping: it was told to stop. timed_out: its time is over. given_up: its node no longer waits for it.
         begun: its coroutine runs. closing: it tears down its own resources and must not be disturbed.
         handle: the asyncio task or the future. is_turn: of a loop, after its first. holds: it has amounts and resources
-            from the turn before.
+            from the turn before. endings: what is left to do when the function has returned.
     """
 
     __slots__ = (
         "amounts",
         "begun",
         "closing",
+        "endings",
         "function",
         "given_up",
         "handle",
@@ -90,12 +104,42 @@ class Attempt:
         self.worker = ""
         self.id = ""
         self.name = ""
-        self.writer: Write | None = None
+        self.writer: Writer | None = None
+        self.endings: list[Callable[[], None]] | None = None
+
+    # -- what it says, if someone listens -------------------------------------------------------------------------
 
     def write(self, stream: str, text: str, level: str = "") -> None:
         """Take a piece of output of this attempt: `stream` is ``stdout``, ``stderr``, ``log`` or ``warning``."""
         if self.writer is not None:
-            self.writer(self, stream, text, level)
+            self.writer.write(self, stream, text, level)
+
+    def show(self, display: Display) -> None:
+        """Take what this attempt displayed."""
+        if self.writer is not None:
+            self.writer.show(self, display)
+
+    def show_figure(self, figure: Any) -> None:
+        """Take a figure of matplotlib."""
+        from cascade.runtime.displays import from_bundle
+        from cascade.runtime.figures import picture_of_figure, words_of_figure
+
+        self.show(from_bundle({"image/png": picture_of_figure(figure)}, words_of_figure(figure)))
+
+    def at_end(self, ending: Callable[[], None]) -> None:
+        """Have `ending` called when the function has returned or raised, in its own context."""
+        self.endings = [*(self.endings or ()), ending]
+
+    def conclude(self) -> None:
+        """Do what is left to do; it costs the attempt nothing when that fails."""
+        endings, self.endings = self.endings, None
+        for ending in endings or ():
+            try:
+                ending()
+            except BaseException as error:  # noqa: BLE001 - what the user's objects raise while they are shown
+                self.write(
+                    "stderr", f"What the task left open could not be shown: {type(error).__name__}.\n", "warning"
+                )
 
 
 current_attempt: ContextVar[Attempt | None] = ContextVar("cascade_current_attempt", default=None)
@@ -105,7 +149,14 @@ Gather = Callable[[Attempt, dict[str, Any]], tuple[tuple[Any, ...], dict[str, An
 
 def call(attempt: Attempt, context: Context, gather: Gather) -> Any:
     """Run a plain function's attempt here, in a copy of `context`, with its own resources around it."""
-    return context.copy().run(_call, attempt, gather)
+    return context.copy().run(_call if attempt.writer is None else _call_heard, attempt, gather)
+
+
+def _call_heard(attempt: Attempt, gather: Gather) -> Any:
+    try:
+        return _call(attempt, gather)
+    finally:
+        attempt.conclude()
 
 
 def _call(attempt: Attempt, gather: Gather) -> Any:
@@ -205,12 +256,15 @@ async def attend(attempt: Attempt, gather: Gather, ended: Ended) -> None:
     """Run an async attempt and report how it ended, whatever it raises."""
     attempt.begun = True  # before that, a cancel would end the coroutine without a word
     current_attempt.set(attempt)
+    value, failure = None, None
     try:
         value = await _await(attempt, gather)
     except BaseException as error:  # noqa: BLE001 - the loop must survive whatever a task raises
-        ended(attempt, None, error)
-    else:
-        ended(attempt, value, None)
+        failure = error
+    if attempt.endings is not None:
+        attempt.conclude()
+    ended(attempt, value, failure)
+    del value, failure  # the error knows this frame, and it would know the error
 
 
 async def _await(attempt: Attempt, gather: Gather) -> Any:
@@ -250,8 +304,21 @@ async def _await(attempt: Attempt, gather: Gather) -> Any:
 # -- in another process -----------------------------------------------------------------------------------------------
 
 
-def call_in_process(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
-    """Run a call in a worker process; what would end the worker comes back as a value instead."""
+def call_in_process(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    heard: bool = False,  # noqa: FBT001, FBT002 - executors of others pass on positions best
+) -> tuple[Any, ...]:
+    """Run a call in a worker process; what would end the worker comes back as a value.
+
+    Args:
+        heard: whether its output comes back too, as a third part.
+    """
+    if heard:
+        from cascade.runtime.worker_output import listen
+
+        return listen(lambda: call_in_process(function, args, kwargs))
     try:
         return True, function(*args, **kwargs)
     except Exception:
@@ -260,9 +327,8 @@ def call_in_process(function: Callable[..., Any], args: tuple[Any, ...], kwargs:
         return False, (type(error).__name__, [repr(a) for a in error.args])
 
 
-def call_pickled(payload: bytes) -> tuple[bool, Any]:
+def call_pickled(payload: bytes) -> tuple[Any, ...]:
     """Run a call that was pickled by cloudpickle, since an executor of the standard library knows only pickle."""
     from pickle import loads
 
-    function, args, kwargs = loads(payload)  # noqa: S301 - made a moment ago by the process that runs the flow
-    return call_in_process(function, args, kwargs)
+    return call_in_process(*loads(payload))  # noqa: S301 - made a moment ago by the process that runs the flow

@@ -26,7 +26,7 @@ class Errands(Generic[J]):
         work: takes a list of jobs. failed: hears what `work` raised; the jobs that come later are done all the same.
     """
 
-    __slots__ = ("_bell", "_end", "_failed", "_is_working", "_jobs", "_work")
+    __slots__ = ("_bell", "_end", "_failed", "_has_rung", "_is_working", "_jobs", "_work")
 
     def __init__(self, work: Callable[[list[J]], None], failed: Callable[[BaseException], None]) -> None:
         """Start nothing yet."""
@@ -35,6 +35,7 @@ class Errands(Generic[J]):
         self._jobs: deque[J | None] = deque()
         self._bell = threading.Lock()
         self._bell.acquire()
+        self._has_rung = False
         self._is_working = False
         self._end = threading.Event()
 
@@ -55,15 +56,20 @@ class Errands(Generic[J]):
         self._end.wait()
 
     def _ring(self) -> None:
+        """Wake the thread. Where the bell has rung already, the thread has yet to look at what there is to do."""
+        if self._has_rung:
+            return
+        self._has_rung = True
         try:  # noqa: SIM105 - a suppress() costs more than all the rest
             self._bell.release()
         except RuntimeError:
-            pass  # it has rung already
+            pass  # another thread was faster
 
     def _serve(self) -> None:
         jobs = self._jobs
         while True:
             self._bell.acquire()
+            self._has_rung = False  # before the first look: what comes from now on rings again
             while jobs:
                 batch: list[J] = []
                 is_last = False

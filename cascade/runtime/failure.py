@@ -13,10 +13,11 @@ from types import TracebackType
 from typing import Any
 
 from cascade.interfaces.exceptions import ResourceError, TaskExitError
-from cascade.runtime.notes import add_note, change_texts, links_of, notes_of, set_trace, trace_of
+from cascade.runtime.notes import add_note, change_texts, links_of, mute, notes_of, set_trace, trace_of
 
 __all__ = [
     "Frame",
+    "causes_of",
     "clean_error",
     "facts_of",
     "hide_secrets",
@@ -50,6 +51,10 @@ def hide_secrets(error: BaseException, redact: Callable[[str], str]) -> None:
             continue
         seen.add(id(current))
         change_texts(current, redact)
+        said = text_of(current)
+        clean = redact(said)
+        if clean != said:  # its class words it from something that is no text
+            mute(current, clean)
         stack += links_of(current)
         if isinstance(current, BaseExceptionGroup):
             stack += current.exceptions
@@ -96,6 +101,30 @@ def join_errors(errors: Sequence[BaseException], message: str = "several nodes f
     if len(unique) == 1:
         return unique[0]
     return BaseExceptionGroup(message, unique)
+
+
+def causes_of(error: BaseException, most: int = 5) -> tuple[tuple[str, str, str, tuple[Frame, ...]], ...]:
+    """Return the errors behind `error`, nearest first: ``(how, type, text, frames)``; `how` as `NodeFailed` tells."""
+    found: list[tuple[str, str, str, tuple[Frame, ...]]] = []
+    seen = {id(error)}
+    waiting = _behind(error)
+    while waiting and len(found) < most:
+        how, current = waiting.pop(0)
+        if id(current) in seen or type(current).__module__.startswith("cascade.runtime"):
+            continue
+        seen.add(id(current))
+        found.append((how, type(current).__name__, text_of(current)[:500], own_frames(current, 4)))
+        waiting = [*_behind(current), *waiting]
+    return tuple(found)
+
+
+def _behind(error: BaseException) -> list[tuple[str, BaseException]]:
+    parts = [("part", inner) for inner in error.exceptions] if isinstance(error, BaseExceptionGroup) else []
+    if error.__cause__ is not None:
+        return [*parts, ("cause", error.__cause__)]
+    if error.__context__ is not None and not error.__suppress_context__:
+        return [*parts, ("context", error.__context__)]
+    return parts
 
 
 # -- resources ------------------------------------------------------------------------------------------------------

@@ -23,14 +23,18 @@ from cascade.runtime.attempts import Attempt, call
 from cascade.runtime.crew import Crew
 from cascade.runtime.deadlines import Deadlines
 from cascade.runtime.growth import Admit, Growth
+from cascade.runtime.heads import Heads
 from cascade.runtime.inline_side import InlineSide
 from cascade.runtime.loop_side import LoopSide
 from cascade.runtime.loops import Loops
 from cascade.runtime.map_side import MapSide
 from cascade.runtime.orders import Orders
 from cascade.runtime.outcome import AGAIN, Outcomes
+from cascade.runtime.output_side import OutputSide
 from cascade.runtime.process_side import ProcessSide
+from cascade.runtime.redaction import Redactor
 from cascade.runtime.scheduler import Scheduler
+from cascade.runtime.stepping import StepSide
 
 if TYPE_CHECKING:
     import asyncio
@@ -39,11 +43,13 @@ if TYPE_CHECKING:
     from cascade.graph.ledger import Ledger
     from cascade.graph.model import Graph
     from cascade.interfaces.protocols import Clock, ExecutionPlan
+    from cascade.runtime.again import Kept
     from cascade.runtime.journal import Journal
     from cascade.runtime.limits import Limits
     from cascade.runtime.rebuilder import Rebuilder
     from cascade.runtime.resource_manager import ResourceManager
     from cascade.runtime.state_side import StateSide
+    from cascade.runtime.store_watch import StoreWatch
     from cascade.spec.input import Input
 
 __all__ = ["Flow", "Settings"]
@@ -55,9 +61,10 @@ class Settings:
     """What a run may decide beside its graph.
 
     Args:
-        on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. foreign_loop: the caller's event loop,
-            for `arun`. executor: runs blocking and compute calls elsewhere. watched: make value summaries, route
-            output. redact: takes secrets out of texts. admit: checks nodes that the graph gains while the run goes on.
+        on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. stepping: hold every start.
+        foreign_loop: the caller's event loop, for `arun`. executor: runs blocking and compute calls elsewhere.
+        watched: make value summaries, route output. redact: takes secrets out of texts. admit: checks nodes that the
+            graph gains while the run goes on. kept: what a run before leaves to this one.
         clock: tells the time instead of the machine. state: keeps values where others can read them.
     """
 
@@ -66,11 +73,13 @@ class Settings:
         "clock",
         "executor",
         "foreign_loop",
+        "kept",
         "max_processes",
         "max_threads",
         "on_failure",
         "redact",
         "state",
+        "stepping",
         "timeout",
         "watched",
     )
@@ -78,12 +87,14 @@ class Settings:
     def __init__(self) -> None:
         self.on_failure = "cancel"
         self.timeout: float | None = None
+        self.stepping = False
         self.foreign_loop: asyncio.AbstractEventLoop | None = None
         self.executor: Any = None
+        self.kept: Kept | None = None
         self.max_threads = 256
         self.max_processes = 0
         self.watched = False
-        self.redact: Callable[[str], str] = lambda text: text
+        self.redact = Redactor()
         self.clock: Clock | None = None
         self.state: StateSide | None = None
         self.admit: Admit = lambda _graph, _nodes, _inputs: ({}, {}, {})
@@ -141,8 +152,12 @@ class Flow:
         self.loop_side = LoopSide(self)
         self.process_side = ProcessSide(self)
         self.growth = Growth(self)
+        self.output_side = OutputSide(self)
         self.rebuilder: Rebuilder | None = None
+        self.heads: Heads | None = Heads(self.now) if settings.watched else None
+        self.store_watch: StoreWatch | None = None
         self.loops = Loops(self)
+        self.step_side = StepSide(self)
         self.shared = any(graph.modes)  # with threads, processes or a loop
         self.uses = self._count_uses()
         self.special = bytearray()
@@ -199,9 +214,11 @@ class Flow:
             self.rebuilder.begin()
             self.mark_remembered(self.rebuilder.policies)
         with self.lock:
+            if self.settings.stepping:
+                self.step_side.enter()
             self.orders.begin()
         if self.settings.timeout is not None:
-            self.set_timer(self.settings.timeout, self.outcomes.run_timed_out)
+            self.step_side.watch(self.settings.timeout, self.outcomes.run_timed_out)
         while True:
             with self.lock:
                 if self.fault is not None:
@@ -351,7 +368,7 @@ class Flow:
         attempt.name = self.graph.label(attempt.node)
         if self.settings.watched:
             attempt.id = self.graph.ids[attempt.node]
-            attempt.writer = self.outcomes.write
+            attempt.writer = self.output_side
 
     def begin_attempt(self, attempt: Attempt) -> None:
         """Note that `attempt` starts now: records, users of resources, its timeout. Under the lock."""

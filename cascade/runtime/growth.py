@@ -45,7 +45,7 @@ def is_lazy(value: object) -> bool:
 
     Only so many containers are opened: a large table of plain values is not gone through row by row.
     """
-    if value.__class__ in LAZY or value.__class__ is Jump:  # no loop turns any more, since the run is cancelled
+    if type(value) in LAZY or type(value) is Jump:  # no loop turns any more, since the run is cancelled
         return True
     stack, opened = [value], 0
     while stack and opened < MOST_OPENED:
@@ -116,6 +116,9 @@ class Growth:
         flow, graph = self.flow, self.flow.graph
         inputs, amounts, resources = admitted
         flow.inputs.update(inputs)
+        flow.settings.redact.add(inputs)
+        if flow.settings.redact.secrets:
+            graph.hide_in_new_names(flow.settings.redact)
         flow.resources.add(resources)
         added = range(first, len(graph))
         flow.values.extend([None] * len(added))

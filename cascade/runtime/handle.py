@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.context import get_current_context
 from cascade.interfaces import events as ev
 from cascade.interfaces.exceptions import RunCancelledError
+from cascade.interfaces.step_errors import ReportError
 from cascade.runtime.bus import Reader, Subscription
 from cascade.runtime.collector import calm_collector
 from cascade.runtime.failure import join_errors, text_of
@@ -24,10 +25,14 @@ from cascade.runtime.threads import run_in_thread
 
 if TYPE_CHECKING:
     import asyncio
+    import os
+    from pathlib import Path
 
     from cascade.graph.model import Graph
+    from cascade.runtime.again import Remembered
     from cascade.runtime.flow import Flow
     from cascade.runtime.limits import Names, Ticket
+    from cascade.runtime.pictures import Picture
     from cascade.spec.constraint import GlobalConstraint
 
 __all__ = ["Run"]
@@ -69,7 +74,9 @@ class Run:
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.RLock()  # an interrupt may cancel inside of any of these methods
         self._ending = False
+        self._told = False
         self._readers = [Reader(flow.journal, s) for s in subscriptions]
+        self._begun: Remembered | None = None
 
     # -- the life of a run ------------------------------------------------------------------------------------------
 
@@ -120,23 +127,27 @@ class Run:
         flow = self._flow
         with self._lock:
             self._ending = True
-            readers = list(self._readers)
         with flow.lock:
             abandoned = tuple([flow.outcomes.label(a) for a in flow.running])
         status = "completed" if error is None else "cancelled" if isinstance(error, RunCancelledError) else "failed"
         redact = flow.settings.redact
+        if flow.rebuilder is not None:  # before the last event, so that faults of the store still have theirs
+            flow.rebuilder.finish(status, {"params": self.params})
+        if flow.store_watch is not None:
+            flow.store_watch.end()
         flow.journal.tell(
             ev.RunFinished,
             status=status,
             duration=flow.now() - flow.journal.start,
             error_type=type(error).__name__ if error is not None else "",
-            error=redact(text_of(error)[:2000]) if error is not None else "",
+            error=redact(text_of(error))[:2000] if error is not None else "",
             summary=redact(summarize(value)) if error is None else "",
             abandoned=abandoned,
         )
+        with self._lock:  # after the last event: who subscribes until now hears it too
+            self._told = True
+            readers = list(self._readers)
         self._keep_state(status, error)
-        if flow.rebuilder is not None:
-            flow.rebuilder.finish(status, {"params": self.params})
         self._value, self._error = value, error
         self._trace = error.__traceback__ if error is not None else None
         self._ended_at = flow.now()
@@ -155,7 +166,7 @@ class Run:
     def _keep_state(self, status: str, error: BaseException | None) -> None:
         state = self._flow.settings.state
         if state is not None:
-            told = self.redact(text_of(error)[:2000]) if error is not None else ""
+            told = self.redact(text_of(error))[:2000] if error is not None else ""
             state.put_facts(state=status, duration=self._flow.now() - self._flow.journal.start, error=told)
             state.finish()
 
@@ -266,13 +277,63 @@ class Run:
                 self._flow.journal.tell(ev.RunPaused)
 
     def resume(self) -> None:
-        """Start attempts again."""
+        """Start attempts again, by themselves: this ends a pause, and step mode."""
         with self._lock:
             if self._state == "paused":
                 self._state = "running"
                 self._flow.core.paused = False
                 self._flow.journal.tell(ev.RunResumed)
                 self._flow.ring()
+        if self._flow.step_side.is_on:
+            self._flow.post(self._flow.step_side.leave)
+
+    def step(self) -> None:
+        """Go step by step from now on: each start waits for `next`, what runs goes on; `resume` ends it."""
+        self._flow.post(self._flow.step_side.enter)
+
+    def next(self, node: str | None = None, count: int = 1) -> None:
+        """Let `count` attempts start, and no more; a run that does not go step by step yet does so from now on.
+
+        Args:
+            node: which one, by id or name, as soon as it is ready; None: those that the plan puts first. Each item of
+                a map is a start. count: how many.
+
+        Raises:
+            UnknownNodeError: when the run has no such node. ValueError: when `count` is no number above 0.
+
+        Example:
+            >>> import cascade as cs
+            >>> @cs.task
+            ... def one(): return 1
+            >>> run = cs.start(one(), log_level=None, step=True)
+            >>> run.next()
+            >>> run.result(timeout=10)
+            1
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"next takes how many may start, a whole number above 0, not {count!r}.")
+        flow = self._flow
+        chosen = None if node is None else flow.step_side.find(node)
+
+        def obey() -> None:
+            flow.step_side.next(count, chosen)
+            with self._lock:
+                if self._state == "paused":
+                    self._state = "running"
+                    flow.core.paused = False
+                    flow.journal.tell(ev.RunResumed)
+
+        flow.post(obey)
+
+    @property
+    def is_stepping(self) -> bool:
+        """Whether each start waits for `next`."""
+        return self._flow.step_side.is_on
+
+    @property
+    def ready(self) -> tuple[str, ...]:
+        """In step mode, the labels of the nodes that `next` would start, the first one first; else nothing."""
+        return tuple([self._flow.graph.label(node) for node in self._flow.step_side.ready])
 
     def set_limit(self, limit: GlobalConstraint) -> None:
         """Put a limit in force, or replace the one with its id; attempts that run already count.
@@ -311,6 +372,30 @@ class Run:
 
         flow.post(obey)
 
+    def retry(self) -> Run:
+        """Run again what failed, was cancelled or never came to run; what completed keeps its value, pure or not.
+
+        Tasks that have been defined anew since, as when their cell was run again, are taken as they are now; one that
+        had completed runs again if its own code has changed, and so does what needs it. What a task returned lazily
+        and did not come to its end runs again as a whole.
+
+        Raises:
+            RetryError: when the run goes on, or has completed.
+
+        Example:
+            >>> import cascade as cs
+            >>> ready = []
+            >>> @cs.task
+            ... def fragile(): return 1 / len(ready)
+            >>> first = cs.start(fragile(), log_level=None)
+            >>> _ = first.exception(), ready.append("now")
+            >>> first.retry().result()
+            1.0
+        """
+        from cascade.runtime.again import retry
+
+        return retry(self)
+
     # -- watching ---------------------------------------------------------------------------------------------------
 
     def subscribe(
@@ -320,7 +405,7 @@ class Run:
         subscription = Subscription(kind, handler, batched)
         with self._lock:
             reader = Reader(self._flow.journal, subscription)
-            if self._ending:
+            if self._told:
                 reader.close()
             else:
                 self._readers.append(reader)
@@ -369,10 +454,34 @@ class Run:
         """Return `text` without the values of this run's secrets."""
         return self._flow.settings.redact(text)
 
+    def figure(self, name: str) -> Picture | None:
+        """Return a picture that a task showed, by the `figure` of its `DisplayShown`; None if it is kept no more."""
+        return self._flow.output_side.figure(name)
+
     def view(self) -> Any:
         """Show the run: live while it goes on, finished afterwards."""
         display = get_current_context().display
         return display().view(self) if display is not None else repr(self)
+
+    def replay(self) -> Any:
+        """Show the run that has ended from its beginning again; outside a notebook, return its story as text.
+
+        Raises:
+            ReportError: while the run goes on.
+        """
+        display = get_current_context().display
+        return display().replay(self) if display is not None else repr(self)
+
+    def report(self, path: str | os.PathLike[str]) -> Path:
+        """Write the run that has ended as one HTML page that needs no network; return where it is.
+
+        Raises:
+            ReportError: while the run goes on, or when `path` does not end in ``.html``. OSError: it cannot be written.
+        """
+        display = get_current_context().display
+        if display is None:
+            raise ReportError.without_display()
+        return display().report(self, path)
 
     def __repr__(self) -> str:
         """Show name, state and time."""

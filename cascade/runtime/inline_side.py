@@ -105,7 +105,7 @@ class InlineSide:
                     began, now = now, clock()
                     if shared:
                         acquire()
-                    if value.__class__ in ODD and flow.outcomes.settle_odd(node, value, began):
+                    if type(value) in ODD and flow.outcomes.settle_odd(node, value, began):
                         continue
                     values[node] = value
                     record((done, now, node, began, ""))

@@ -38,8 +38,10 @@ OUTPUT: Final = 15  # node, index, stream, text, level
 DONE_INLINE: Final = 16  # node: the short form of COMPLETED for a first attempt; the duration is from the last STARTED
 GROWN: Final = 17  # node, first and last of the new nodes' numbers
 TURNED: Final = 18  # node, turns, key
-RECALLED: Final = 19  # node, index, attempt, duration, summary, made_by, made_at, saved
+RECALLED: Final = 19  # node, index, attempt, duration, summary, made_by, made_at, saved, number
 ITEMS_RECALLED: Final = 20  # node, count, saved
+KEPT: Final = 30  # as RECALLED: kept from the run that this one retries
+ITEMS_KEPT: Final = 31  # as ITEMS_RECALLED
 TOLD: Final = 21  # any whole event, given as class and fields
 
 _CLASSES: Final[dict[int, type[ev.Event]]] = {
@@ -64,6 +66,8 @@ _CLASSES: Final[dict[int, type[ev.Event]]] = {
     TURNED: ev.LoopTurned,
     RECALLED: ev.NodeRecalled,
     ITEMS_RECALLED: ev.ItemsRecalled,
+    KEPT: ev.NodeRecalled,
+    ITEMS_KEPT: ev.ItemsRecalled,
 }
 Record = tuple[Any, ...]
 
@@ -242,7 +246,7 @@ def _holding(journal: Journal, seq: int, record: Record) -> ev.Event:
 _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     STARTED: _plain("attempt", "worker"),
     ITEMS: _whole("first", "count", "duration"),
-    FAILED: _plain("attempt", "duration", "error_type", "error", "frames", "inputs"),
+    FAILED: _plain("attempt", "duration", "error_type", "error", "frames", "inputs", "causes"),
     RETRYING: _plain("attempt", "max_attempts", "delay", "error_type", "error"),
     WAITING: _plain("resource", "reason", "holders"),
     SKIPPED: _skipped,
@@ -258,6 +262,8 @@ _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     GROWN: _grown,
     TURNED: _whole("turns", "key"),
     ITEMS_RECALLED: _whole("count", "saved"),
-    RECALLED: _plain("attempt", "duration", "summary", "made_by", "made_at", "saved"),
+    ITEMS_KEPT: _whole("count", "saved", "kept"),
+    KEPT: _plain("attempt", "duration", "summary", "made_by", "made_at", "saved", "kept"),
+    RECALLED: _plain("attempt", "duration", "summary", "made_by", "made_at", "saved", "number"),
 }
 _ALL: Final = frozenset((*_CLASSES, TOLD))

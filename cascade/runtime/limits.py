@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from cascade.interfaces.protocols import LimitState
 from cascade.runtime.limit_types import check, open_state
 from cascade.spec.constraint import GlobalConstraint
+
+if TYPE_CHECKING:
+    from cascade.runtime.stepping import Stepping
 
 __all__ = ["Limits", "Names", "Ticket", "check"]
 
@@ -36,9 +40,10 @@ class Limits:
     Attributes:
         active: whether there is any; the engine asks nothing otherwise.
         wake_at: earliest time (on `clock`) at which a parked node may start, None if that needs something else.
+        stepping: holds every start until its Next, None outside of step mode.
     """
 
-    __slots__ = ("_rules", "active", "clock", "wake_at", "wall")
+    __slots__ = ("_rules", "active", "clock", "stepping", "wake_at", "wall")
 
     def __init__(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         """Begin without limits; `clock` is monotonic, `wall` counts from the epoch, both in seconds."""
@@ -46,6 +51,7 @@ class Limits:
         self.wall = wall
         self.active = False
         self.wake_at: float | None = None
+        self.stepping: Stepping | None = None
         self._rules: dict[str, _Rule] = {}
 
     # -- rules ----------------------------------------------------------------------------------------------------
@@ -74,8 +80,16 @@ class Limits:
     def remove(self, limit_id: str) -> list[int]:
         """Take a limit out of force; return the nodes to queue again."""
         rule = self._rules.pop(limit_id, None)
-        self.active = bool(self._rules)
+        self._look()
         return self._free(rule, len(rule.parked)) if rule is not None else []
+
+    def set_stepping(self, stepping: Stepping | None) -> None:
+        """Begin or end step mode: while it lasts, every start is asked about."""
+        self.stepping = stepping
+        self._look()
+
+    def _look(self) -> None:
+        self.active = bool(self._rules) or self.stepping is not None
 
     def __contains__(self, limit_id: object) -> bool:
         """Whether a limit with this id is in force."""

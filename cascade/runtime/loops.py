@@ -77,7 +77,7 @@ class Loops:
         turn.args, turn.kwargs = _merge(state, jump.data)
         turn.function = state.task.func
         turn.count += 1
-        turn.key = flow.settings.redact(str(jump.key)[:80])
+        turn.key = flow.settings.redact(str(jump.key))[:80]
         if turn.count == 1 or flow.now() - turn.told_at > TELL:
             self._tell(node, turn)
         flow.outcomes.tries.pop(node, None)

@@ -76,20 +76,30 @@ class MapSide:
         return any(state.pulling for state in self.states.values())
 
     def _look_up(self, node: int, state: MapState) -> None:
-        """Items that are remembered need not run; while they are looked up, none starts."""
-        rebuilder = self.flow.rebuilder
-        if rebuilder is None or node not in rebuilder.policies or not state.total or state.lazy:
+        """Items that are remembered need not run; those of the user's own iterators are looked up as they come."""
+        kept = self.flow.settings.kept
+        if kept is not None and kept.give_items(self.flow, node, state):
             return
-        rows: list[Row] = []
-        state.pull(rows, state.total, float("inf"))
+        if state.total and not state.lazy and self._is_remembered(node):
+            rows: list[Row] = []
+            state.pull(rows, state.total, float("inf"))
+            self._look_up_rows(node, state, rows)
+
+    def _is_remembered(self, node: int) -> bool:
+        rebuilder = self.flow.rebuilder
+        return rebuilder is not None and node in rebuilder.policies
+
+    def _look_up_rows(self, node: int, state: MapState, rows: list[Row]) -> None:
+        """Take the values of those items that are stored; while they are looked up, none starts and none is taken."""
+        rebuilder = self.flow.rebuilder
+        assert rebuilder is not None  # noqa: S101 - the caller has looked
         state.pulling = True
 
         def found(values: dict[int, Any], saved: float) -> None:
-            if values:
+            if values and self.flow.core.state[node] == core_.RUNNING:
                 self.flow.record((jr.ITEMS_RECALLED, self.flow.now(), node, len(values), saved))
-            for index, value in values.items():
-                state.results[index] = value
-            self._pulled(node, state, [row for row in rows if row[0] not in values], None)
+                state.put_stored(values)
+            self._take_in(node, state, [row for row in rows if row[0] not in values], None)
 
         rebuilder.check_items(node, rows, found)
 
@@ -149,6 +159,14 @@ class MapSide:
         run_in_thread(pull)
 
     def _pulled(self, node: int, state: MapState, rows: list[Row], error: BaseException | None) -> None:
+        is_wanted = self.flow.core.state[node] == core_.RUNNING and state.error is None
+        if rows and error is None and is_wanted and not self.flow.core.cancelling and self._is_remembered(node):
+            self._look_up_rows(node, state, rows)
+        else:
+            self._take_in(node, state, rows, error)
+
+    def _take_in(self, node: int, state: MapState, rows: list[Row], error: BaseException | None) -> None:
+        """Let items start that were taken from the inputs, or end the map as these did."""
         state.pulling = False
         if self.flow.core.state[node] != core_.RUNNING or state.error is not None or self.flow.core.cancelling:
             state.stop()
@@ -272,7 +290,10 @@ class MapSide:
         attempt = Attempt(node, self.flow.graph.modes[node], function)
         self.flow.introduce(attempt)
         current_attempt.set(attempt)
-        return self._run_items(node, state, function)
+        try:
+            return self._run_items(node, state, function)
+        finally:
+            attempt.conclude()
 
     def _run_items(self, node: int, state: MapState, function: Any) -> tuple[tuple[Any, ...], BaseException] | None:
         """Run items until the end, a failure or a command; one record for each few milliseconds of short items.

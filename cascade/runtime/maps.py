@@ -191,6 +191,14 @@ class MapState:
         self.results[index] = value
         self.outstanding -= 1
 
+    def put_stored(self, values: Mapping[int, object]) -> None:
+        """Items that were taken from the inputs have their values without being handed out."""
+        missing = max(values) + 1 - len(self.results)
+        if missing > 0:
+            self.results.extend([None] * missing)
+        for index, value in values.items():
+            self.results[index] = value
+
     def stop(self) -> None:
         """Hand out nothing more; a map of which items are left never has a value."""
         self.cut = self.cut or not self.dry or bool(self.again or self.waiting)

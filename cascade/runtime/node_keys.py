@@ -8,6 +8,7 @@ cannot be keyed has no key; nothing is guessed.
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -17,15 +18,20 @@ from cascade.graph.model import LITERALS, MAP, REFS, ROUTE, ContainerSlot, Input
 from cascade.graph.order import may_need
 from cascade.identity.code import CodeKey, code_key
 from cascade.identity.data import data_key, secret_key
+from cascade.runtime.maps import is_mapped
+from cascade.spec.file import File
 from cascade.spec.policy import UNSET
 
 if TYPE_CHECKING:
     from cascade.runtime.flow import Flow
+    from cascade.runtime.maps import Row
 
 __all__ = ["Given", "NodeKeys", "digest_of"]
 
 SIZE: Final = 20  # bytes of a key
 _LENGTHS: Final = tuple([n.to_bytes(8, "little") for n in range(256)])  # of nearly all parts
+VALUE_KEY: Final = 2 + 2 * SIZE  # characters of the key of a value: its kind, and a digest
+LONGEST_NAME: Final = 200  # characters of an argument in the key of a plain call
 _AS_LONG_AS_A_KEY: Final = _LENGTHS[2 * SIZE].decode("ascii")
 
 
@@ -72,7 +78,7 @@ class NodeKeys:
         self._secret = secret
         self._show = show
         self._codes: dict[int, CodeKey] = {}
-        self._beginnings: dict[tuple[int, int], str] = {}  # of what the recipes of one task's calls are made of
+        self._forms: dict[tuple[int, int, int], str] = {}  # of the node keys of a task's plain calls
 
     # -- code -----------------------------------------------------------------------------------------------------
 
@@ -113,41 +119,58 @@ class NodeKeys:
             is_steady: says of a node that it gives the same whenever it is given the same.
         """
         graph = self.flow.graph
+        kinds, shapes, args, calls = graph.kinds, graph.shapes, graph.args, graph.calls
         found: dict[int, str] = {}
         literals: dict[object, str] = {}
+        # Nodes that may need more than the values of their arguments.
+        odd = {*graph.gates, *graph.orders, *graph.needs, *graph.fallbacks, *graph.kwargs, *graph.aliases, *graph.jumps}
+        beginnings: dict[tuple[int, int], str] = {}
         for node in graph.order:
-            if graph.kinds[node] != ROUTE and not is_steady(node):
+            kind = kinds[node]
+            if kind != ROUTE and not is_steady(node):
                 continue
-            plain = graph.shapes[node] == REFS and not self._is_odd(node)
-            needs = graph.args[node] if plain else list(may_need(graph, node))
+            is_plain = kind != ROUTE and shapes[node] == REFS and node not in odd
             try:
-                above = [found[need] for need in needs]
+                above = [found[need] for need in (args[node] if is_plain else may_need(graph, node))]
             except KeyError:  # something above has no recipe
                 continue
-            recipe = self._plain_recipe(node, above) if plain else self._recipe(node, above, literals)
-            if recipe:
+            if is_plain:  # what `digest_of` makes of the code and the recipes above, at a third of the price
+                mark = id(calls[node]._task), kind  # noqa: SLF001
+                beginning = beginnings.get(mark) or beginnings.setdefault(mark, self._beginning(node))
+                text = _AS_LONG_AS_A_KEY.join([beginning, *above])
+                found[node] = blake2b(text.encode("ascii"), digest_size=SIZE).hexdigest()
+            elif recipe := self._recipe(node, above, literals):
                 found[node] = recipe
         return found
 
-    def _is_odd(self, node: int) -> bool:
-        """Whether a node may need more than the values of its arguments."""
-        graph = self.flow.graph
-        odd = node in graph.gates or node in graph.orders or node in graph.needs or node in graph.fallbacks
-        return odd or node in graph.kwargs or node in graph.aliases or graph.kinds[node] == ROUTE
+    def outline(self) -> str:
+        """Return one key for the whole graph, empty if it has none: equal where the recipes of all nodes are.
 
-    def _plain_recipe(self, node: int, above: list[str]) -> str:
-        """Return what `digest_of` makes of the code and the recipes above, at a third of the price."""
+        It is made of the numbers of nodes, where recipes are made of recipes: most of it is written at once.
+        """
         graph = self.flow.graph
-        if node in graph.jumps:
-            return digest_of("recipe", [self.code_digest(node), str(graph.kinds[node]), *above])
-        mark = id(graph.calls[node]._task), graph.kinds[node]  # noqa: SLF001
-        beginning = self._beginnings.get(mark)
-        if beginning is None:
-            parts = [self.code_digest(node), str(graph.kinds[node])]
-            beginning = "recipe" + "".join(f"{_LENGTHS[len(part)].decode('ascii')}{part}" for part in parts)
-            self._beginnings[mark] = beginning
-        text = _AS_LONG_AS_A_KEY.join([beginning, *above])
-        return blake2b(text.encode("ascii"), digest_size=SIZE).hexdigest()
+        if graph.routes or graph.aliases or graph.jumps:
+            return ""
+        odd = {*graph.gates, *graph.orders, *graph.needs, *graph.fallbacks, *graph.kwargs}
+        literals: dict[object, str] = {}
+        written: list[object] = list(graph.args)
+        for node, shape in enumerate(graph.shapes):
+            if shape != REFS or node in odd:
+                written[node] = self._recipe(node, [str(j) for j in may_need(graph, node)], literals)
+                if not written[node]:
+                    return ""
+        tasks = [call._task for call in graph.calls]  # noqa: SLF001
+        codes = {id(task): self.code_of(task).digest for task in dict(zip(map(id, tasks), tasks, strict=True)).values()}
+        numbers = {task: number for number, task in enumerate(codes)}
+        which = [numbers[id(task)] for task in tasks]
+        # Version 2 of the format has no place for what differs between equal values, like how often they are used.
+        data = marshal.dumps([list(codes.values()), which, bytes(graph.kinds), bytes(graph.shapes), written], 2)
+        return blake2b(data, digest_size=SIZE, person=b"cascade/outline").hexdigest()
+
+    def _beginning(self, node: int) -> str:
+        """Return what the recipes of all calls of a task begin with."""
+        parts = [self.code_digest(node), str(self.flow.graph.kinds[node])]
+        return "recipe" + "".join([f"{_LENGTHS[len(part)].decode('ascii')}{part}" for part in parts])
 
     def _recipe(self, node: int, above: list[str], literals: dict[object, str]) -> str:
         graph = self.flow.graph
@@ -200,16 +223,20 @@ class NodeKeys:
 
     # -- nodes ------------------------------------------------------------------------------------------------------
 
-    def node_key(self, node: int) -> tuple[str, list[Given]]:
+    def node_key(self, node: int) -> tuple[str, list[Given] | None]:
         """Return the key of a node whose inputs have their values, empty if one of them has none, and what it is given.
 
+        Nearly all nodes are given nothing but whole values of others: for them that is None, see `given_by_nodes`.
         Not under the lock: large values take a while.
         """
         graph, task = self.flow.graph, self.flow.graph.calls[node]._task  # noqa: SLF001
         if graph.shapes[node] == REFS and node not in graph.kwargs and not task.ignore:
-            given = self._give_values(task.positional, graph.args[node])
+            key = self._plain_key(node, task)
+            if key:
+                return key, None
+            given = self.given_by_nodes(node)
         else:
-            given = self._give_slots(node, task)
+            given = self._give_slots(node)
         missing = next((each for each in given if each.key.startswith("o:")), None)
         if missing is not None:
             self.opaque[node] = f"the argument '{missing.name}' ({missing.key[2:]}) has no key"
@@ -217,31 +244,93 @@ class NodeKeys:
         kind = "map" if graph.kinds[node] == MAP else "node"
         return digest_of(kind, [self.code_digest(node), *[f"{each.name}={each.key}" for each in given]]), given
 
-    def _give_values(self, names: tuple[str, ...], nodes: Iterable[int]) -> list[Given]:
-        """Return what a node is given that reads nothing but the whole values of others: nearly all are such."""
-        ids, count = self.flow.graph.ids, len(names)
+    def _plain_key(self, node: int, task: Any) -> str:
+        """Return what `digest_of` makes of the code and the keys of the values given, at a third of the price.
+
+        Empty when one of them is not as long as nearly all are.
+        """
+        graph, digests, texts = self.flow.graph, self.digests, self.texts
+        if node in graph.jumps:  # its code is that of all its states
+            return ""
+        keys = []
+        for j in graph.args[node]:
+            key = digests.get(j) or self.value_key(j)
+            if len(key) != VALUE_KEY or key.startswith("o:"):
+                return ""
+            if j not in texts:
+                self._text_of_value(j)  # when it is told, the value may be gone
+            keys.append(key)
+        mark = id(task), graph.kinds[node], len(keys)
+        form = self._forms.get(mark)
+        if form is None:
+            form = self._forms[mark] = self._form_of(node, task, len(keys))
+        return blake2b((form % tuple(keys)).encode("latin-1"), digest_size=SIZE).hexdigest() if form else ""
+
+    def _form_of(self, node: int, task: Any, count: int) -> str:
+        """Return what the keys of a task's plain calls are made of, with gaps for those of the values given."""
+        names, code = _argument_names(task.positional, count), self.code_digest(node)
+        if not all(name.isascii() and len(name) < LONGEST_NAME for name in names):
+            return ""
+        kind = "map" if self.flow.graph.kinds[node] == MAP else "node"
+        beginning = f"{kind}{_LENGTHS[len(code)].decode('latin-1')}{code}".replace("%", "%%")
+        return beginning + "".join([f"{_LENGTHS[len(n) + 1 + VALUE_KEY].decode('latin-1')}{n}=%s" for n in names])
+
+    def given_by_nodes(self, node: int) -> list[Given]:
+        """Return what a node is given that reads nothing but the whole values of others."""
+        graph = self.flow.graph
+        nodes, ids = graph.args[node], graph.ids
+        names = _argument_names(graph.calls[node]._task.positional, len(nodes))  # noqa: SLF001
         return [
-            Given(names[k] if k < count else f"argument {k + 1}", self.value_key(j), self._text_of_value(j), ids[j])
-            for k, j in enumerate(nodes)
+            Given(name, self.value_key(j), self._text_of_value(j), ids[j]) for name, j in zip(names, nodes, strict=True)
         ]
 
-    def _give_slots(self, node: int, task: Any) -> list[Given]:
-        graph = self.flow.graph
+    def _give_slots(self, node: int) -> list[Given]:
+        return [self._give(name, slot) for name, slot in self._name_slots(node)]
+
+    def _name_slots(self, node: int) -> list[tuple[str, Any]]:
+        graph, task = self.flow.graph, self.flow.graph.calls[node]._task  # noqa: SLF001
         plain = map(Ref, graph.args[node]) if graph.shapes[node] == REFS else graph.args[node]
         names = task.positional
         slots = [(names[k] if k < len(names) else f"argument {k + 1}", slot) for k, slot in enumerate(plain)]
         slots += graph.kwargs.get(node, {}).items()
-        return [self._give(name, slot) for name, slot in slots if name not in task.ignore]
+        return [(name, slot) for name, slot in slots if name not in task.ignore]
 
-    def item_key(self, node: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        """Return the key of one item of a map, by its own arguments; empty if it has none."""
-        task = self.flow.graph.calls[node]._task  # noqa: SLF001
-        names = task.positional
-        named = [(names[k] if k < len(names) else f"argument {k + 1}", value) for k, value in enumerate(args)]
-        pairs = [(n, data_key(v)) for n, v in (*named, *kwargs.items()) if n not in task.ignore]
-        if any(key.startswith("o:") for _, key in pairs):
-            return ""
-        return digest_of("node", [self.code_digest(node), *[f"{name}={key}" for name, key in pairs]])
+    def item_keys(self, node: int, rows: Iterable[Row]) -> dict[int, str]:
+        """Return the keys of items of a map by their places, each by its own arguments; empty if it has none.
+
+        What they share is looked at once: it may be large.
+        """
+        task, code = self.flow.graph.calls[node]._task, self.code_digest(node)  # noqa: SLF001
+        names, found = task.positional, dict[int, str]()
+        seen: dict[str, tuple[object, str]] = {}
+        for index, args, kwargs in rows:
+            pairs = [(names[k] if k < len(names) else f"argument {k + 1}", value) for k, value in enumerate(args)]
+            pairs = [(name, value) for name, value in (*pairs, *kwargs.items()) if name not in task.ignore]
+            for name, value in pairs:
+                if name not in seen or seen[name][0] is not value:
+                    seen[name] = value, self._item_part_key(value)
+            keys = [seen[name][1] for name, _ in pairs]
+            is_opaque = any(key.startswith("o:") for key in keys)
+            parts = [f"{name}={key}" for (name, _), key in zip(pairs, keys, strict=True)]
+            found[index] = "" if is_opaque else digest_of("node", [code, *parts])
+        return found
+
+    def map_given(self, node: int) -> list[Given]:
+        """Return what a map is given; what it goes over has no key here, since each item has its own."""
+        found = []
+        for name, slot in self._name_slots(node):
+            given = slot if type(slot) is ResourceRef else self.flow.arguments.resolve(slot)
+            if not is_mapped(given):
+                found.append(self._give(name, slot))
+                continue
+            sources = ", ".join(dict.fromkeys(self.flow.graph.ids[j] for j in refs_in(slot)))
+            shown = slot.input.preview(given) if type(slot) is InputRef else self._show(given)
+            found.append(Given(name, "", shown, sources))
+        return found
+
+    def _item_part_key(self, value: Any) -> str:
+        """Return the key of one argument of an item, which nobody knows any more to be a secret unless it is asked."""
+        return secret_key(value, self._secret) if self.flow.settings.redact.holds(value) else data_key(value)
 
     def _give(self, name: str, slot: Any) -> Given:
         kind = type(slot)
@@ -283,14 +372,27 @@ class NodeKeys:
     def _text_of_value(self, node: int) -> str:
         found = self.texts.get(node)
         if found is None:
-            found = self.texts[node] = self._show(self.flow.values[node])
+            found = self.texts[node] = self._text(self.flow.values[node])
         return found
+
+    def _text(self, value: Any) -> str:
+        """Return a short text of a value; that of a file says which content it had."""
+        shown = self._show(value)
+        if type(value) is not File:
+            return shown
+        digest = value.digest().partition(":")[2]
+        return f"{shown}, digest {digest[:8]}" if digest else shown
 
     def _text_of(self, slot: Any) -> str:
         try:
-            return self._show(self.flow.arguments.resolve(slot))
+            return self._text(self.flow.arguments.resolve(slot))
         except Exception:  # noqa: BLE001 - a text is not worth a failure
             return ""
+
+
+def _argument_names(names: tuple[str, ...], count: int) -> list[str]:
+    """Return the names of `count` arguments given by position; those that a ``*rest`` takes have numbers."""
+    return [names[k] if k < len(names) else f"argument {k + 1}" for k in range(count)]
 
 
 def _literal_key(value: object, known: dict[object, str]) -> str:

@@ -8,10 +8,10 @@ computed the value.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from json.encoder import encode_basestring_ascii as quoted
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from cascade.graph.build import refs_in
@@ -19,9 +19,11 @@ from cascade.graph.model import REFS, ROUTE, Ref
 from cascade.interfaces.records import Entry, NodeRow
 from cascade.runtime import journal as jr
 from cascade.runtime import states as st
+from cascade.runtime.item_rows import Items
 from cascade.runtime.node_keys import Given, NodeKeys
 
 if TYPE_CHECKING:
+    from cascade.graph.model import Graph
     from cascade.interfaces.protocols import Store
     from cascade.runtime.flow import Flow
 
@@ -29,7 +31,8 @@ __all__ = ["Learnt", "rows_of"]
 
 MOST_SOURCES: Final = 5000  # nodes of a graph of which the history knows where every argument came from
 SOME: Final = 20  # nodes of each task that have rows, where a large graph is not remembered …
-MOST_RECORDS: Final = 5000  # … and the records that are searched for their times
+HEAD: Final = 500  # nodes at the beginning of its order, which are preferred: their ids are known at once
+MOST_RECORDS: Final = 500  # of each part of its records, those that are searched for their times
 MOST_SKIPPED: Final = 1000  # nodes of a graph of which those that nothing needed have rows, too
 _NEEDLESS: Final = "only '"  # … needs it: see `Orders.tell_unneeded`
 _OUTCOMES: Final = {st.FAILED: "failed", st.SKIPPED: "skipped", st.CANCELLED: "cancelled"}
@@ -41,15 +44,32 @@ class Learnt:
 
     Attributes:
         keys: node keys; empty: it has none. given: what it was called with. found: the entries that served.
-        items: of maps, how many there are and how many were stored. whole: of maps all of whose items were stored,
-            an entry for the whole.
+        items: of maps. sizes: bytes of values that were stored. numbers: of the runs that made what was found.
     """
 
     keys: dict[int, str] = field(default_factory=dict)
-    given: dict[int, list[Given]] = field(default_factory=dict)
+    given: dict[int, list[Given] | None] = field(default_factory=dict)
     found: dict[int, Entry] = field(default_factory=dict)
-    items: dict[int, tuple[int, int]] = field(default_factory=dict)
-    whole: dict[int, Entry] = field(default_factory=dict)
+    items: dict[int, Items] = field(default_factory=dict)
+    sizes: dict[int, int] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+    def items_of(self, node: int) -> Items:
+        """Return what is known of the items of a map."""
+        found = self.items.get(node)
+        if found is None:
+            found = self.items[node] = Items()
+        return found
+
+    def measure(self, node: int, size: int) -> None:
+        """Note that a value of `size` bytes was stored: that of a node, or of one item of a map."""
+        if size:
+            self.sizes[node] = self.sizes.get(node, 0) + size
+
+    def learn_number(self, store: Store, run_id: str) -> None:
+        """Ask once for the number of the run that made something; not under the lock."""
+        if run_id not in self.numbers:
+            self.numbers[run_id] = store.run_numbers([run_id]).get(run_id, 0)
 
 
 def rows_of(
@@ -65,39 +85,42 @@ def rows_of(
         store: keeps the texts of the code. remembered: the nodes whose results the run would store.
     """
     graph, state = flow.graph, flow.core.state
+    kinds, calls = graph.kinds, graph.calls
     run_id, wall, start = flow.journal.run_id, flow.journal.wall, flow.journal.start
     codes = _Codes(store, node_keys)
     remembered = set(remembered)
     is_large = graph.complete > MOST_SKIPPED
-    nodes: Iterable[int] = range(graph.complete)
-    records: Iterable[tuple[Any, ...]] = flow.journal.records
-    if is_large and not remembered:
-        nodes, records = _some_nodes(flow), islice(records, MOST_RECORDS)
-    begun, durations, failures = _times(records)
-    kinds, calls, ids = graph.kinds, graph.calls, graph.ids
-    known_inputs, keys, texts, one = learnt.given, learnt.keys, node_keys.texts, (1, 0)
+    is_sampled = is_large and not remembered
+    begun, durations, failures = _times(_some_records(flow.journal.records) if is_sampled else flow.journal.records)
+    known = _some_nodes(flow, durations) if is_sampled else range(graph.complete)
+    nodes = [node for node in known if kinds[node] != ROUTE and state[node] != st.PENDING]
+    ids = _ids_of(graph, nodes) if is_large and len(nodes) < HEAD else graph.ids
+    known_inputs, keys, texts, sizes = learnt.given, learnt.keys, node_keys.texts, learnt.sizes
     counts: dict[str, int] = {}
-    sources = _Sources(flow)
+    sources = _Sources(flow, node_keys)
     why_not, nothing = flow.outcomes.reasons, ("", -1)
     rows = []
     for node in nodes:
-        if kinds[node] == ROUTE or state[node] == st.PENDING:
-            continue
         entry = learnt.found.get(node)
-        items, stored = learnt.items.get(node, one) if learnt.items else one
-        outcome = _OUTCOMES.get(state[node]) or ("stored" if entry is not None or items == stored else "ran")
+        items = learnt.items.get(node) if learnt.items else None
+        is_stored = entry is not None or (items is not None and items.is_stored)
+        outcome = _OUTCOMES.get(state[node]) or ("stored" if is_stored else "ran")
         counts[outcome] = counts.get(outcome, 0) + 1
         if is_large and outcome == "skipped" and why_not.get(node, nothing)[0].startswith(_NEEDLESS):
             continue
         given = known_inputs.get(node)
-        inputs = f"[{', '.join(map(_input_text, given))}]" if given is not None else sources.text_of(node, entry)
+        if given is not None:
+            inputs = f"[{', '.join(map(_input_text, given))}]"
+        else:
+            inputs = sources.values_of(node) if node in known_inputs else sources.text_of(node, entry)
         task = calls[node]._task  # noqa: SLF001
         if entry is not None:
             reason = f"made in run {entry.run_id}"
-        elif stored:
-            reason = f"{stored:,} of {items:,} items from the store"
+        elif items is not None and items.stored:
+            reason = f"{items.stored:,} of {items.total:,} items from the store"
         else:
-            reason = failures.get(node) or why_not.get(node, nothing)[0] or node_keys.opaque.get(node, "")
+            reason = failures.get(node) or why_not.get(node, nothing)[0]
+            reason = reason or flow.settings.redact(node_keys.opaque.get(node, ""))
         rows.append(
             NodeRow(
                 run_id,
@@ -108,26 +131,55 @@ def rows_of(
                 codes.text_of(task) if node in remembered else "",
                 inputs,
                 durations.get(node, entry.duration if entry is not None else 0.0),
-                0,
+                entry.size if entry is not None else sizes.get(node, 0) + (items.size if items is not None else 0),
                 entry.summary if entry is not None else texts.get(node, ""),
                 reason,
                 wall + begun.get(node, start) - start,
+                items.to_text(store.put_text) if items is not None else "",
             )
         )
-    return rows, counts if remembered or not is_large else _count_ends(flow)
+    return rows, _count_ends(flow) if is_sampled else counts
 
 
-def _some_nodes(flow: Flow) -> list[int]:
-    """Return a few nodes of each task, and all that failed."""
+def _some_records(records: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the first and the last records of a run, and some between them."""
+    stride = len(records) // MOST_RECORDS | 1  # odd: what belongs together often comes in pairs
+    first, rest = records[:MOST_RECORDS], records[MOST_RECORDS:]
+    return [*first, *rest[:-MOST_RECORDS:stride], *rest[-MOST_RECORDS:]]
+
+
+def _some_nodes(flow: Flow, ended: Iterable[int]) -> list[int]:
+    """Return a few of the nodes that `ended` of each task, and all that failed."""
     left: dict[int, int] = {}
     chosen = {node for node, _ in flow.outcomes.failures}
-    for node in range(flow.graph.complete):
+    head = set(flow.graph.order[:HEAD])
+    for node in sorted(ended, key=lambda node: node not in head):
         task = id(getattr(flow.graph.calls[node], "_task", None))
         count = left.get(task, 0)
         if count < SOME:
             left[task] = count + 1
             chosen.add(node)
     return sorted(chosen)
+
+
+def _ids_of(graph: Graph, nodes: Iterable[int]) -> Mapping[int, str] | list[str]:
+    """Return the ids of some nodes; those of all are made only where one of them cannot be told without the others."""
+    if graph.routes or graph.refined:
+        return graph.ids
+    found: dict[int, str] = {}
+    counts: dict[str, int] = {}
+    for node in graph.order[:HEAD]:
+        name = graph.label(node)
+        count = counts[name] = counts.get(name, 0) + 1
+        found[node] = name if count == 1 else f"{name}#{count}"
+    tasks = list(map(attrgetter("_task"), graph.calls))
+    names = [task.name for task in set(tasks)]
+    for node in nodes:
+        if node not in found:
+            name = found[node] = graph.label(node)
+            if name in counts or tasks.count(tasks[node]) > 1:
+                return graph.ids
+    return found if len(set(names)) == len(names) and not any("#" in name for name in names) else graph.ids
 
 
 def _count_ends(flow: Flow) -> dict[str, int]:
@@ -167,19 +219,40 @@ def _input_text(given: Given) -> str:
 
 
 class _Sources:
-    """From where nodes that nobody keyed have their arguments, as JSON; of large graphs, nothing."""
+    """From where nodes have their arguments, as JSON; of large graphs, nothing of nodes that nobody keyed."""
 
-    __slots__ = ("_flow", "_ids", "_names")
+    __slots__ = ("_flow", "_given_names", "_ids", "_keys", "_names", "_values")
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, keys: NodeKeys) -> None:
         """Quote each id once."""
         self._flow = flow
+        self._keys = keys
+        self._given_names: dict[int, list[str]] = {}  # the same, where a value that is known follows
+        self._values: dict[int, str] = {}  # the ends of such texts
         is_small = flow.graph.complete <= MOST_SOURCES
         self._ids = [f"{quoted(each)}]" for each in flow.graph.ids] if is_small else []
         self._names: dict[int, list[str]] = {}  # of each task, the beginnings of the texts of its arguments
 
+    def values_of(self, node: int) -> str:
+        """Return the inputs of a node that was given nothing but whole values of others; most are given to several."""
+        graph, values = self._flow.graph, self._values
+        task, refs = graph.calls[node]._task, graph.args[node]  # noqa: SLF001
+        if len(refs) > len(task.positional):
+            return f"[{', '.join(map(_input_text, self._keys.given_by_nodes(node)))}]"
+        names = self._given_names.get(id(task))
+        if names is None:
+            names = self._given_names[id(task)] = [f"[{quoted(name)}, " for name in task.positional]
+        texts = []
+        for name, ref in zip(names, refs, strict=False):
+            value = values.get(ref)
+            if value is None:
+                key, text = self._keys.digests.get(ref, ""), self._keys.texts.get(ref, "")
+                value = values[ref] = f"{quoted(key)}, {quoted(text)}, {quoted(graph.ids[ref])}]"
+            texts.append(name + value)
+        return f"[{', '.join(texts)}]"
+
     def text_of(self, node: int, entry: Entry | None) -> str:
-        """Return the inputs of `node`."""
+        """Return the inputs of a node that nobody keyed."""
         graph, ids = self._flow.graph, self._ids
         if not ids or entry is not None:
             return "[]"

@@ -7,18 +7,22 @@ raise, fails its node like any other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import TracebackType
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from operator import is_
+from types import MemberDescriptorType, TracebackType, new_class
+from typing import Any, Final
 
-__all__ = ["add_note", "args_of", "change_texts", "links_of", "notes_of", "set_trace", "state_of", "trace_of"]
+__all__ = ["add_note", "args_of", "change_texts", "links_of", "mute", "notes_of", "set_trace", "state_of", "trace_of"]
 
 # What C has put into an exception, past whatever its class makes of these names.
 _args: Any = BaseException.args
 _trace: Any = BaseException.__traceback__
 _cause: Any = BaseException.__cause__
 _context: Any = BaseException.__context__
-_os_texts: tuple[Any, ...] = (OSError.strerror, OSError.filename)
+_CONTAINERS: Final = frozenset({list, tuple, set, frozenset, dict})
+DEEPEST: Final = 6  # containers within containers that are looked into
+MOST_PARTS: Final = 10_000  # of a container that is looked into
 
 
 def state_of(error: BaseException) -> dict[str, Any]:
@@ -56,20 +60,63 @@ def add_note(error: BaseException, note: str) -> None:
 
 
 def change_texts(error: BaseException, change: Callable[[str], str]) -> None:
-    """Put `change` of each text in the place of the text: in arguments, attributes and notes."""
+    """Put `change` of each text in the place of the text: in arguments, attributes, notes, and inside containers."""
     args = args_of(error)
-    clean = tuple([change(a) if isinstance(a, str) else a for a in args])
+    clean = tuple([_changed(a, change, DEEPEST) for a in args])
     if any(a is not b for a, b in zip(args, clean, strict=True)):
         _args.__set__(error, clean)
     state, notes = state_of(error), notes_of(error)
-    for name, text in list(state.items()):
-        if isinstance(text, str):
-            state[name] = change(text)
-    notes[:] = [change(note) if isinstance(note, str) else note for note in notes]
-    for place in _os_texts if isinstance(error, OSError) else ():
-        text = place.__get__(error)
-        if isinstance(text, str) and change(text) != text:
-            place.__set__(error, change(text))
+    for name, value in list(state.items()):
+        if value is not notes:
+            state[name] = _changed(value, change, DEEPEST)
+    notes[:] = [_changed(note, change, 0) for note in notes]
+    for place in _places_of(type(error)):
+        with suppress(BaseException):  # one that is empty, or may not be written
+            value = place.__get__(error)
+            made = _changed(value, change, DEEPEST)
+            if made is not value:
+                place.__set__(error, made)
+
+
+def mute(error: BaseException, text: str) -> None:
+    """Have `error`, whose class words what it says in its own way, say `text`; where a class cannot be changed, not."""
+    kind = type(error)
+
+    def says(_: BaseException) -> str:
+        return text
+
+    def shows(_: BaseException) -> str:
+        return f"{kind.__name__}({text!r})"
+
+    body = {"__slots__": (), "__module__": kind.__module__, "__str__": says, "__repr__": shows}
+    with suppress(BaseException):
+        error.__class__ = new_class(kind.__name__, (kind,), exec_body=lambda names: names.update(body))
+
+
+def _places_of(kind: type[BaseException]) -> Iterator[Any]:
+    """Yield the slots of an exception's class: those that C made (`OSError.filename`), and those of the user."""
+    for base in kind.__mro__:
+        if base is not BaseException:
+            yield from (each for each in vars(base).values() if isinstance(each, MemberDescriptorType))
+
+
+def _changed(value: Any, change: Callable[[str], str], depth: int) -> Any:
+    """Return `value` with its texts changed; itself where none is, a copy where one is."""
+    if isinstance(value, str):
+        made = change(value)
+        return value if made == value else made
+    if type(value) is bytes:
+        text = value.decode("utf-8", "surrogateescape")
+        made = change(text)
+        return value if made == text else made.encode("utf-8", "surrogateescape")
+    if not depth or type(value) not in _CONTAINERS or len(value) > MOST_PARTS:
+        return value
+    if isinstance(value, dict):
+        pairs = {_changed(k, change, depth - 1): _changed(v, change, depth - 1) for k, v in value.items()}
+        is_same = all(k is a and v is b for (k, v), (a, b) in zip(value.items(), pairs.items(), strict=False))
+        return value if is_same else pairs
+    parts = [_changed(part, change, depth - 1) for part in value]
+    return value if all(map(is_, value, parts)) else type(value)(parts)
 
 
 def links_of(error: BaseException) -> list[BaseException | None]:

@@ -14,6 +14,7 @@ from cascade.graph.build import refs_in
 from cascade.graph.check import check_amount
 from cascade.graph.model import MAP
 from cascade.graph.order import may_need
+from cascade.interfaces import events as ev
 from cascade.interfaces.exceptions import RouteError
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
@@ -43,6 +44,9 @@ class Orders:
         if self.flow.rebuilder is not None:
             self.flow.core.recalled.update(self.flow.rebuilder.recalled)
             special.update(self.flow.rebuilder.policies)
+        if self.flow.settings.kept is not None:
+            self.flow.core.recalled.update(self.flow.settings.kept.values)
+            self.flow.mark_remembered(self.flow.settings.kept.items)
         self.flow.core.begin(refs_in(graph.target), self.to_prepare(special))
 
     def to_prepare(self, nodes: Iterable[int]) -> set[int]:
@@ -87,6 +91,8 @@ class Orders:
         flow, graph = self.flow, self.flow.graph
         if node in graph.fallbacks and not flow.core.has_fallback(node):
             flow.outcomes.complete(node, flow.arguments.resolve(graph.fallbacks[node]))
+        elif flow.settings.kept is not None and flow.settings.kept.give(flow, node):
+            return
         elif node in flow.core.recalled:
             rebuilder = flow.rebuilder
             assert rebuilder is not None  # noqa: S101 - who else would have recalled it
@@ -114,7 +120,7 @@ class Orders:
         if slot is UNSET:
             raise RouteError.for_key(route.label, key, route.branches)
         taken = str(key) if slot is not route.default else f"{key} (otherwise)"
-        flow.record((jr.CHOSEN, flow.now(), node, flow.settings.redact(taken[:80])))
+        flow.record((jr.CHOSEN, flow.now(), node, flow.settings.redact(taken)[:80]))
         self._chosen[node] = slot
         flow.core.choose(node, refs_in(slot))
 
@@ -170,6 +176,8 @@ class Orders:
             flow.record((jr.SKIPPED, now, node, text, because))
         elif order == core_.TELL_CANCELLED:
             flow.record((jr.NODE_CANCELLED, now, node, None, flow.cancel_reason))
+        elif order == core_.TELL_HELD:
+            flow.journal.tell(ev.NodeHeld, node=flow.graph.ids[node], name=flow.graph.labels[node])
         elif order == core_.TELL_WAITING:
             holders = self.holders(text)
             shown = f", held by {', '.join(holders[:3])}{' …' if len(holders) > 3 else ''}" if holders else ""  # noqa: PLR2004
@@ -205,6 +213,8 @@ class Orders:
                 reason = f"'{label}' took another route" if routed else f"only '{label}' needs it, which did not run"
                 if flow.rebuilder is not None and flow.rebuilder.is_stored(consumer):
                     reason = f"only '{label}' needs it, which came from the store"
+                if flow.settings.kept is not None and consumer in flow.settings.kept.told:
+                    reason = f"only '{label}' needs it, which was kept from the run before"
             flow.core.state[node] = core_.SKIPPED
             flow.outcomes.reasons[node] = (reason, consumer)
             self._keep_skip(node, reason)

@@ -23,7 +23,7 @@ from cascade.interfaces.exceptions import (
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
 from cascade.runtime.arguments import GONE
-from cascade.runtime.failure import hide_secrets, join_errors, note_origin, own_frames, text_of, to_exception
+from cascade.runtime.failure import causes_of, hide_secrets, join_errors, note_origin, own_frames, text_of, to_exception
 from cascade.runtime.growth import ODD, is_lazy
 from cascade.runtime.loops import ending
 from cascade.runtime.summary import preview_arguments, summarize
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cascade.runtime.attempts import Attempt
     from cascade.runtime.flow import Flow
     from cascade.runtime.limits import Ticket
+    from cascade.runtime.maps import Row
     from cascade.spec.policy import RetryPolicy
 
 __all__ = ["AGAIN", "Outcomes"]
@@ -42,6 +43,7 @@ __all__ = ["AGAIN", "Outcomes"]
 AGAIN = 0.4  # seconds between two cancels of an async attempt that does not stop
 PATIENCE = 3  # rounds of that length which a cancelled run waits for an async attempt
 
+MOST_ROWS = 20  # failed items whose arguments are kept, so that they can be looked at
 STUBBORN = 5  # cancels after which an async attempt is called abandoned
 
 
@@ -50,7 +52,8 @@ class Outcomes:
 
     Attributes:
         tries: failed attempts so far, by node. failures: what failed for good. reasons: why nodes were skipped, and
-            the node that caused it. error: of the run as a whole (its timeout).
+            the node that caused it. error: of the run as a whole (its timeout). failed_rows: the arguments of the first
+            items of maps that failed. fallen: failures of nodes that turned to their fallbacks.
     """
 
     def __init__(self, flow: Flow) -> None:
@@ -60,8 +63,9 @@ class Outcomes:
         self.failures: list[tuple[int, BaseException]] = []
         self.reasons: dict[int, tuple[str, int]] = {}
         self.error: BaseException | None = None
+        self.failed_rows: dict[tuple[int, int], Row] = {}
         self._cancels: dict[Attempt, int] = {}
-        self._fallen: dict[int, BaseException] = {}  # failures of nodes that turned to their fallbacks
+        self.fallen: dict[int, BaseException] = {}
 
     # -- ends -----------------------------------------------------------------------------------------------------
 
@@ -72,7 +76,7 @@ class Outcomes:
         if flow.settings.clock is not None:
             flow.ring()  # whether the rest of the run is idle has to be seen again
         attempt.handle = None  # an asyncio task knows its attempt: together they would wait for the garbage collector
-        if value.__class__ is Jump and not (attempt.given_up or attempt.timed_out or flow.core.cancelling):
+        if type(value) is Jump and not (attempt.given_up or attempt.timed_out or flow.core.cancelling):
             try:
                 if flow.loops.turn(attempt, value):
                     return
@@ -95,7 +99,7 @@ class Outcomes:
             self._cancelled(attempt)
         elif error is not None:
             self.decide(attempt, error)
-        elif attempt.index is None and value.__class__ in ODD and is_lazy(value):
+        elif attempt.index is None and type(value) in ODD and is_lazy(value):
             flow.growth.grow(attempt.node, value, attempt.started)
         else:
             self._succeed(attempt, value)
@@ -168,13 +172,20 @@ class Outcomes:
 
     def recalled(self, node: int, value: Any, entry: Entry) -> None:
         """`node` has its value from the store."""
-        told = (1, 0.0, entry.summary, entry.run_id, entry.made_at, entry.duration)
+        rebuilder = self.flow.rebuilder
+        number = rebuilder.number_of(entry.run_id) if rebuilder is not None else 0
+        told = (1, 0.0, entry.summary, entry.run_id, entry.made_at, entry.duration, number)
         self.flow.record((jr.RECALLED, self.flow.now(), node, None, *told))
+        self._has_value(node, value)
+
+    def kept(self, node: int, value: Any, told: tuple[Any, ...]) -> None:
+        """`node` has its value from the run that this one retries."""
+        self.flow.record((jr.KEPT, self.flow.now(), node, None, *told))
         self._has_value(node, value)
 
     def complete_map(self, node: int, results: list[Any], began: float | None = None) -> None:
         """All items of a map have their values; where some are lazy, the graph grows."""
-        jump = next((r for r in results if r.__class__ is Jump), None) if Jump in set(map(type, results)) else None
+        jump = next((r for r in results if type(r) is Jump), None) if Jump in set(map(type, results)) else None
         if jump is not None:
             self.map_failed(node, JumpError.for_unbound(self.flow.graph.label(node), jump.key), 0.0)
         elif is_lazy(results):
@@ -187,6 +198,8 @@ class Outcomes:
     def _has_value(self, node: int, value: Any) -> None:
         flow = self.flow
         flow.values[node] = value
+        if flow.heads is not None:
+            flow.heads.take(node, value)
         if flow.settings.state is not None:
             flow.settings.state.put_result(flow.graph.ids[node], value)
         flow.core.succeed(node)
@@ -207,7 +220,7 @@ class Outcomes:
 
     def settle_odd(self, node: int, value: Any, began: float) -> bool:
         """An inline node without an attempt of its own returned what may be more than a value; say whether it was."""
-        if value.__class__ is Jump:
+        if type(value) is Jump:
             self.plain_failure(node, began, JumpError.for_unbound(self.flow.graph.label(node), value.key))
         elif is_lazy(value):
             self.flow.growth.grow(node, value, began)
@@ -236,6 +249,8 @@ class Outcomes:
         if attempt.index is None:
             self._finally_fail(attempt.node, attempt.number, duration, error, inputs)
             return
+        if attempt.row is not None and len(self.failed_rows) < MOST_ROWS:
+            self.failed_rows[attempt.node, attempt.index] = attempt.row
         state = flow.map_side.states[attempt.node]
         exception = self._note(self.label(attempt), attempt.number, error, inputs)
         self._record_failure(attempt.node, attempt.index, attempt.number, duration, exception, inputs)
@@ -267,7 +282,7 @@ class Outcomes:
     def _try_again(self, attempt: Attempt, policy: RetryPolicy, error: BaseException) -> None:
         flow, node, index = self.flow, attempt.node, attempt.index
         delay = policy.delay_after(attempt.number, random.random)
-        told = flow.settings.redact(_first_line(error))
+        told = _first_line(flow.settings.redact(text_of(error)))
         now = flow.now()
         flow.record(
             (jr.RETRYING, now, node, index, attempt.number, policy.max_attempts, delay, type(error).__name__, told)
@@ -309,9 +324,16 @@ class Outcomes:
     ) -> None:
         redact = self.flow.settings.redact
         frames = tuple([(f, line, name, redact(code)) for f, line, name, code in own_frames(error)])
-        told = redact(text_of(error)[:2000])
+        told = redact(text_of(error))[:2000]
         kind = type(error).__name__
-        self.flow.record((jr.FAILED, self.flow.now(), node, index, number, duration, kind, told, frames, inputs))
+        causes = tuple(
+            [
+                (how, name, redact(said), tuple([(f, at, where, redact(code)) for f, at, where, code in path]))
+                for how, name, said, path in causes_of(error)
+            ]
+        )
+        now = self.flow.now()
+        self.flow.record((jr.FAILED, now, node, index, number, duration, kind, told, frames, inputs, causes))
 
     def node_failed(self, node: int, error: BaseException) -> None:
         """A node failed for good and is recorded so: fall back, or stop what needs it, or everything."""
@@ -321,7 +343,7 @@ class Outcomes:
                 flow.record((jr.NODE_CANCELLED, flow.now(), node, None, flow.cancel_reason))
                 flow.core.stop(node)
             else:
-                self._fallen[node] = error
+                self.fallen[node] = error
                 flow.core.fall_back(node, "it failed")
             return
         self.failures.append((node, error))
@@ -332,7 +354,7 @@ class Outcomes:
 
     def keep_failure(self, node: int) -> None:
         """The fallback of a node that failed has no value: its failure counts after all."""
-        self.failures.append((node, self._fallen.pop(node)))
+        self.failures.append((node, self.fallen.pop(node)))
         if self.flow.settings.on_failure == "cancel":
             self.flow.cancel(f"'{self.flow.graph.label(node)}' failed")
 
@@ -405,20 +427,12 @@ class Outcomes:
             self.error = RunTimeoutError.after(seconds)
             self.flow.cancel(f"the run took longer than {seconds:g} s")
 
-    # -- output and the end -----------------------------------------------------------------------------------------
+    # -- the end ----------------------------------------------------------------------------------------------------
 
     def label(self, attempt: Attempt) -> str:
         """``name`` or ``name[3]``."""
         name = self.flow.graph.label(attempt.node)
         return name if attempt.index is None else f"{name}[{attempt.index}]"
-
-    def write(self, attempt: Attempt, stream: str, text: str, level: str) -> None:
-        """Record a piece of output; from any thread, without the lock."""
-        shown = self.flow.settings.redact(text)
-        rebuilder = self.flow.rebuilder
-        if rebuilder is not None and attempt.index is None and attempt.node in rebuilder.policies:
-            rebuilder.keepsakes.note(attempt.node, stream, shown, level)
-        self.flow.record((jr.OUTPUT, self.flow.now(), attempt.node, attempt.index, stream, shown, level))
 
     def failure(self) -> BaseException | None:
         """Return the run's error, None if it has a value."""
@@ -451,8 +465,8 @@ class Outcomes:
         return self.flow.arguments.resolve(self.flow.graph.target)
 
 
-def _first_line(error: BaseException) -> str:
-    return (text_of(error).splitlines() or [""])[0][:300]
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0][:300]
 
 
 def _applies(policy: RetryPolicy, error: BaseException) -> bool:

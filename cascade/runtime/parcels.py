@@ -55,6 +55,9 @@ def begin_worker() -> None:
     _mask_interrupts(block=False)
     parent = int(os.environ[WORKER_OF])
     threading.Thread(target=_end_with, args=(parent,), name="cascade-parent", daemon=True).start()
+    from cascade.runtime.worker_output import prepare_display
+
+    prepare_display()
 
 
 def _end_with(parent: int) -> None:
@@ -68,9 +71,13 @@ def _end_with(parent: int) -> None:
 
 
 def call_and_pack(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[bool, Any | Parcel]:
-    """Run a call; say whether it ended well, with its value or what it raised."""
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, heard: bool = False
+) -> tuple[Any, ...]:
+    """Run a call; say whether it ended well, with its value or what it raised and, if it is `heard`, its output."""
+    if heard:
+        from cascade.runtime.worker_output import listen
+
+        return listen(lambda: call_and_pack(function, args, kwargs))
     try:
         return True, function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the worker

@@ -13,6 +13,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from operator import attrgetter
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from cascade.runtime.attempts import Attempt, call_in_process, call_pickled
 from cascade.runtime.notes import add_note
 from cascade.runtime.parcels import begin_worker, call_and_pack, quiet_start, unpack
 from cascade.runtime.threads import run_in_thread
+from cascade.runtime.worker_output import repeat
 
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import Executor
@@ -106,7 +108,8 @@ class ProcessSide:
             self._pool = _borrow_pool(self._slots)
         pool = self._in_flight[attempt] = self._pool
         with quiet_start():
-            return pool.submit(call_and_pack, self._portable(attempt), args, kwargs)  # type: ignore[no-any-return]
+            heard = attempt.writer is not None
+            return pool.submit(call_and_pack, self._portable(attempt), args, kwargs, heard=heard)  # type: ignore[no-any-return]
 
     def _submit_to(self, executor: Executor, attempt: Attempt) -> Future[Any]:
         """Submit to the user's executor."""
@@ -115,11 +118,12 @@ class ProcessSide:
         if isinstance(executor, ThreadPoolExecutor):
             return executor.submit(self._run_in_thread, attempt)
         args, kwargs = self._gather(attempt)
+        heard = (True,) if attempt.writer is not None else ()
         if isinstance(executor, ProcessPoolExecutor):
             from cloudpickle import dumps
 
-            return executor.submit(call_pickled, dumps((self._portable(attempt), args, kwargs)))
-        return executor.submit(call_in_process, self._portable(attempt), args, kwargs)
+            return executor.submit(call_pickled, dumps((self._portable(attempt), args, kwargs, *heard)))
+        return executor.submit(call_in_process, self._portable(attempt), args, kwargs, *heard)
 
     def _portable(self, attempt: Attempt) -> Callable[..., Any]:
         task = getattr(self.flow.graph.calls[attempt.node], "_task", None)
@@ -161,7 +165,8 @@ class ProcessSide:
                 self._alone.remove(attempt)
             self._innocent.discard(attempt)
             if error is None:
-                ended_well, value = value
+                ended_well, value, *output = value
+                repeat(output, attempt)
                 if not ended_well:
                     error, value = _read_error(attempt.name, value), None
             elif "_RemoteTraceback" in type(error.__cause__).__name__:
@@ -219,7 +224,7 @@ class ProcessSide:
             return
         if pool is self._pool:
             self._pool = None
-        run_in_thread(lambda: pool.shutdown(wait=False, kill_workers=True))
+        run_in_thread(lambda: _end(pool))
 
     def close(self) -> None:
         """Keep the pool warm for the next run, or end it when something in it would not stop."""
@@ -230,6 +235,12 @@ class ProcessSide:
             self._drop(pool)
         else:
             _pools.append(pool)
+
+
+def _end(pool: Any) -> None:
+    """End the processes of a pool; several of its calls may ask for that at once, and loky does not expect it."""
+    with suppress(AttributeError):
+        pool.shutdown(wait=False, kill_workers=True)
 
 
 class Portable:

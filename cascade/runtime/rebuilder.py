@@ -15,20 +15,20 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from cascade.graph.build import refs_in
 from cascade.graph.model import ROUTE
-from cascade.graph.order import may_need
+from cascade.identity.data import data_key
 from cascade.identity.errors import IdentityError
 from cascade.interfaces.records import Draft, Entry, StoreMiss
-from cascade.runtime import journal as jr
 from cascade.runtime import states as st
 from cascade.runtime.errands import Errands
+from cascade.runtime.item_rows import Served, load_items
 from cascade.runtime.keepsakes import Keepsakes
 from cascade.runtime.node_keys import NodeKeys, digest_of
 from cascade.runtime.node_rows import Learnt, rows_of
+from cascade.runtime.recipes import Recipes
 from cascade.runtime.single_flight import Flights
 from cascade.runtime.summary import summarize
 from cascade.spec.cache import ByContent, TimeToLive
@@ -43,8 +43,8 @@ __all__ = ["Rebuilder"]
 MOST_ROWS: Final = 50_000  # nodes of a run that the history keeps
 _DEFAULT: Final = ByContent()
 _SIMPLE: Final = (ByContent, TimeToLive)  # policies that need no arguments to judge an entry
+_TASK_OF: Final = attrgetter("_task")
 SLICE: Final = 0.005  # seconds; nodes that are looked up or stored together do not wait longer for each other
-RECIPES_EVERY: Final = 0.1  # seconds between two times that recipes are written: they only make looking up faster
 
 Job = Callable[[], None]
 
@@ -88,10 +88,7 @@ class Rebuilder:
         self.keys = NodeKeys(flow, secret, lambda value: flow.settings.redact(summarize(value)))
         self.keepsakes = Keepsakes()
         self._learnt = Learnt()
-        self._recipes: dict[int, str] = {}
-        self._new_recipes: dict[str, str] = {}
-        self._wrote_recipes = 0.0
-        self._item_keys: dict[int, dict[int, str]] = {}  # of each map, keys of items that run: as they were before
+        self._recipes = Recipes(flow, store, self.keys)
         self._warned: set[int] = set()
         self._errands: Errands[_Look | _Save | Job] = Errands(self._carry_out, flow.break_down)
         self._flights = Flights(store, self._is_wanted, flow.break_down)
@@ -107,22 +104,24 @@ class Rebuilder:
             self.store.begin_run(self.flow.journal.run_id, facts)
         else:  # nothing is looked up: the first node need not wait for the index
             self._errands.add(lambda: self.store.begin_run(self.flow.journal.run_id, facts))
-        self.look()
+        self._find_needless()
 
     def look(self) -> None:
         """Find what need not run; writes nothing."""
-        graph = self.flow.graph
-        self.look_at(range(len(graph)))
+        self.look_at(range(len(self.flow.graph)))
+        self._find_needless()
+
+    def _find_needless(self) -> None:
         self._check_code()
         if self.policies:
-            self._recipes = self.keys.recipes(lambda node: type(self.policies.get(node)) is ByContent)
-            if not self.is_fresh:
-                self._find_from(refs_in(graph.target))
+            self.recalled.update(self._recipes.find(self.policies, is_fresh=self.is_fresh))
 
     def look_at(self, nodes: Iterable[int]) -> None:
         """See which of `nodes` are remembered: pure ones, and those with a policy."""
         graph, policies = self.flow.graph, self.policies
         kinds, calls, refined = graph.kinds, graph.calls, graph.refined
+        if not refined and not graph.routes and not any(task.pure for task in set(map(_TASK_OF, calls))):
+            return  # to remember nothing shall cost nothing
         for node in nodes:
             if node in refined:
                 policy = refined[node].cache
@@ -167,23 +166,6 @@ class Rebuilder:
     def _is_strict(self, node: int) -> bool:
         return getattr(self.policies[node], "strict", False) is True
 
-    def _find_from(self, frontier: list[int]) -> None:
-        """Walk from the targets down, a layer at a time; beneath what is stored nothing is looked at."""
-        seen: set[int] = set()
-        while frontier:
-            layer = [node for node in dict.fromkeys(frontier) if node not in seen]
-            seen.update(layer)
-            asked = {node: self._recipes[node] for node in layer if node in self._recipes and node in self.policies}
-            keys = self.store.find_recipes(list(dict.fromkeys(asked.values()))) if asked else {}
-            entries = self.store.find(list(dict.fromkeys(keys.values()))) if keys else {}
-            now, frontier = time.time(), []
-            for node in layer:
-                entry = entries.get(keys.get(asked.get(node, ""), ""))
-                if entry is not None and self.policies[node].serves(entry, now, {}):
-                    self.recalled[node] = entry
-                else:
-                    frontier.extend(may_need(self.flow.graph, node))
-
     # -- while it goes on: asked by the driver, under the lock --------------------------------------------------------
 
     def recall(self, node: int, entry: Entry) -> None:
@@ -212,7 +194,12 @@ class Rebuilder:
 
     def whole_map(self, node: int) -> Entry | None:
         """Return what stands for a map all of whose items came from the store, None if some ran."""
-        return self._learnt.whole.get(node)
+        items = self._learnt.items.get(node)
+        return items.whole if items is not None else None
+
+    def number_of(self, run_id: str) -> int:
+        """Return the number of the run that made something that was found; 0: it has none."""
+        return self._learnt.numbers.get(run_id, 0)
 
     # -- on the thread --------------------------------------------------------------------------------------------
 
@@ -223,8 +210,7 @@ class Rebuilder:
         for job in jobs:
             if type(job) is not _Save and type(job) is not _Look:
                 job()  # type: ignore[operator, unused-ignore]
-        if self._new_recipes and time.perf_counter() > self._wrote_recipes + RECIPES_EVERY:
-            self._write_recipes()
+        self._recipes.write(is_last=False)
         self._flights.sweep()
 
     def _post(self, calls: list[Job]) -> None:
@@ -253,7 +239,7 @@ class Rebuilder:
     def _key_of(self, node: int) -> str:
         try:
             key, given = self.keys.node_key(node)
-        except Exception as error:  # noqa: BLE001 - a value that cannot even be looked at
+        except BaseException as error:  # noqa: BLE001 - a value that cannot even be looked at
             key, given = "", []
             self.keys.opaque[node] = f"{type(error).__name__}: {error}"
         self._learnt.given[node], self._learnt.keys[node] = given, key
@@ -275,7 +261,8 @@ class Rebuilder:
             if look.go_on is not None and not key and self._is_strict(look.node):
                 answers.append(self._refuse(look.node))
                 continue
-            answers.append(self._answer(look, entry))
+            is_plain_miss = entry is None and look.go_on is not None
+            answers.append(look.go_on if is_plain_miss else self._answer(look, entry))  # type: ignore[arg-type]
             if time.perf_counter() > until:
                 self._post(answers)
                 answers, until = [], time.perf_counter() + SLICE
@@ -297,7 +284,7 @@ class Rebuilder:
             return None
         try:
             serves = bool(self.policies[node].serves(entry, time.time(), self._arguments(node)))
-        except Exception as error:  # noqa: BLE001 - a user's policy that fails says no
+        except BaseException as error:  # noqa: BLE001 - a user's policy that fails says no
             self._complain(node, f"its cache policy raised {type(error).__name__}: {error}")
             return None
         return entry if serves else None
@@ -319,8 +306,9 @@ class Rebuilder:
         if is_found and entry is not None:
             self._flights.land(node)
             outputs = self.store.get_text(entry.outputs) if entry.outputs else None
+            self._learnt.learn_number(self.store, entry.run_id)
             if go_on is not None:
-                self._note_recipe(node, entry.key)
+                self._recipes.note(node, entry.key)
 
         def answer() -> None:
             if go_on is None:
@@ -330,8 +318,7 @@ class Rebuilder:
             if is_found and entry is not None:
                 self.keys.digests[node], self.keys.texts[node] = entry.digest, entry.summary
                 self._learnt.found[node], self._learnt.keys[node] = entry, entry.key
-                for stream, text, level in Keepsakes.unpack(outputs):
-                    flow.record((jr.OUTPUT, flow.now(), node, None, stream, text, level))
+                flow.output_side.repeat(node, outputs)
                 flow.outcomes.recalled(node, value, entry)
             elif go_on is None:
                 flow.core.forget_recall(node)
@@ -357,7 +344,7 @@ class Rebuilder:
         """Return what is to be stored; None where nothing is."""
         try:
             return self._draft_item(save, save.row) if save.row is not None else self._draft_node(save)
-        except Exception as error:  # noqa: BLE001 - what cannot be stored is computed again next time
+        except BaseException as error:  # noqa: BLE001 - what cannot be stored is computed again next time
             self._complain(save.node, f"{type(error).__name__}: {error}")
             return None
 
@@ -366,23 +353,20 @@ class Rebuilder:
         key = self._learnt.keys.get(node, "")
         if not key or not self.policies[node].stores(value, self._arguments(node)):
             return None
-        from cascade.identity.data import data_key
-
         digest = data_key(value)
         if digest.startswith("o:"):
             digest = f"r:{key}"  # the recipe stands in for a value that has no key of its own
         self.keys.digests[node] = digest
         draft = self._make_draft(key, save, digest)
         self.keys.texts[node] = draft.summary
-        written = self.keepsakes.pack(node)
-        return replace(draft, outputs=self.store.put_text(written)) if written else draft
+        return self.keepsakes.attach(draft, self.store, node)
 
     def _draft_item(self, save: _Save, row: Row) -> Draft | None:
         """Return what is to be stored of an item, under the key from before it ran: it may have changed its input."""
-        key = self._item_keys.get(save.node, {}).pop(row[0], "")
+        key = self._learnt.items_of(save.node).waiting.pop(row[0], "")
         if not key or not self.policies[save.node].stores(save.value, {}):
             return None
-        return self._make_draft(key, save, None)
+        return self.keepsakes.attach(self._make_draft(key, save, None), self.store, save.node, row[0])
 
     def _make_draft(self, key: str, save: _Save, digest: str | None) -> Draft:
         task = self.flow.graph.calls[save.node]._task.name  # noqa: SLF001
@@ -393,61 +377,46 @@ class Rebuilder:
         """Store the drafts; then, and not before, have it told that their nodes are done."""
         ready = [draft for draft in drafts if draft is not None]
         try:
-            stored = {entry.key for entry in self.store.save_many(ready) if entry is not None} if ready else set()
-        except Exception as error:  # noqa: BLE001 - what cannot be stored is computed again next time
-            stored = set()
+            stored = {e.key: e.size for e in self.store.save_many(ready) if e is not None} if ready else {}
+        except BaseException as error:  # noqa: BLE001 - what cannot be stored is computed again next time
+            stored = {}
             self._complain(saves[0].node, f"{type(error).__name__}: {error}")
         for save, draft in zip(saves, drafts, strict=False):
+            self._learnt.measure(save.node, stored.get(draft.key, 0) if draft is not None else 0)
             if save.row is None:
                 self._flights.land(save.node)
                 if draft is not None and draft.key in stored:
-                    self._note_recipe(save.node, draft.key)
-            elif not self._item_keys.get(save.node):
+                    self._recipes.note(save.node, draft.key)
+            elif not self._learnt.items_of(save.node).waiting:
                 self._flights.land(save.node)
         self._post([save.done for save, _ in zip(saves, drafts, strict=False)])
-
-    def _note_recipe(self, node: int, key: str) -> None:
-        recipe = self._recipes.get(node)
-        if recipe:
-            self._new_recipes[recipe] = key
-
-    def _write_recipes(self) -> None:
-        recipes, self._new_recipes = self._new_recipes, {}
-        if recipes:
-            self.store.save_recipes(recipes)
-        self._wrote_recipes = time.perf_counter()
 
     # -- items of maps --------------------------------------------------------------------------------------------
 
     def _look_up_items(self, node: int, rows: list[Row], done: Callable[[dict[int, Any], float], None]) -> None:
-        found: dict[int, Any] = {}
-        served: list[Entry] = []
+        keys: dict[int, str] = {}
+        found = Served({}, {})
         try:
-            keys = {row[0]: self.keys.item_key(node, row[1], row[2]) for row in rows}
+            keys = self.keys.item_keys(node, rows)
+            if node not in self._learnt.given:
+                self._learnt.given[node] = self.keys.map_given(node)
             if not self._flights.holds(node):  # else this is the second look
                 whole = digest_of("items", keys.values())
                 if self._is_shared(node, whole) and not self._may_compute(
                     node, whole, lambda: self.check_items(node, rows, done)
                 ):
                     return
-            entries = self._find([key for key in keys.values() if key])
-            for index, key in keys.items():
-                entry = entries.get(key)
-                if entry is not None and self.policies[node].serves(entry, time.time(), {}):
-                    value = self.store.load(entry)
-                    if not isinstance(value, StoreMiss):
-                        found[index] = value
-                        served.append(entry)
-            self._item_keys[node] = {index: key for index, key in keys.items() if index not in found}
-        except Exception as error:  # noqa: BLE001 - then all of them run
+            found = load_items(self.store, self.policies[node], keys, self._find([key for key in keys.values() if key]))
+            self.flow.output_side.repeat_items(node, found.entries, self.store)
+            for entry in found.entries.values():
+                self._learnt.learn_number(self.store, entry.run_id)
+        except BaseException as error:  # noqa: BLE001 - then all of them run
             self._complain(node, f"{type(error).__name__}: {error}")
-        saved = sum(entry.duration for entry in served)
-        self._learnt.items[node] = len(rows), len(found)
-        if found and len(found) == len(rows):
-            latest = max(served, key=lambda entry: entry.made_at)
-            self._learnt.whole[node] = latest._replace(duration=saved, summary="")
+        items = self._learnt.items_of(node)
+        saved = items.meet(len(rows), keys, found.entries)
+        if not items.waiting:
             self._flights.land(node)
-        self._post([lambda: done(found, saved)])
+        self._post([lambda: done(found.values, saved)])
 
     # -- one computation for all ----------------------------------------------------------------------------------
 
@@ -474,7 +443,7 @@ class Rebuilder:
         self._flights.close()
 
         def write() -> None:
-            self._write_recipes()
+            self._recipes.write(is_last=True)
             rows, counts = rows_of(self.flow, self.store, self.keys, self._learnt, self.policies)
             self.store.record_nodes(self.flow.journal.run_id, rows[:MOST_ROWS])
             self.store.end_run(self.flow.journal.run_id, {**facts, "status": status, "counts": counts})
@@ -496,5 +465,5 @@ class Rebuilder:
             self._complain(node, self.keys.opaque.get(node, "it has no key"))
 
     def _complain(self, node: int, why: str) -> None:
-        label = self.flow.graph.label(node)
-        logging.getLogger("cascade").warning("The result of '%s' is not remembered: %s.", label, why)
+        label, told = self.flow.graph.label(node), self.flow.settings.redact(why)
+        logging.getLogger("cascade").warning("The result of '%s' is not remembered: %s.", label, told)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from cascade.graph.model import Graph
     from cascade.interfaces.protocols import ExecutionPlan, Store
+    from cascade.runtime.again import Kept
     from cascade.runtime.flow import Flow, Settings
     from cascade.runtime.state_side import StateSide
     from cascade.spec.lazy_types import LazyResult
@@ -72,13 +73,16 @@ def start(
     on_failure: str = "cancel",
     name: str | None = None,
     capture_output: bool = False,
+    step: bool = False,
     _loop: asyncio.AbstractEventLoop | None = None,
     _fresh: bool = False,
+    _kept: Kept | None = None,
 ) -> Run:
     """Start a run and return its handle at once. Takes what `run` takes, and:
 
     Args:
         name: shown in views. capture_output: what tasks print becomes events instead of text.
+        step: go step by step: each start waits for `Run.next`.
 
     Example:
         >>> import cascade as cs
@@ -88,6 +92,7 @@ def start(
         >>> handle.result(timeout=10), handle.state
         (1, 'completed')
     """  # noqa: D415 - the arguments go on
+    from cascade.runtime.again import Remembered
     from cascade.runtime.flow import Settings
 
     _refuse_unbuilt(connector=connector)
@@ -108,14 +113,27 @@ def start(
     settings.timeout = _seconds(timeout)
     settings.foreign_loop = _loop
     settings.watched = capture_output
+    settings.stepping = step
+    settings.kept = _kept
     _set_executor(settings, executor)
     flow = lay_out(target, params, system_resources, resources, settings, solver, name or "")
     if cache is not None and cache is not False:
         _remember(flow, cache, fresh=_fresh)
     if state_backend is not None:
-        flow.keep_state(_make_state(state_backend, flow.journal.run_id))
+        flow.keep_state(_make_state(state_backend, flow.journal.run_id, settings.redact))
     shown = {i.name: i.preview(v) for i, v in flow.inputs.items()}
     made = Run(flow, flow.graph.name, shown, flow.core.ledger.capacity, subscriptions)
+
+    def begin_again(graph: Graph, kept: Kept) -> Run:
+        names = {param.name for param in graph.params}
+        given = {name: value for name, value in (params or {}).items() if name in names}
+        return start(
+            graph, given, system_resources, log_level, log_format, connector, resources=resources, executor=executor,
+            solver=solver, cache=cache, state_backend=state_backend, subscribers=subscribers, timeout=timeout,
+            on_failure=on_failure, name=flow.graph.name, capture_output=capture_output, _fresh=_fresh, _kept=kept,
+        )  # fmt: skip
+
+    made._begun = Remembered.of_now(begin_again)  # noqa: SLF001
     made._begin()  # noqa: SLF001
     return made
 
@@ -256,7 +274,10 @@ def lay_out(
     graph.name = name or graph.name
     clock = settings.clock = get_current_context().clock
     journal = Journal(_run_id(), graph, clock)
-    settings.redact = _redactor(inputs)
+    settings.redact.add(inputs)
+    settings.redact.add_environment(get_current_context().envs.values(), os.environ)
+    if settings.redact.secrets:  # a name may be made of one
+        graph.hide_in_names(settings.redact)
     settings.admit = _make_admit(params, capacities, resources)
     plan = _make_plan(graph, solver, capacities)
     limits = Limits(journal.now, time.time if clock is None else clock.wall)
@@ -308,7 +329,7 @@ def _make_plan(graph: Graph, solver: Any, capacities: Mapping[str, float]) -> Ex
     return solver.solve(graph, capacities)  # type: ignore[no-any-return]
 
 
-def _make_state(given: Any, run_id: str) -> StateSide:
+def _make_state(given: Any, run_id: str, redact: Callable[[str], str]) -> StateSide:
     """Return what keeps the run's state in a backend, or in what a function of the run's id returns."""
     from cascade.runtime.state_side import StateSide
 
@@ -318,7 +339,7 @@ def _make_state(given: Any, run_id: str) -> StateSide:
             f"state_backend is a StateBackend, or a function that makes one of a run's id, not {type(given).__name__}."
         )
     backend = given if is_backend else given(run_id)
-    return StateSide(backend, run_id, closes=not is_backend)
+    return StateSide(backend, run_id, closes=not is_backend, redact=redact)
 
 
 def _set_executor(settings: Any, executor: Any) -> None:
@@ -366,19 +387,6 @@ def _seconds(timeout: float | None) -> float | None:
     return float(timeout)
 
 
-def _redactor(inputs: Mapping[Any, object]) -> Callable[[str], str]:
-    secrets = sorted({str(v) for i, v in inputs.items() if i.secret and v is not None and len(str(v)) > 2}, key=len)  # noqa: PLR2004
-    if not secrets:
-        return lambda text: text
-
-    def redact(text: str) -> str:
-        for secret in reversed(secrets):
-            text = text.replace(secret, "•••")
-        return text
-
-    return redact
-
-
 def _run_id() -> str:
     import secrets
 
@@ -412,8 +420,10 @@ def open_store(cache: Any) -> Store:
 def _remember(flow: Flow, cache: Any, *, fresh: bool) -> None:
     """Let `flow` remember its results in the store that `cache` names."""
     from cascade.runtime.rebuilder import Rebuilder
+    from cascade.runtime.store_watch import StoreWatch
 
     store = open_store(cache)
+    flow.store_watch = StoreWatch(store, flow.journal, flow.settings.redact)
     flow.rebuilder = Rebuilder(flow, store, is_fresh=fresh, secret=secret_of(store))
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cascade.graph.ledger import Ledger
     from cascade.graph.model import Graph
     from cascade.runtime.limits import Limits, Names, Ticket
+    from cascade.runtime.stepping import Stepping
 
 __all__ = ["CANCELLED", "DONE", "FAILED", "PENDING", "RUNNING", "SKIPPED", "Scheduler"]
 
@@ -34,7 +35,18 @@ _WITHOUT_VALUE = (FAILED, SKIPPED)
 DORMANT, GATE, PREPARE = 1, 2, 4
 
 # orders to the shell
-EVALUATE, MAKE_READY, USE_FALLBACK, KEEP_FAILURE, LET_GO, LOOK_AGAIN, TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING = (
+(
+    EVALUATE,
+    MAKE_READY,
+    USE_FALLBACK,
+    KEEP_FAILURE,
+    LET_GO,
+    LOOK_AGAIN,
+    TELL_SKIPPED,
+    TELL_CANCELLED,
+    TELL_WAITING,
+    TELL_HELD,
+) = (
     "evaluate",
     "make_ready",
     "use_fallback",
@@ -44,6 +56,7 @@ EVALUATE, MAKE_READY, USE_FALLBACK, KEEP_FAILURE, LET_GO, LOOK_AGAIN, TELL_SKIPP
     "tell_skipped",
     "tell_cancelled",
     "tell_waiting",
+    "tell_held",
 )
 
 
@@ -363,9 +376,7 @@ class Scheduler:
             return -1
         while heap:
             node = self.by_rank[heappop(heap)]
-            if (self.state[node] or self.hold[node]) and not (
-                self.state[node] == RUNNING and self.graph.kinds[node] == MAP
-            ):
+            if not self.may_be_taken(node):
                 self._pass_by(node)
                 continue
             if self.limits.active:
@@ -377,6 +388,12 @@ class Scheduler:
             return node
         return -1
 
+    def may_be_taken(self, node: int) -> bool:
+        """Say whether `node` has not begun and is held back by nothing; a map that runs may have more items."""
+        if self.state[node] or self.hold[node]:
+            return self.state[node] == RUNNING and self.graph.kinds[node] == MAP
+        return True
+
     def _pass_by(self, node: int) -> None:
         """`node` has ended before its turn came (a map of which an item failed): others have what it was given."""
         if node in self._granted:
@@ -384,6 +401,10 @@ class Scheduler:
             self.orders.append((LOOK_AGAIN, node, "", -1))
         if self.limits.active:
             self._pass_on(node, self.names(node))
+        if self.limits.stepping is not None:
+            for other in self.limits.stepping.drop(node):
+                self.offer(other)
+                self.orders.append((LOOK_AGAIN, node, "", -1))
 
     def _pass_on(self, node: int, names: Names) -> None:
         """A limit's turn that `node` does not use is another's, perhaps of a mode that the shell has looked at."""
@@ -393,10 +414,12 @@ class Scheduler:
 
     def _may_start(self, node: int) -> bool:
         """Ask limits and ledger for `node`; if it has to wait, let the next one have its turn."""
-        names = self.names(node)
-        if self.limits.has_room(node, names):
+        names, stepping = self.names(node), self.limits.stepping
+        if self.limits.has_room(node, names) and (stepping is None or self._has_turn(stepping, node)):
             if node not in self.amounts or self._take_amounts(node):
                 self.ticket = self.limits.count(names)
+                if stepping is not None:
+                    stepping.begin(node)
                 return True
         elif node in self._kept:
             self.orders.append((LET_GO, node, "", -1))
@@ -404,6 +427,14 @@ class Scheduler:
             self.give_up_grant(node)
             self.orders.append((LOOK_AGAIN, node, "", -1))
         self._pass_on(node, names)
+        return False
+
+    def _has_turn(self, stepping: Stepping, node: int) -> bool:
+        """Ask step mode for `node`; tell once that it is held."""
+        if stepping.has_turn(node):
+            return True
+        if stepping.hold(node, self.rank[node]):
+            self.orders.append((TELL_HELD, node, "", -1))
         return False
 
     def names(self, node: int) -> Names:

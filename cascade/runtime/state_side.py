@@ -24,12 +24,16 @@ class StateSide:
 
     Args:
         backend: where to. run_id: of the run. closes: the backend is the run's own and is closed with it.
+        redact: takes secrets out of texts.
     """
 
-    def __init__(self, backend: StateBackend, run_id: str, *, closes: bool) -> None:
+    def __init__(
+        self, backend: StateBackend, run_id: str, *, closes: bool, redact: Callable[[str], str] = lambda text: text
+    ) -> None:
         """Begin."""
         self._backend: StateBackend | None = backend
         self._closes = closes
+        self._redact = redact
         self._do(lambda to: to.begin_run(run_id))
 
     def put_result(self, node: str, value: Any) -> None:
@@ -55,8 +59,6 @@ class StateSide:
         try:
             call(self._backend)
         except BaseException as error:  # noqa: BLE001 - a backend's fault is not the run's
-            name = type(self._backend).__name__
-            logging.getLogger("cascade").warning(
-                "The state of the run is kept no more: %s raised %s: %s.", name, type(error).__name__, error
-            )
+            name, told = type(self._backend).__name__, self._redact(f"{type(error).__name__}: {error}")
+            logging.getLogger("cascade").warning("The state of the run is kept no more: %s raised %s.", name, told)
             self._backend = None

@@ -177,6 +177,14 @@ def _run_resumed(_: ev.RunResumed) -> list[Said]:
     return [("INFO", "run.resumed", {})]
 
 
+def _step_mode(event: ev.StepModeEntered | ev.StepModeLeft) -> list[Said]:
+    return [("INFO", "step.entered" if isinstance(event, ev.StepModeEntered) else "step.left", {})]
+
+
+def _held(event: ev.NodeHeld) -> list[Said]:
+    return [("INFO", "node.held", {"label": _label(event)})]
+
+
 def _cancel_requested(event: ev.RunCancelRequested) -> list[Said]:
     return [("WARNING", "run.cancel_requested", {"reason": event.reason})]
 
@@ -191,6 +199,11 @@ def _limit_removed(event: ev.LimitRemoved) -> list[Said]:
 
 def _dropped(event: ev.EventsDropped) -> list[Said]:
     return [("WARNING", "events.dropped", {"count": event.count})]
+
+
+def _store_reported(event: ev.StoreReported) -> list[Said]:
+    message_id = "run.store_of" if event.task else "run.store"
+    return [("WARNING", message_id, {"problem": event.problem, "kind": event.kind, "task": event.task})]
 
 
 # -- nodes ----------------------------------------------------------------------------------------------------------
@@ -208,7 +221,8 @@ def _completed(event: ev.NodeCompleted) -> list[Said]:
 
 
 def _recalled(event: ev.NodeRecalled) -> list[Said]:
-    return [("INFO", "node.recalled", {"label": _label(event), "run": event.made_by, "saved": event.saved})]
+    made: dict[str, object] = {"run": event.made_in, "age": event.age, "saved": event.saved}
+    return [("INFO", "node.recalled", {"label": _label(event), **made})]
 
 
 def _items_recalled(event: ev.ItemsRecalled) -> list[Said]:
@@ -312,10 +326,14 @@ _WAYS: Final[dict[type[ev.Event], _Way]] = {
     ev.RunFinished: _Way("ERROR", _run_finished),
     ev.RunPaused: _Way("INFO", _run_paused),
     ev.RunResumed: _Way("INFO", _run_resumed),
+    ev.StepModeEntered: _Way("INFO", _step_mode),
+    ev.StepModeLeft: _Way("INFO", _step_mode),
+    ev.NodeHeld: _Way("INFO", _held, "node.held.more"),
     ev.RunCancelRequested: _Way("WARNING", _cancel_requested),
     ev.LimitSet: _Way("INFO", _limit_set),
     ev.LimitRemoved: _Way("INFO", _limit_removed),
     ev.EventsDropped: _Way("WARNING", _dropped),
+    ev.StoreReported: _Way("WARNING", _store_reported),
     ev.NodeStarted: _Way("DEBUG", _started, "node.started.more"),
     ev.NodeCompleted: _Way("INFO", _completed, "node.completed.more", "done"),
     ev.NodeRecalled: _Way("INFO", _recalled, "node.recalled.more", "stored"),

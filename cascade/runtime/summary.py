@@ -6,11 +6,15 @@ size is not known to be small, and never raises.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from cascade.spec.file import File
 
 __all__ = ["preview_arguments", "summarize"]
 
 MOST = 80
+LONGEST_PATH = 48
 
 
 def summarize(value: Any) -> str:
@@ -26,7 +30,7 @@ def summarize(value: Any) -> str:
         return type(value).__name__
 
 
-def _summarize(value: Any) -> str:
+def _summarize(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
     kind = type(value)
     if value is None or kind is bool:
         return str(value)
@@ -39,12 +43,34 @@ def _summarize(value: Any) -> str:
         return repr(text) if len(value) <= MOST - 4 else f"text of {len(value):,} characters"
     if kind is bytes:
         return f"{len(value):,} bytes"
+    if kind is File:
+        return _summarize_file(value)
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple) and all(isinstance(n, int) for n in shape):
         return _shaped(value, shape)
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         return f"{kind.__name__} of {len(value):,}"
     return kind.__name__
+
+
+def _summarize_file(file: File) -> str:
+    path = Path(file.path)
+    shown = _short_path(path)
+    if path.is_dir():
+        return f"folder {shown}"
+    try:
+        return f"file {shown}, {path.stat().st_size:,} bytes"
+    except FileNotFoundError:
+        return f"file {shown}, missing"
+
+
+def _short_path(path: Path) -> str:
+    """Return a path as it was given, or, of one that is far from here, its end: a summary may be published."""
+    if path.is_absolute():
+        here = Path.cwd()
+        path = path.relative_to(here) if path.is_relative_to(here) else Path("…", *path.parts[-2:])
+    text = path.as_posix()
+    return text if len(text) <= LONGEST_PATH else f"…{text[1 - LONGEST_PATH :]}"
 
 
 def _shaped(value: Any, shape: tuple[int, ...]) -> str:

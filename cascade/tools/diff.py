@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cascade.runtime.run import open_store
-from cascade.tools.history import find_run
+from cascade.tools.history import find_run, run_word
+from cascade.tools.items import tell_elements
 from cascade.tools.why import compare_rows
 
 __all__ = ["Difference", "diff"]
@@ -20,7 +21,8 @@ class Difference:
     """What two runs differ in; ``str()`` is a list.
 
     Args:
-        before, after: ids of the runs. changes: phrases by node id, in the order of the second run.
+        before, after: ids of the runs. numbers: of the two, 0 where one has none.
+        changes: phrases by node id, in the order of the second run.
         added, gone: ids of nodes that only one of them has. same: how many nodes had the same code and inputs.
         params: phrases such as ``limit 5 → 6``.
     """
@@ -32,14 +34,17 @@ class Difference:
     gone: tuple[str, ...]
     same: int
     params: tuple[str, ...]
+    numbers: tuple[int, int] = (0, 0)
 
     def __str__(self) -> str:
         """Return a line for each difference."""
-        lines = [f"{self.before} → {self.after}: {self.same:,} nodes had the same code and inputs"]
+        before, after = run_word(self.before, self.numbers[0]), run_word(self.after, self.numbers[1])
+        same = "1 node had" if self.same == 1 else f"{self.same:,} nodes had"
+        lines = [f"{before} → {after}: {same} the same code and inputs"]
         lines += [f"Param {change}" for change in self.params]
         lines += [f"{node}: {' · '.join(changes)}" for node, changes in self.changes.items()]
-        lines += [f"{node}: only in {self.after}" for node in self.added]
-        lines += [f"{node}: only in {self.before}" for node in self.gone]
+        lines += [f"{node}: only in {after}" for node in self.added]
+        lines += [f"{node}: only in {before}" for node in self.gone]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -47,11 +52,12 @@ class Difference:
         return str(self)
 
 
-def diff(before: str, after: str, *, cache: Any = None) -> Difference:
+def diff(before: int | str, after: int | str, *, cache: Any = None) -> Difference:
     """Say what was different between two runs.
 
     Args:
-        before, after: ids of runs, or their beginnings. cache: as for `run`; by default ``.cascade``.
+        before, after: numbers of runs, or their ids, or the beginnings of these.
+        cache: as for `run`; by default ``.cascade``.
 
     Raises:
         ValueError: when the store does not know one of them.
@@ -62,9 +68,8 @@ def diff(before: str, after: str, *, cache: Any = None) -> Difference:
         >>> @cs.task(pure=True)
         ... def fit(degree): return degree
         >>> with TemporaryDirectory() as folder:
-        ...     runs = [cs.start(fit(n), cache=folder, log_level=None) for n in (2, 3)]
-        ...     _ = [run.result() for run in runs]
-        ...     diff(runs[0].run_id, runs[1].run_id, cache=folder).changes
+        ...     _ = [cs.run(fit(n), cache=folder, log_level=None) for n in (2, 3)]
+        ...     diff(1, 2, cache=folder).changes
         {'fit': ('degree 2 → 3',)}
     """
     store = open_store(True if cache is None else cache)
@@ -75,13 +80,16 @@ def diff(before: str, after: str, *, cache: Any = None) -> Difference:
     for node, row in new.items():
         if node in old:
             found = compare_rows(store, old[node], row)
+            found = found or tell_elements(store, old[node], row)
             if {old[node].outcome, row.outcome} - {"ran", "stored"} and old[node].outcome != row.outcome:
                 found.append(f"{old[node].outcome} → {row.outcome}")
             if found:
                 changes[node] = tuple(found)
     params = _params(first.facts.get("params"), second.facts.get("params"))
     added, gone = tuple([n for n in new if n not in old]), tuple([n for n in old if n not in new])
-    return Difference(first.run_id, second.run_id, changes, added, gone, len(new) - len(added) - len(changes), params)
+    same = len(new) - len(added) - len(changes)
+    numbers = first.number, second.number
+    return Difference(first.run_id, second.run_id, changes, added, gone, same, params, numbers)
 
 
 def _params(before: object, after: object) -> tuple[str, ...]:

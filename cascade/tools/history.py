@@ -5,20 +5,20 @@ In: a store. Out: `history`, a list of runs that shows itself as a table and as 
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
+from cascade.adapters.stores.history import is_alive
+from cascade.messaging.catalogue import in_seconds, time_ago
 from cascade.runtime.run import open_store
 
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import Store
     from cascade.interfaces.records import NodeRow, RunRow
 
-__all__ = ["History", "PastRun", "ago", "find_run", "history"]
+__all__ = ["History", "PastRun", "ago", "find_run", "history", "run_word"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class PastRun:
             it never ended, its process was killed. started_at: seconds since the epoch. duration: seconds, None if it
             has not ended.
         ran, stored, failed, skipped: how many nodes. params: short texts by name.
+        number: 1 for the first run of the store, and so on; 0: the store does not number its runs.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class PastRun:
     failed: int
     skipped: int
     params: Mapping[str, str]
+    number: int = 0
 
 
 class History(Sequence[PastRun]):
@@ -68,15 +70,15 @@ class History(Sequence[PastRun]):
         """Iterate, the latest first."""
         return iter(self._runs)
 
-    def nodes(self, run: str | PastRun) -> list[NodeRow]:
-        """Return what happened to the nodes of a run (its id, or the beginning of it)."""
-        return self._store.nodes(find_run(self._store, run if isinstance(run, str) else run.run_id).run_id)
+    def nodes(self, run: int | str | PastRun) -> list[NodeRow]:
+        """Return what happened to the nodes of a run (its number, its id, or the beginning of that)."""
+        return self._store.nodes(find_run(self._store, run.run_id if isinstance(run, PastRun) else run).run_id)
 
     def to_frame(self) -> Any:
         """Return the runs as a pandas DataFrame, a row for each."""
         import pandas as pd
 
-        names = [name for name in PastRun.__slots__ if name != "params"]
+        names = ["number", *(name for name in PastRun.__slots__ if name not in {"params", "number"})]
         rows = [
             {**{n: getattr(run, n) for n in names}, **{f"param {k}": v for k, v in run.params.items()}} for run in self
         ]
@@ -87,12 +89,23 @@ class History(Sequence[PastRun]):
 
     def __str__(self) -> str:
         """Return a table as text."""
-        rows = [("run", "target", "outcome", "when", "took", "computed", "stored")]
+        rows = [("run", "target", "outcome", "when", "took", "computed", "stored", "id")]
         for run in self:
-            took = "" if run.duration is None else f"{run.duration:.2f} s"
+            took = "" if run.duration is None else in_seconds(run.duration)
             bad = f", {run.failed} failed" if run.failed else ""
             computed = f"{run.ran:,}{bad}"
-            rows.append((run.run_id, run.name[:40], run.status, ago(run.started_at), took, computed, f"{run.stored:,}"))
+            number = str(run.number or run.run_id)
+            told = (
+                number,
+                run.name[:40],
+                run.status,
+                ago(run.started_at),
+                took,
+                computed,
+                f"{run.stored:,}",
+                run.run_id,
+            )
+            rows.append(told)
         if len(rows) == 1:
             return "No run is known here yet."
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -125,17 +138,32 @@ def history(cache: Any = None, *, limit: int | None = 50) -> History:
     return History([_read(row) for row in store.runs(limit)], store)
 
 
-def find_run(store: Store, run: str) -> RunRow:
-    """Return the run whose id is `run`, or begins so.
+def find_run(store: Store, run: int | str) -> RunRow:
+    """Return the run of that number, or id, or whose id begins so.
 
     Raises:
         ValueError: when there is none, or more than one.
     """
-    found = [row for row in store.runs() if row.run_id.startswith(run)]
-    if len(found) != 1:
-        what = f"{len(found)} runs begin with" if found else "No run begins with"
-        raise ValueError(f"{what} '{run}'. cs.history() lists them.")
-    return found[0]
+    found = store.find_runs(str(run))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{len(found)} runs begin with '{run}'. Give more of the id; cs.history() lists them.")
+    if str(run).isdigit():
+        last = max([row.number for row in store.runs(1)], default=0)
+        known = f"the latest is run {last}" if last else "no run is known here yet"
+        raise ValueError(f"There is no run {run} in this store: {known}. cs.history() lists them.")
+    raise ValueError(f"No run begins with '{run}'. cs.history() lists them.")
+
+
+def run_word(run_id: str, number: int) -> str:
+    """Return how people call a run: by its number, or by its id where it has none.
+
+    Example:
+        >>> run_word("71be1fa1", 14), run_word("71be1fa1", 0)
+        ('run 14', 'run 71be1fa1')
+    """
+    return f"run {number or run_id}"
 
 
 def _read(row: RunRow) -> PastRun:
@@ -146,7 +174,7 @@ def _read(row: RunRow) -> PastRun:
     return PastRun(
         run_id=row.run_id,
         name=str(facts.get("name", "")),
-        status=str(facts.get("status", "" if row.ended_at is not None else "running" if _is_alive(facts) else "lost")),
+        status=str(facts.get("status", "" if row.ended_at is not None else "running" if is_alive(facts) else "lost")),
         started_at=row.begun_at,
         duration=None if row.ended_at is None else row.ended_at - row.begun_at,
         ran=int(counts.get("ran", 0)),
@@ -154,21 +182,8 @@ def _read(row: RunRow) -> PastRun:
         failed=int(counts.get("failed", 0)),
         skipped=int(counts.get("skipped", 0)),
         params={str(k): str(v) for k, v in params.items()} if isinstance(params, dict) else {},
+        number=row.number,
     )
-
-
-def _is_alive(facts: Mapping[str, Any]) -> bool:
-    """Whether the process of a run that has not ended is still there; of another machine nobody can say."""
-    pid = facts.get("pid")
-    if facts.get("host") != platform.node() or not isinstance(pid, int) or os.name != "posix":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def ago(moment: float) -> str:
@@ -179,8 +194,4 @@ def ago(moment: float) -> str:
         >>> ago(time.time() - 7300), ago(time.time())
         ('2 h ago', 'just now')
     """
-    seconds = max(0.0, time.time() - moment)
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
-        if seconds >= 2 * length or (unit == "s" and seconds >= 1):
-            return f"{int(seconds // length)} {unit} ago"
-    return "just now"
+    return time_ago(time.time() - moment)

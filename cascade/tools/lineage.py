@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.run import open_store
-from cascade.tools.history import ago
+from cascade.tools.history import ago, run_word
 from cascade.tools.why import find_row, read_code
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Lineage:
     Args:
         node: its id. run_id: the run that computed it. made_at: when it began, seconds since the epoch.
         duration: seconds. summary: a short text of the value. code: the digest of the code.
+        number: of the run in the store, 0 if it has none.
         inputs: what it was given: argument, short text, and where that comes from (None: written there, or a Param).
         libraries: versions by name. machine: what is known of where it ran: host, Python, process.
     """
@@ -48,6 +49,7 @@ class Lineage:
     inputs: tuple[tuple[str, str, Lineage | None], ...]
     libraries: Mapping[str, str]
     machine: Mapping[str, object]
+    number: int = 0
 
     def steps(self) -> Iterator[Lineage]:
         """Yield this computation and all above it, each once."""
@@ -70,7 +72,8 @@ class Lineage:
             again = (step.run_id, step.node) in seen
             seen.add((step.run_id, step.node))
             label = f"{name} ← {step.node}" if name else step.node
-            told = " (see above)" if again else f": {step.summary or 'a value'}, run {step.run_id}, {ago(step.made_at)}"
+            made = f"{run_word(step.run_id, step.number)}, {ago(step.made_at)}"
+            told = " (see above)" if again else f": {step.summary or 'a value'}, {made}"
             lines.append(f"{'  ' * depth}{label}{told}")
             if not again:
                 lines += [f"{'  ' * (depth + 1)}{n} = {text}" for n, text, above in step.inputs if above is None]
@@ -95,6 +98,7 @@ class Lineage:
                 "prov:startTime": _time(step.made_at),
                 "prov:endTime": _time(step.made_at + step.duration),
                 "cascade:code": step.code,
+                **({"cascade:run": step.number} if step.number else {}),
                 **{f"cascade:library/{name}": version for name, version in step.libraries.items()},
             }
             made["wasGeneratedBy"][f"_:g{number}"] = {"prov:entity": value, "prov:activity": activity}
@@ -111,12 +115,13 @@ class Lineage:
         return made
 
 
-def lineage(of: Any, *, run: str | None = None, cache: Any = None) -> Lineage:
+def lineage(of: Any, *, run: int | str | None = None, cache: Any = None) -> Lineage:
     """Return where a value comes from: the run, the code, the inputs, the libraries and the machine that made it.
 
     Args:
-        of: the name or id of a node, a lazy result, or a value that is in the store. run: the id of a run, or its
-            beginning; None: the last run. cache: as for `run`; by default the folder ``.cascade``.
+        of: the name or id of a node, a lazy result, or a value that is in the store. run: the number of a run, or
+            its id, or the beginning of that; None: the last run.
+        cache: as for `run`; by default the folder ``.cascade``.
 
     Raises:
         ValueError: when the store knows no such node, run or value.
@@ -137,7 +142,7 @@ def lineage(of: Any, *, run: str | None = None, cache: Any = None) -> Lineage:
     return _Reader(store).read(_find(store, of, run))
 
 
-def _find(store: Store, of: Any, run: str | None) -> NodeRow:
+def _find(store: Store, of: Any, run: int | str | None) -> NodeRow:
     label = of if isinstance(of, str) else getattr(of, "_label", None)
     try:
         if isinstance(label, str):
@@ -173,7 +178,7 @@ class _Reader:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.rows: dict[str, dict[str, NodeRow]] = {}
-        self.facts = {row.run_id: row.facts for row in store.runs()}
+        self.runs = {row.run_id: row for row in store.runs()}
         self.libraries: dict[str, dict[str, str]] = {}
 
     def row(self, run_id: str, node: str) -> NodeRow | None:
@@ -219,11 +224,12 @@ class _Reader:
             if above is not None and (above.run_id, above.node) not in made:
                 return False
             inputs.append((name, text, made[above.run_id, above.node] if above is not None else None))
-        facts = self.facts.get(row.run_id, {})
+        run = self.runs.get(row.run_id)
+        facts = run.facts if run is not None else {}
         machine = {name: facts[name] for name in ("host", "python", "pid") if name in facts}
         made[row.run_id, row.node] = Lineage(
             row.node, row.run_id, row.started_at, row.duration, row.summary, row.code, tuple(inputs),
-            self._libraries(row), machine,
+            self._libraries(row), machine, run.number if run is not None else 0,
         )  # fmt: skip
         return True
 

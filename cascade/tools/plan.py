@@ -1,49 +1,32 @@
 """Target and store → what a run would compute, what is stored, and how long that would take.
 
 In: what `run` takes. Out: an `Outlook`. Invariant: runs nothing and writes nothing; what cannot be known before the run
-(whether a changed upstream gives the same value) is said to be unknown.
+(whether a changed upstream gives the same value, how large what never ran will be) is said to be unknown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from cascade.graph.build import refs_in, slots_in
+from cascade.graph.build import refs_in
 from cascade.graph.check import check_amounts
-from cascade.graph.model import ROUTE, Ref
+from cascade.graph.model import ROUTE
 from cascade.graph.order import may_need
 from cascade.graph.schedule import make_schedule
 from cascade.messaging.catalogue import in_seconds
 from cascade.runtime.run import open_store, secret_of
+from cascade.tools.sizes import in_bytes
+from cascade.tools.steps import Step, find_steps
 
 if TYPE_CHECKING:
     from cascade.graph.model import Graph
     from cascade.graph.schedule import Schedule
-    from cascade.runtime.flow import Flow
-    from cascade.runtime.rebuilder import Rebuilder
 
 __all__ = ["Outlook", "Step", "plan"]
 
-Status = Literal["run", "stored", "unknown", "not needed"]
 UNKNOWN_SECONDS = 0.0  # of a task that never ran: said to be unknown, and counted as nothing
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What would become of one node.
-
-    Args:
-        node: its id. status: ``run``; ``stored``; ``unknown``: it runs unless what it needs turns out to be the same;
-            ``not needed``. seconds: what it took on average in earlier runs, None if it never ran.
-        reason: why.
-    """
-
-    node: str
-    status: Status
-    seconds: float | None
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +35,16 @@ class Outlook:
 
     Args:
         steps: a step for each node, needs first. schedule: when all would happen if everything unknown ran.
-        graph: what would run. capacities: as given.
+        graph: what would run. capacities: as given. peak: bytes of all values that are alive at the worst moment, as
+            far as their sizes are known. unsized: ids of the nodes whose sizes nobody knows; they count as nothing.
     """
 
     steps: tuple[Step, ...]
     schedule: Schedule
     graph: Graph
     capacities: Mapping[str, float]
+    peak: int = 0
+    unsized: tuple[str, ...] = ()
 
     @property
     def makespan(self) -> float:
@@ -84,24 +70,43 @@ class Outlook:
         """Return a table as text."""
         counts = {status: sum(step.status == status for step in self.steps) for status in ("run", "unknown", "stored")}
         told = ", ".join(f"{count:,} {_WORDS[status]}" for status, count in counts.items() if count)
-        rows = [
-            (_MARKS[s.status], s.node, "" if s.seconds is None else in_seconds(s.seconds), s.reason) for s in self.steps
-        ]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[3]]).rstrip() for row in rows]
+        rows = [("", "node", "time", "memory", "")]
+        rows += [(_MARKS[s.status], s.node, _seconds(s), _size(s), s.reason) for s in self.steps]
+        widths = [max(len(row[column]) for row in rows) for column in range(4)]
+        lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[4]]).rstrip() for row in rows]
         lines.insert(0, f"{self.graph.name}: {told or 'nothing to do'}")
         if self.makespan:
             lines.append(f"about {in_seconds(self.makespan)}, decided by {' → '.join(self.critical_path)}")
+        lines += self._tell_memory()
         lines += [f"{name}: {part:.0%} in use" for name, part in self.utilisation.items()]
         return "\n".join(lines)
+
+    def _tell_memory(self) -> list[str]:
+        """Return how much of memory the values take, and of which nodes that is not known."""
+        told = f"values: about {in_bytes(self.peak)} at the same time" if self.peak else ""
+        if not self.unsized:
+            return [told] if told else []
+        names = ", ".join(self.unsized[:MOST_NAMES])
+        rest = len(self.unsized) - MOST_NAMES
+        names = f"{names} and {rest:,} more" if rest > 0 else names
+        return [f"{told}, and {names}, of unknown size" if told else f"values: of unknown size ({names})"]
 
     def __repr__(self) -> str:
         """Show the table."""
         return str(self)
 
 
+MOST_NAMES: Final = 5
 _WORDS = {"run": "would run", "unknown": "would run unless what they need turns out the same", "stored": "stored"}
 _MARKS = {"run": "◐", "unknown": "◔", "stored": "◆", "not needed": "⊘"}
+
+
+def _seconds(step: Step) -> str:
+    return "?" if step.seconds is None else in_seconds(step.seconds)
+
+
+def _size(step: Step) -> str:
+    return "?" if step.size is None else in_bytes(step.size)
 
 
 def plan(
@@ -112,7 +117,7 @@ def plan(
     cache: Any = None,
     resources: Iterable[Any] = (),
 ) -> Outlook:
-    """Say what a run of `target` would compute, what is stored, and how long it would take by earlier runs.
+    """Say what a run of `target` would compute, what is stored, and what time and memory it would take by earlier runs.
 
     Args:
         target, params, system_resources, resources: as for `run`. cache: as for `run`; by default ``.cascade``.
@@ -141,7 +146,7 @@ def plan(
     flow = lay_out(target, params, system_resources, resources, Settings())
     rebuilder = Rebuilder(flow, store, is_fresh=False, secret=secret_of(store))
     rebuilder.look()
-    steps = _Steps(flow, rebuilder).find()
+    steps = find_steps(flow, rebuilder)
     capacities = flow.core.ledger.capacity
     seconds = [0.0] * len(flow.graph)
     for node, step in steps.items():
@@ -149,68 +154,35 @@ def plan(
             seconds[node] = step.seconds or UNKNOWN_SECONDS
     amounts = check_amounts(flow.graph, capacities)
     schedule = make_schedule(flow.graph, flow.core.rank, seconds, amounts, capacities)
-    return Outlook(tuple([steps[node] for node in flow.graph.order]), schedule, flow.graph, dict(capacities))
+    peak, unsized = _find_peak(flow.graph, steps, schedule)
+    ordered = tuple([steps[node] for node in flow.graph.order])
+    return Outlook(ordered, schedule, flow.graph, dict(capacities), peak, unsized)
 
 
-class _Steps:
-    """Finds the status of each node, needs first."""
+def _find_peak(graph: Graph, steps: Mapping[int, Step], schedule: Schedule) -> tuple[int, tuple[str, ...]]:
+    """Return the bytes of all values at the worst moment of a schedule, and the nodes whose sizes are not known.
 
-    def __init__(self, flow: Flow, rebuilder: Rebuilder) -> None:
-        self.graph = flow.graph
-        self.rebuilder = rebuilder
-        self.known = rebuilder.store.durations()
-        self.wanted = self._find_wanted()
+    A value lives until the last node that reads it has ended, and that of a target to the end of the run.
+    """
+    alive = [node for node in graph.order if steps[node].status != "not needed" and graph.kinds[node] != ROUTE]
+    place = {node: number for number, node in enumerate(graph.order)}
+    alive.sort(key=lambda node: (schedule.ends[node], schedule.starts[node], place[node]))
+    reads = {node: _reads(graph, steps, node) for node in alive}
+    left: dict[int, int] = dict.fromkeys(refs_in(graph.target), 1)
+    for need in (need for needs in reads.values() for need in needs):
+        left[need] = left.get(need, 0) + 1
+    size = {node: steps[node].size or 0 for node in alive}
+    now = peak = 0
+    for node in alive:
+        now += size[node]
+        peak = max(peak, now)
+        for need in (*reads[node], *([] if left.get(node) else [node])):
+            left[need] = left.get(need, 0) - 1
+            if left[need] <= 0:
+                now -= size.get(need, 0)
+    return peak, tuple([steps[node].node for node in graph.order if node in size and steps[node].size is None])
 
-    def _find_wanted(self) -> set[int]:
-        stack, seen = list(refs_in(self.graph.target)), set[int]()
-        while stack:
-            node = stack.pop()
-            if node not in seen:
-                seen.add(node)
-                if node not in self.rebuilder.recalled:
-                    stack.extend(may_need(self.graph, node))
-        return seen
 
-    def find(self) -> dict[int, Step]:
-        steps: dict[int, Step] = {}
-        for node in self.graph.order:
-            steps[node] = self._step(node, steps)
-        return steps
-
-    def _step(self, node: int, steps: Mapping[int, Step]) -> Step:
-        graph, label = self.graph, self.graph.ids[node]
-        task = getattr(graph.calls[node], "_task", None)
-        mean = self.known.get(task.name) if task is not None else None
-        seconds = mean[0] if mean else None
-        if node not in self.wanted:
-            return Step(label, "not needed", seconds, "what needs it is stored")
-        entry = self.rebuilder.recalled.get(node) or self._look_up(node, steps)
-        if entry is not None:
-            self.rebuilder.keys.digests[node] = entry.digest
-            return Step(label, "stored", seconds, f"made in run {entry.run_id}")
-        if graph.kinds[node] == ROUTE:
-            return Step(label, "run", None, "chooses when its selector is known")
-        if node not in self.rebuilder.policies:
-            return Step(label, "run", seconds, "it is not remembered")
-        if self._is_known(node, steps):
-            return Step(label, "run", seconds, self._why(node))
-        above = next(steps[need].node for need in may_need(graph, node) if steps[need].status != "stored")
-        return Step(label, "unknown", seconds, f"depends on what {above} gives")
-
-    def _is_known(self, node: int, steps: Mapping[int, Step]) -> bool:
-        return all(steps[need].status == "stored" for need in may_need(self.graph, node))
-
-    def _look_up(self, node: int, steps: Mapping[int, Step]) -> Any:
-        if node not in self.rebuilder.policies or not self._is_known(node, steps) or self._takes_parts(node):
-            return None
-        key, _ = self.rebuilder.keys.node_key(node)
-        return self.rebuilder.store.find([key]).get(key) if key else None
-
-    def _takes_parts(self, node: int) -> bool:
-        """Whether the node takes items of values: these are known only when the values are."""
-        slots = (*self.graph.args[node], *self.graph.kwargs.get(node, {}).values())
-        return any(type(inner) is Ref and inner.path for slot in slots for inner in slots_in(slot))
-
-    def _why(self, node: int) -> str:
-        before = self.rebuilder.store.latest(self.graph.ids[node])
-        return "code or inputs changed" if before is not None else "it has not run before"
+def _reads(graph: Graph, steps: Mapping[int, Step], node: int) -> Sequence[int]:
+    """Return the nodes whose values a node would read: one that is stored reads nothing."""
+    return () if steps[node].status == "stored" else tuple(dict.fromkeys(may_need(graph, node)))

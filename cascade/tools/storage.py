@@ -1,6 +1,6 @@
 """The store, looked at and tidied up by people.
 
-In: a store and a word. Out: text. Invariant: `clear` and `gc` are the only ones that change anything.
+In: a store and a word. Out: text. Invariant: only `clear`, `gc` and `limit` change anything.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ from typing import Any, Final
 
 from cascade.interfaces.exceptions import SettingError
 from cascade.interfaces.protocols import Store
+from cascade.interfaces.records import StorePart
 from cascade.messaging.catalogue import in_seconds
 from cascade.runtime.run import open_store
 from cascade.tools.history import ago
+from cascade.tools.sizes import UNITS, in_bytes
 
 __all__ = ["ACTIONS", "storage"]
 
 MOST_SHOWN: Final = 50
-_UNITS: Final = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 _TIMES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -25,8 +26,10 @@ def storage(action: str = "size", *words: str, cache: Any = None) -> str:
     """Look at a store, or tidy it up.
 
     Args:
-        action: ``ls [TASK]``, ``size``, ``check``, ``gc [SIZE] [AGE]`` (such as ``2GB`` and ``30d``; without them only
-            what is left over goes), ``clear [TASK]``. cache: as for `run`; by default the folder ``.cascade``.
+        action: ``ls [TASK]``, ``size``, ``check``, ``gc [SIZE] [AGE]`` (such as ``2GB`` and ``30d``: results that were
+            not used for longest go, and runs that made nothing that stays; without them only what is left over goes),
+            ``limit [SIZE] [AGE]`` (the same, after each run, as long as the store is open), ``clear [TASK]``.
+        cache: as for `run`; by default the folder ``.cascade``.
 
     Raises:
         SettingError: when there is no such action, with the nearest.
@@ -48,11 +51,11 @@ def _ls(store: Store, words: Sequence[str]) -> str:
     if not entries:
         return "Nothing is stored."
     rows = [("task", "value", "size", "took", "when", "run")]
+    numbers = store.run_numbers(list({entry.run_id for entry in entries[:MOST_SHOWN]}))
     for entry in entries[:MOST_SHOWN]:
         shown = entry.summary[:40] or entry.type
-        rows.append(
-            (entry.task, shown, _size(entry.size), in_seconds(entry.duration), ago(entry.made_at), entry.run_id)
-        )
+        run = str(numbers.get(entry.run_id) or entry.run_id)
+        rows.append((entry.task, shown, in_bytes(entry.size), in_seconds(entry.duration), ago(entry.made_at), run))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     rest = len(entries) - MOST_SHOWN
@@ -61,8 +64,11 @@ def _ls(store: Store, words: Sequence[str]) -> str:
 
 def _measure(store: Store, words: Sequence[str]) -> str:
     del words
-    count = len(store.ls())
-    return f"{count:,} result{'' if count == 1 else 's'}, {_size(store.size())}"
+    results, *parts = store.parts() or [StorePart("results", 0, 0)]
+    told = f"{results.count:,} result{'' if results.count == 1 else 's'}, {in_bytes(results.size)}"
+    rows = [(part.name, f"{part.count:,}", in_bytes(part.size)) for part in parts if part.count]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
+    return "\n".join([told, *(f"  {n:<{widths[0]}}  {c:>{widths[1]}}  {size}" for n, c, size in rows)])
 
 
 def _check(store: Store, words: Sequence[str]) -> str:
@@ -78,17 +84,39 @@ def _tell(problem: Any) -> str:
 
 
 def _gc(store: Store, words: Sequence[str]) -> str:
-    size = age = None
+    size, age = _limits(words)
+    freed = store.gc(max_bytes=size, max_age=age)
+    counts = (("run", freed.runs), ("text", freed.texts), ("claim", freed.claims))
+    beside = "".join(f", {count:,} {name}{'' if count == 1 else 's'}" for name, count in counts if count)
+    return f"{freed.entries:,} results removed{beside}, {in_bytes(freed.size)} freed"
+
+
+def _limit(store: Store, words: Sequence[str]) -> str:
+    """Set limits that the store keeps after each run, as long as it is open; ``none`` takes them away."""
+    if not hasattr(store, "max_bytes") or not hasattr(store, "max_age"):
+        raise SettingError(f"{store!r} keeps no limits. Clean it up with gc, or by the means of its backend.")
+    if words:
+        store.max_bytes, store.max_age = (None, None) if list(words) == ["none"] else _limits(words)
+    told = [f"at most {in_bytes(store.max_bytes)}"] if store.max_bytes is not None else []
+    told += [f"nothing older than {in_seconds(store.max_age)}"] if store.max_age is not None else []
+    if not told:
+        return "There are no limits. Set some: limit 2GB 30d."
+    return f"In this session the store keeps {' and '.join(told)}, after each run."
+
+
+def _limits(words: Sequence[str]) -> tuple[int | None, float | None]:
+    """Return the bytes and the seconds that words such as ``2GB`` and ``30d`` say."""
+    size: int | None = None
+    age: float | None = None
     for word in words:
         number, unit = _split(word)
         if unit in _TIMES and not (unit == "m" and word.endswith("M")):
             age = number * _TIMES[unit]
-        elif unit.rstrip("b") in _UNITS or unit in ("", "b"):
-            size = int(number * _UNITS.get(unit.rstrip("b"), 1.0))
+        elif unit.rstrip("b") in UNITS or unit in ("", "b"):
+            size = int(number * UNITS.get(unit.rstrip("b"), 1.0))
         else:
             raise SettingError(f"'{word}' is neither a size such as 2GB nor an age such as 30d.")
-    freed = store.gc(max_bytes=size, max_age=age)
-    return f"{freed.entries:,} results removed, {_size(freed.size)} freed"
+    return size, age
 
 
 def _split(word: str) -> tuple[float, str]:
@@ -104,18 +132,11 @@ def _clear(store: Store, words: Sequence[str]) -> str:
     return f"{count:,} result{'' if count == 1 else 's'} forgotten"
 
 
-def _size(count: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if count < 1000:  # noqa: PLR2004 - a thousand
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
 ACTIONS: Final[dict[str, Callable[[Store, Sequence[str]], str]]] = {
     "ls": _ls,
     "size": _measure,
     "check": _check,
     "gc": _gc,
+    "limit": _limit,
     "clear": _clear,
 }

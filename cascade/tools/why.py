@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.run import open_store
-from cascade.tools.history import ago, find_run
+from cascade.tools.files import tell_file
+from cascade.tools.history import ago, find_run, run_word
+from cascade.tools.items import PastItems, read_items, tell_makers, tell_new
 
 if TYPE_CHECKING:
     from cascade.identity.parts import CodeKey
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Why", "compare_rows", "explain_row", "find_row", "read_code", "why"]
 
 MOST_BACK = 100  # runs
+MADE = "made in run "  # as `node_rows` writes it; the id of the run follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +31,32 @@ class Why:
 
     Args:
         node: its id. run_id: of the run. outcome: ``ran``, ``stored``, ``failed``, ``skipped`` or ``cancelled``.
-        reasons: phrases, the most important first.
+        reasons: phrases, the most important first. items: of a map of which something ran, how much did.
     """
 
     node: str
     run_id: str
     outcome: str
     reasons: tuple[str, ...]
+    items: str = ""
 
     def __str__(self) -> str:
         """Return one line."""
-        return f"{self.outcome}: {' · '.join(self.reasons)}" if self.reasons else self.outcome
+        told = self.items or self.outcome
+        return f"{told}: {' · '.join(self.reasons)}" if self.reasons else told
 
     def __repr__(self) -> str:
         """Show the line, with the node."""
         return f"{self.node} {self}"
 
 
-def why(node: Any, *, run: str | None = None, cache: Any = None) -> Why:
+def why(node: Any, *, run: int | str | None = None, cache: Any = None) -> Why:
     """Say why a node ran in a run, or why it did not.
 
     Args:
-        node: its name or id, or the lazy result itself. run: the id of a run, or its beginning; None: the last run in
-            which the node took part. cache: as for `run`; by default the folder ``.cascade``.
+        node: its name or id, or the lazy result itself. run: the number of a run, or its id, or the beginning
+            of that; None: the last run in which the node took part.
+        cache: as for `run`; by default the folder ``.cascade``.
 
     Raises:
         ValueError: when the store knows nothing of such a node or run, with the nearest name.
@@ -68,32 +74,75 @@ def why(node: Any, *, run: str | None = None, cache: Any = None) -> Why:
     store = open_store(True if cache is None else cache)
     name = node if isinstance(node, str) else getattr(node, "_label", "") or str(node)
     row = find_row(store, name, run)
-    return Why(row.node, row.run_id, row.outcome, tuple(explain_row(store, row)))
+    items = read_items(row)
+    ran = str(items) if items is not None and items.total and row.outcome == "ran" else ""
+    return Why(row.node, row.run_id, row.outcome, tuple(explain_row(store, row)), ran)
 
 
 def explain_row(store: Store, row: NodeRow) -> list[str]:
     """Return why the node of a row ran, or did not."""
     if row.outcome == "stored":
-        made = row.reason.removeprefix("made in run ")
-        runs = {r.run_id: r.begun_at for r in store.runs()} if row.reason.startswith("made in") else {}
-        when = f", {ago(runs[made])}" if made in runs else ""
-        return ["same code and inputs", f"{row.reason}{when}"] if row.reason else ["same code and inputs"]
+        return ["same code and inputs", *_tell_origin(store, row)]
     if row.outcome in {"skipped", "cancelled", "failed"}:
         return [row.reason] if row.reason else []
     reasons = [row.reason] if row.reason else []
     if not row.code:
         return [*reasons, "it is not remembered: @cs.task(pure=True) or .with_cache(…) would do that"]
+    items = read_items(row)
+    if items is not None and items.total:
+        return _explain_items(store, row, items)
     before = _find_before(store, row)
     if before is None:
         return [*reasons, "it had not run before"]
     changes = compare_rows(store, before, row)
     if changes:
         return [*changes, *reasons]
-    if row.reason.endswith("from the store"):
-        return [f"{row.reason}, the others are new"]
     if before.outcome in {"failed", "cancelled"}:
-        return [*reasons, f"it {'failed' if before.outcome == 'failed' else 'was stopped'} in run {before.run_id}"]
+        run = _run_word(store, before.run_id)
+        return [*reasons, f"it {'failed' if before.outcome == 'failed' else 'was stopped'} in {run}"]
     return [*reasons, "same code and inputs, but its result was not in the store, had expired or was not asked for"]
+
+
+def _explain_items(store: Store, row: NodeRow, items: PastItems) -> list[str]:
+    """Return why items of a map ran: what changed for all of them, or which elements are new; and who made the rest."""
+    before, past = _find_map_before(store, row)
+    if before is None:
+        changes = ["it had not run before"]
+    else:
+        changes = compare_rows(store, before, row) or tell_new(store, past, items)
+    makers = tell_makers(store, items.made, items.stored)
+    if not makers:
+        return changes
+    return [*changes[:-1], f"{changes[-1]}; {makers}"] if changes else [makers]
+
+
+def _find_map_before(store: Store, row: NodeRow) -> tuple[NodeRow | None, PastItems | None]:
+    """Return the last row of a map in which its items were looked at."""
+    before = store.latest(row.node, row.run_id)
+    for _ in range(MOST_BACK):
+        past = read_items(before) if before is not None else None
+        if before is None or past is not None:
+            return before, past
+        before = store.latest(row.node, before.run_id)
+    return None, None
+
+
+def _tell_origin(store: Store, row: NodeRow) -> list[str]:
+    """Return which run made a stored value, and when."""
+    items = read_items(row)
+    if items is not None and items.stored:
+        return [tell_makers(store, items.made, items.stored)]
+    made = row.reason.removeprefix(MADE)
+    if made == row.reason:
+        return [row.reason] if row.reason else []
+    run = next((each for each in store.find_runs(made) if each.run_id == made), None)
+    if run is None:
+        return [f"made by {_run_word(store, made)}"]
+    return [f"made by {run_word(made, run.number)}, {ago(run.begun_at)}"]
+
+
+def _run_word(store: Store, run_id: str) -> str:
+    return run_word(run_id, store.run_numbers([run_id]).get(run_id, 0))
 
 
 def _find_before(store: Store, row: NodeRow) -> NodeRow | None:
@@ -129,6 +178,8 @@ def compare_rows(store: Store, before: NodeRow, after: NodeRow) -> list[str]:
 
 
 def _tell_input(name: str, before: str, after: str, source: str) -> str:
+    if (file := tell_file(before, after)) is not None:
+        return f"{name} {file}"
     change = f"{before} → {after}" if before != after else f"{after}, with another content"
     if source and source != name:
         return f"{name} is new from {source} ({change})"
@@ -166,7 +217,7 @@ def _inputs(row: NodeRow) -> dict[str, tuple[str, str, str]]:
         return {}
 
 
-def find_row(store: Store, name: str, run: str | None) -> NodeRow:
+def find_row(store: Store, name: str, run: int | str | None) -> NodeRow:
     """Return the row of a node or task in a run, by default in the last one that had it.
 
     Raises:
@@ -180,9 +231,10 @@ def find_row(store: Store, name: str, run: str | None) -> NodeRow:
             return found
         known = {row.node for past in store.runs(20) for row in store.nodes(past.run_id)}
         raise ValueError(f"No run in this store had a node '{name}'.{nearest(name, known)}")
-    run_id = find_run(store, run).run_id
-    rows = store.nodes(run_id)
+    past_run = find_run(store, run)
+    rows = store.nodes(past_run.run_id)
     for row in rows:
         if name in {row.node, row.task}:
             return row
-    raise ValueError(f"The run {run_id} had no node '{name}'.{nearest(name, [row.node for row in rows])}")
+    told = run_word(past_run.run_id, past_run.number)
+    raise ValueError(f"{told.capitalize()} had no node '{name}'.{nearest(name, [row.node for row in rows])}")

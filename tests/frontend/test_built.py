@@ -59,9 +59,10 @@ def test_every_style_rule_is_scoped(static: Path) -> None:
 
 
 def test_extension_is_complete(static: Path) -> None:
-    """The manifest names the entry that is there, as a MIME renderer, with the package's own name and version."""
+    """The manifest names the entry that is there, renderer and plugin, with the package's own name and version."""
     manifest = json.loads((static / "labextension" / "package.json").read_text(encoding="utf-8"))
     source = json.loads((NOTEBOOK / "frontend" / "package.json").read_text(encoding="utf-8"))
     assert (manifest["name"], manifest["version"]) == ("cascade-notebook", source["version"])
-    assert manifest["jupyterlab"]["mimeExtension"] is True
+    build = manifest["jupyterlab"]["_build"]
+    assert (build["mimeExtension"], build["extension"]) == ("./mimeExtension", "./extension")
     assert (static / "labextension" / manifest["jupyterlab"]["_build"]["load"]).is_file()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+LABELS = "all => all.map((e) => e.getAttribute('aria-label'))"
 
 
 def level(view: Any) -> int:
@@ -102,16 +103,22 @@ def test_hover_lifts_the_edges_out(stage: Any, samples: Any) -> None:
     assert view.locator(".cascade-is-hot").count() == 0
 
 
-def test_lineage_dims_the_rest(stage: Any, samples: Any) -> None:
-    """On request only what leads to the selected node and what comes from it stands out."""
-    view = stage().show(samples.penguins())
+def test_focus_hides_the_rest(stage: Any, samples: Any) -> None:
+    """On request only what leads to the selected node and what comes from it is drawn, in sight; closing shows all."""
+    one = stage()
+    view = one.show(samples.penguins())
     view.locator('[data-index="5"]').click()
-    view.get_by_role("button", name="Lineage").click()
-    found = view.locator(".cascade-node.cascade-is-found").evaluate_all("all => all.map((e) => e.dataset.index)")
-    names = {samples.PENGUIN_NODES[int(index)].name for index in found}
+    view.get_by_role("button", name="Focus").click()
+    one.settle()
+    names = {text.split(":")[0] for text in view.locator(".cascade-node").evaluate_all(LABELS)}
     assert names == {"load", "min_rows", "clean", "read_islands", "publish?", "plot", "send_mail"}
+    room = view.locator(".cascade-graph-room").bounding_box()
+    for box in view.locator(".cascade-node").all():
+        place = box.bounding_box()
+        assert place["x"] >= room["x"] - 1
+        assert place["x"] + place["width"] <= room["x"] + room["width"] + 1
     view.get_by_role("button", name="close").click()
-    assert view.locator(".cascade-is-found").count() == 0
+    assert view.locator(".cascade-node").count() == len(samples.PENGUIN_NODES)
 
 
 def test_map_box_counts(stage: Any, samples: Any) -> None:

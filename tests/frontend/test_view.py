@@ -129,10 +129,10 @@ def test_focus_survives_frames(stage: Any, samples: Any) -> None:
     one = stage()
     view = one.show(samples.penguins(), live=True)
     view.locator('[data-index="4"]').click()
-    view.get_by_role("button", name="Lineage").focus()
+    view.get_by_role("button", name="Focus").focus()
     one.apply({"seq": 1, "nodes": {"fit": samples.entry("running", 0.5, items=samples.items(32, done=20, running=1))}})
     assert "20 of 32" in view.locator(".cascade-detail").inner_text()
-    assert one.page.evaluate("document.activeElement.innerText") == "Lineage"
+    assert one.page.evaluate("document.activeElement.innerText") == "Focus"
 
 
 def test_keys_follow_the_edges(stage: Any, samples: Any) -> None:

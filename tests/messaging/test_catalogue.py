@@ -47,7 +47,7 @@ def test_templates_are_well_formed(locale: str) -> None:
         for template in templates(locale, message_id):
             for _, name, spec, conversion in Formatter().parse(template):
                 assert name is None or re.fullmatch(r"[a-z_]+", name), (message_id, template)
-                assert spec in {None, "", "time", "number", "list", "counts"}, (message_id, template)
+                assert spec in {None, "", "time", "ago", "number", "list", "counts"}, (message_id, template)
                 assert conversion is None
 
 

@@ -72,7 +72,7 @@ class TestMemory:
         assert set(memory.states("%%cascade\nworst", 0).values()) == {"done"}
         again = memory.states("%%cascade\nworst", 1)
         assert again == {"load": "skipped", "clean": "skipped", "shares": "skipped", "worst": "stored"}
-        assert re.match(r"stored: same code and inputs · made in run \w+", memory.text("why worst"))
+        assert re.match(r"stored: same code and inputs · made by run 1, ", memory.text("why worst"))
 
     def test_a_comment_changes_nothing(self, memory: Lesson) -> None:
         """The plan after an edit of comment and docstring has nothing to run."""
@@ -101,6 +101,7 @@ class TestMemory:
         """Six months run; with the seventh, one does."""
         assert memory.items("spread.map", "spread") == (6, 0)
         assert memory.items("-p last=7", "spread") == (1, 6)
+        assert memory.text("why spread") == "1 of 7 items ran: new elements [6]; 6 from run 6"
 
     def test_a_killed_run_is_taken_up(self, memory: Lesson) -> None:
         """Each month is computed once, by the run that died or by the one after it, and the store tells which."""
@@ -110,9 +111,9 @@ class TestMemory:
         computed = resumed.count("minutes\n")
         assert 1 <= computed <= 12 - 3  # of the five that were heard, two may not have been written yet
         assert re.search(r"\[(\d\.\d+, ){11}\d\.\d+\]", resumed)
-        later, lost = re.findall(r"^(\w{8}) .* (completed|lost) ", resumed, re.MULTILINE)
+        later, lost = re.findall(r"^(\d+) .* (completed|lost) ", resumed, re.MULTILINE)
         assert (later[1], lost[1]) == ("completed", "lost")
-        made_by = re.findall(r"^off .* (\w{8})$", memory.text("store ls off"), re.MULTILINE)
+        made_by = re.findall(r"^off .* (\d+)$", memory.text("store ls off"), re.MULTILINE)
         assert len(made_by) == 12
         assert (made_by.count(later[0]), made_by.count(lost[0])) == (computed, 12 - computed)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -46,7 +47,12 @@ def test_a_cell_remembers_and_the_commands_tell(kernel: Kernel) -> None:
     assert "loading 10" in str(changed.document["log"]), "what a stored node wrote when it ran"
     assert changed.value == "3"
     assert kernel.run("%cascade why mem_clean").value == "ran: limit 5 → 3"
-    assert kernel.run("%cascade why mem_load").value.startswith("stored: same code and inputs · made in run ")
+    assert re.fullmatch(r"stored: same code and inputs · made by run 1, .*", kernel.run("%cascade why mem_load").value)
+    assert kernel.run("%cascade why mem_clean 1").value == "ran: it had not run before"
+    assert kernel.run("%cascade why mem_clean run 3").value == "ran: limit 5 → 3"
+    entry = changed.document["nodes"]["mem_load"]
+    assert re.match(r"same code and inputs; made by run 1, (just now|\d+ s ago)", entry["why"])
+    assert "from the store, made by run 1, " in str(changed.document["log"])
     assert set(states(kernel.run("%%cascade mem_target --no-store\n")).values()) == {"done"}
     assert set(states(kernel.run("%%cascade mem_target --fresh\n")).values()) == {"done"}
     plan = kernel.run("%cascade plan mem_target -p limit=4").value
@@ -54,9 +60,19 @@ def test_a_cell_remembers_and_the_commands_tell(kernel: Kernel) -> None:
     assert "mem_clean" in kernel.run("%cascade plan mem_target").value
     runs = kernel.run("%cascade runs 3").value.splitlines()
     assert len(runs) == 4
-    ids = [line.split()[0] for line in runs[1:]]
-    assert "Param limit 3 → 5" in kernel.run(f"%cascade diff {ids[1]} {ids[0]}").value
-    assert kernel.run("%cascade store size").value.startswith("3 results, ")
+    assert [line.split()[0] for line in runs[1:]] == ["4", "3", "2"]
+    told = kernel.run("%cascade diff 3 4").value
+    assert told.startswith("run 3 → run 4: ")
+    assert "Param limit 3 → 5" in told
+    ids = [line.split()[-1] for line in runs[1:]]
+    assert kernel.run(f"%cascade diff {ids[1]} {ids[0]}").value == told
+    assert kernel.run("%cascade diff run 3 run 4").value == told
+    size = kernel.run("%cascade store size").value.splitlines()
+    assert size[0].startswith("3 results, ")
+    assert [line.split("  ")[1] for line in size[1:]] == [
+        "runs", "nodes of runs", "texts of code and output", "index on disk",
+    ]  # fmt: skip
+    assert kernel.run("%cascade store gc").value.startswith("0 results removed")
     assert kernel.run("%cascade store check").value == "Everything in the store is as it was written."
 
 
@@ -68,8 +84,10 @@ def test_a_cell_remembers_and_the_commands_tell(kernel: Kernel) -> None:
         ("%cascade plan", "takes a target"),
         ("%cascade plan mem_target -p limit", "-p takes NAME=VALUE"),
         ("%cascade runs many", "takes how many to list"),
-        ("%cascade diff a", "takes the ids of two runs"),
+        ("%cascade diff a", "takes the numbers of two runs"),
         ("%cascade diff zz yy", "No run begins with 'zz'"),
+        ("%cascade diff 1 99", "There is no run 99 in this store: the latest is run "),
+        ("%cascade why mem_clean 1 2", "takes one node, and the number of a run"),
         ("%cascade store sise", "Did you mean 'size'"),
     ],
 )
@@ -79,3 +97,29 @@ def test_wrong_words_are_told_the_right_ones(kernel: Kernel, line: str, told: st
     assert kernel.run("%%cascade mem_target\n").ok
     cell = kernel.run(line)
     assert told in cell.error
+
+
+def test_items_of_a_map_are_told_of(kernel: Kernel) -> None:
+    """`why` names the new elements of a map and who made the others, `plan` says how many items would run."""
+    code = "@cs.task(pure=True)\ndef mem_item(x):\n    return x * 2\n\ndef mem_some(n): return (k for k in range(n))\n"
+    assert kernel.run(code).ok
+    first = kernel.run("%%cascade mem_item.map(x=list(range(20)))\n")
+    assert first.value.startswith("[0, 2, 4")
+    runs = kernel.run("%cascade runs 1").value.splitlines()
+    number = runs[1].split()[0]
+    planned = kernel.run("%cascade plan mem_item.map(x=[*range(20), 50, 60])").value
+    assert f"2 of 22 items would run: [20], [21]; 20 from run {number}" in planned
+    assert kernel.run("%%cascade mem_item.map(x=[*range(20), 50, 60])\n").ok
+    told = kernel.run("%cascade why mem_item").value
+    assert told == f"2 of 22 items ran: new elements [20], [21]; 20 from run {number}"
+    lazy = kernel.run("%%cascade mem_item.map(x=mem_some(20))\n")
+    assert lazy.document["nodes"]["mem_item"]["items"]["stored"] == 20
+    assert kernel.run("%cascade why mem_item").value == f"stored: same code and inputs · 20 from run {number}"
+    assert "known only when it takes them" in kernel.run("%cascade plan mem_item.map(x=mem_some(20))").value
+    assert kernel.run("%cascade store limit 2GB").value == (
+        "In this session the store keeps at most 2.0 GB, after each run."
+    )
+    assert kernel.run("%cascade store limit").value.startswith("In this session")
+    assert kernel.run("%cascade store limit none").value.startswith("There are no limits")
+    frame = kernel.run("cs.history().to_frame().columns.tolist()").value
+    assert "'number', 'run_id', 'name'" in frame.replace("\n", "")

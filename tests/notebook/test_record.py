@@ -134,7 +134,11 @@ def test_a_waiting_node_names_who_holds_what_it_waits_for(script: Script) -> Non
     script.queue("load", "gpu", ("train[3]",))
     record.apply(script.news())
     load = entry(record, "load")
-    assert (load["s"], load["d"], load["why"]) == ("waiting", "waits for gpu", "waits for gpu, held by train[3]")
+    assert (load["s"], load["d"], load["why"]) == (
+        "waiting",
+        "waits for gpu: train[3]",
+        "waits for gpu, held by train[3]",
+    )
 
 
 def test_a_retry_tells_its_number_and_the_error(script: Script) -> None:

@@ -118,6 +118,22 @@ def test_errands_come_in_order_and_together():
     assert [len(jobs) for jobs in done] == [1, 500, 500, 299]
 
 
+def test_errands_from_many_threads_are_all_done():
+    """A bell that has rung already is not rung again, and still no job is left lying."""
+    done = []
+    errands = Errands(done.extend, pytest.fail)
+    for _ in range(20):
+        errands.add(-1)
+        threads = [threading.Thread(target=lambda: [errands.add(n) for n in range(500)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    errands.add(-2)
+    errands.end()
+    assert len(done) == 20 * (1 + 4 * 500) + 1
+
+
 def test_a_fault_of_an_errand_is_told_and_the_next_is_done():
     """Whatever the work raises reaches whoever asked; the thread goes on."""
     heard, done = [], []

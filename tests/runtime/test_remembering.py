@@ -420,3 +420,18 @@ def test_a_stored_node_shows_what_it_wrote_when_it_ran(store):
         capture.release()
     assert any(isinstance(e, ev.NodeRecalled) for e in again.events)
     assert "".join(texts(first)) == "".join(texts(again)) == "working on 3\n"
+
+
+def test_what_a_run_recalls_counts_as_used(tmp_path):
+    """A run that only reads, from a store that it opened itself, keeps what it read from being cleaned up first."""
+    folder, key = tmp_path / "store", tmp_path / "key"
+
+    @cs.task(pure=True)
+    def make(name):
+        return name * 20_000
+
+    for name in ("a", "b", "a"):  # "a" is older, and used later
+        cs.run(make(name), cache=LocalStore(folder, key_file=key), **QUIET)
+    with LocalStore(folder, key_file=key) as store:
+        assert store.gc(max_bytes=30_000).entries == 1
+        assert [store.load(entry)[0] for entry in store.ls()] == ["a"]

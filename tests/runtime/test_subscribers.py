@@ -68,10 +68,19 @@ def told(*events: ev.Event, level: str = "DEBUG") -> list[str]:
         ),
         (ev.RunPaused(**HEAD), "INFO", "run r1 is paused: nothing new starts"),
         (ev.RunResumed(**HEAD), "INFO", "run r1 goes on"),
+        (ev.StepModeEntered(**HEAD), "INFO", "run r1 goes step by step: each start waits for a Next"),
+        (ev.StepModeLeft(**HEAD), "INFO", "run r1 runs on by itself"),
+        (ev.NodeHeld(**NODE), "INFO", "fit is next"),
         (ev.RunCancelRequested(**HEAD, reason="Stop"), "WARNING", "run r1 is being cancelled: Stop"),
         (ev.LimitSet(**HEAD, limit_id="l", scope="global", kind="pause"), "INFO", "limit l set on global: pause"),
         (ev.LimitRemoved(**HEAD, limit_id="l"), "INFO", "limit l removed"),
         (ev.EventsDropped(**HEAD, count=3), "WARNING", "3 events came too fast for this log and are left out"),
+        (ev.StoreReported(**HEAD, kind="off", problem="no space"), "WARNING", "store: no space"),
+        (
+            ev.StoreReported(**HEAD, kind="unsaved", problem="a lock", task="fit"),
+            "WARNING",
+            "the result of fit is not stored: a lock",
+        ),
         (ev.NodeStarted(**NODE, index=3), "DEBUG", "fit[3] started"),
         (ev.NodeStarted(**NODE, attempt=2), "DEBUG", "fit started again, attempt 2"),
         (ev.NodeCompleted(**NODE, duration=0.5), "INFO", "fit done in 0.50 s"),
@@ -120,7 +129,7 @@ def test_every_kind_of_event_is_told_or_left_out_on_purpose() -> None:
     """A new event class must be thought of here: only the tasks' own output is not repeated."""
     bases = {ev.Event, ev.LifecycleEvent, ev.NodeEvent, ev.ResourceEvent}
     classes = {getattr(ev, name) for name in ev.__all__} - bases
-    assert classes - set(HumanReadableLogSubscriber(level="DEBUG").kinds) == {ev.OutputWritten}
+    assert classes - set(HumanReadableLogSubscriber(level="DEBUG").kinds) == {ev.OutputWritten, ev.DisplayShown}
 
 
 def test_what_is_not_told_is_not_asked_for() -> None:

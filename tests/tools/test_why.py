@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,7 +58,7 @@ def test_why_tells_what_changed(store):
     first = go(store, make())
     assert str(why("clean", cache=store)) == "ran: it had not run before"
     go(store, make())
-    assert str(why("clean", cache=store)) == f"stored: same code and inputs · made in run {first}, just now"
+    assert str(why("clean", cache=store)) == "stored: same code and inputs · made by run 1, just now"
     go(store, make(), limit=6)
     assert str(why("clean", cache=store)) == "ran: limit 5 → 6"
     assert str(why("load", cache=store)).startswith("stored: same code and inputs")
@@ -75,7 +77,7 @@ def test_why_knows_near_names(store):
     run = go(store, make())
     with pytest.raises(ValueError, match=r"No run in this store had a node 'claen'\. Did you mean 'clean'"):
         why("claen", cache=store)
-    with pytest.raises(ValueError, match=f"The run {run} had no node 'x'"):
+    with pytest.raises(ValueError, match="Run 1 had no node 'x'"):
         why("x", run=run, cache=store)
     with pytest.raises(ValueError, match="No run begins with 'zz'"):
         why("clean", run="zz", cache=store)
@@ -142,7 +144,9 @@ def test_a_difference_lists_what_changed_between_two_runs(store):
     assert found.params == ("limit 5 → 6",)
     assert set(found.changes) == {"load", "clean"}
     assert found.same == 1
-    assert f"{first} → {second}: 1 nodes had the same code and inputs" in str(found)
+    assert "run 1 → run 2: 1 node had the same code and inputs" in str(found)
+    assert str(diff(1, 2, cache=store)) == str(diff("1", second[:6], cache=store)) == str(found)
+    assert (found.before, found.after, found.numbers) == (first, second, (1, 2))
     assert (found.added, found.gone) == ((), ())
 
 
@@ -160,7 +164,12 @@ def test_history_is_a_list_a_table_and_a_frame(store):
     frame = found.to_frame()
     assert list(frame["run_id"]) == ids[::-1]
     assert list(frame["param limit"]) == ["6", "5"]
-    assert str(found).splitlines()[0].split() == ["run", "target", "outcome", "when", "took", "computed", "stored"]
+    assert str(found).splitlines()[0].split() == [
+        "run", "target", "outcome", "when", "took", "computed", "stored", "id",
+    ]  # fmt: skip
+    assert [(run.number, run.run_id) for run in found] == [(2, ids[1]), (1, ids[0])]
+    assert list(frame["number"]) == [2, 1]
+    assert {row.node for row in found.nodes(1)} == {"load", "clean", "total"}
     assert {row.node for row in found.nodes(ids[0][:5])} == {"load", "clean", "total"}
 
 
@@ -247,3 +256,80 @@ def test_why_looks_past_runs_that_found_the_value_at_once(store):
     go(store, make(12))
     assert str(why("clean", cache=store)) == "ran: rows is new from load (list of 10 → list of 12)"
     assert str(why("load", cache=store)) == "ran: n 10 → 12"
+
+
+def test_a_file_is_told_by_its_path_and_what_changed_in_it(store, tmp_path, monkeypatch):
+    """Size and digest, old and new; a file that was not there, and one in another place."""
+    path, other = tmp_path / "data.csv", tmp_path / "other.csv"
+    shown = re.escape(f"…/{tmp_path.name}/data.csv")
+
+    @cs.task(pure=True)
+    def read(file):
+        return Path(file).exists()
+
+    def read_again(file=path):
+        go(store, read(cs.File(file)))
+        return str(why("read", cache=store))
+
+    read_again()
+    path.write_text("1,2\n")
+    assert re.fullmatch(rf"ran: file {shown} is there now: 4 bytes, digest \w{{8}}", read_again())
+    path.write_text("1,2\n3,4\n")
+    assert re.fullmatch(rf"ran: file {shown} changed: 4 → 8 bytes, digest \w{{8}} → \w{{8}}", read_again())
+    path.write_text("1,2\n3,5\n")
+    assert re.fullmatch(rf"ran: file {shown} changed: 8 bytes, digest \w{{8}} → \w{{8}}", read_again())
+    other.write_text("1")
+    assert re.match(rf"ran: file {shown} → …/.*/other\.csv changed: 8 → 1 bytes, ", read_again(other))
+    path.unlink()
+    assert read_again().startswith("stored: ")
+    assert re.search(rf"file = file {shown}, missing", str(lineage("read", run=1, cache=store)))
+    (tmp_path / "near.csv").write_text("12")
+    monkeypatch.chdir(tmp_path)
+    read_again(tmp_path / "near.csv")
+    assert "file near.csv, 2 bytes" in str(lineage("read", cache=store)), "what is here has a short name"
+
+
+def test_after_a_clean_up_what_stays_can_still_be_told(store):
+    """Clean-up of the history leaves why and lineage of a kept result whole, and the numbers as they were."""
+    make = pipeline()
+    go(store, make())
+    for limit in range(20, 24):
+        go(store, make(), limit=limit)
+    go(store, make())
+    assert storage("gc", cache=store).startswith("0 results removed")
+    before = str(why("clean", cache=store)), str(why("clean", run=1, cache=store))
+    store.gc(max_age=1e-9)  # every result is older than that, and so is every run but the last
+    assert [run.number for run in history(store)] == [6]
+    go(store, make())
+    assert history(store)[0].number == 7
+    assert "made by run" not in before[1]
+    assert str(why("clean", cache=store)).startswith("ran: ")
+
+
+def test_clean_up_by_age_keeps_the_makers_of_what_stays(store):
+    """Where results stay, so do the runs that made them, with their code: lineage goes all the way up."""
+    make = pipeline()
+    go(store, make())
+    go(store, make(), limit=6)
+    told = str(lineage("clean", cache=store))
+    assert "run 1" in told
+    with LocalStore(store.folder, key_file=store.key_file) as other:
+        other._index.change(lambda execute, _: execute("UPDATE runs SET begun_at = begun_at - 1e6", [()]))
+    assert store.gc(max_age=1000).runs == 0
+    assert str(lineage("clean", cache=store)).splitlines()[1:] == told.splitlines()[1:]
+    assert lineage("clean", cache=store).number == 2
+
+
+def test_a_limit_is_kept_after_each_run(store):
+    """`limit` says what holds, sets it for the open store, and takes it away again."""
+    make = pipeline()
+    assert storage("limit", cache=store) == "There are no limits. Set some: limit 2GB 30d."
+    told = "In this session the store keeps at most 0 B and nothing older than 48 h 00 min, after each run."
+    assert storage("limit", "0B", "2d", cache=store) == storage("limit", cache=store) == told
+    go(store, make())
+    assert storage("ls", cache=store) == "Nothing is stored."
+    assert storage("limit", "none", cache=store).startswith("There are no limits")
+    go(store, make())
+    assert storage("size", cache=store).startswith("2 results, ")
+    with pytest.raises(SettingError, match="neither a size"):
+        storage("limit", "lots", cache=store)

@@ -7,6 +7,7 @@ was put in; a codec that cannot promise that for a value says no, and the next o
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
@@ -89,7 +90,8 @@ class Codecs:
         for codec in self._order:
             try:
                 parts = codec.encode(value)
-            except Exception as error:  # noqa: BLE001 - a user's class or codec may raise anything; the next is asked
+            except BaseException as error:  # noqa: BLE001 - a user's class may raise anything; the next codec is asked
+                _let_interrupts_through(error)
                 problem = _words(error)
                 continue
             if parts is not None:
@@ -107,15 +109,22 @@ class Codecs:
             raise CodecError.for_unknown(name, self._by_name)
         try:
             return codec.decode(data)
-        except Exception as error:
+        except BaseException as error:
+            _let_interrupts_through(error)
             raise CodecError.for_bytes(name, _words(error)) from error
+
+
+def _let_interrupts_through(error: BaseException) -> None:
+    """Raise what somebody at the keyboard has sent: it comes to the main thread alone, elsewhere a class raised it."""
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error
 
 
 def _words(error: BaseException) -> str:
     """Return an error in at most 200 characters, also if its own text cannot be made."""
     try:
         first = (str(error).splitlines() or [""])[0][:200]
-    except Exception:  # noqa: BLE001 - the text of a user's error may raise anything
+    except BaseException:  # noqa: BLE001 - the text of a user's error may raise anything
         first = ""
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 

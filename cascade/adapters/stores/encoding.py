@@ -7,7 +7,7 @@ here as an error, but what ends the program.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cascade.adapters.stores.blobs import digest_of
 from cascade.adapters.stores.codecs import Buffer, Codecs
@@ -20,8 +20,7 @@ __all__ = ["Encoded", "encode"]
 LONGEST_NAME, LONGEST_SUMMARY = 300, 2000  # characters
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """An entry and its bytes, in pieces that are not copied until they are written."""
 
     entry: Entry
@@ -29,7 +28,8 @@ class Encoded:
 
     def join(self) -> bytes:
         """Return the bytes in one piece."""
-        return b"".join(self.parts)
+        parts = self.parts
+        return parts[0] if len(parts) == 1 and type(parts[0]) is bytes else b"".join(parts)
 
 
 def encode(draft: Draft, codecs: Codecs, now: float) -> Encoded:
@@ -46,7 +46,7 @@ def encode(draft: Draft, codecs: Codecs, now: float) -> Encoded:
         key=draft.key,
         digest=plain(draft.digest if draft.digest is not None else f"b:{content}", LONGEST_NAME),
         codec=codec,
-        size=sum(memoryview(part).nbytes for part in parts),
+        size=sum([len(part) if type(part) is bytes else memoryview(part).nbytes for part in parts]),
         type=plain(f"{kind.__module__}.{kind.__qualname__}", LONGEST_NAME),
         summary=plain(draft.summary, LONGEST_SUMMARY),
         run_id=plain(draft.run_id, LONGEST_NAME),

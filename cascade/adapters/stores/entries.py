@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from cascade.adapters.stores.index import Index
-from cascade.adapters.stores.sealing import open_entry, open_recipe, seal_entry, seal_recipe
+from cascade.adapters.stores.sealing import open_entries, open_recipe, seal_entry, seal_recipe
 from cascade.adapters.stores.signing import MARK_LENGTH, Signer
 from cascade.interfaces.records import Entry
 from cascade.interfaces.store_errors import StoreFault
@@ -55,14 +55,13 @@ class Entries:
     def find(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Return the entries that are there and truly signed."""
         found: dict[str, Entry] = {}
-        signer = self._signer
         for batch in batches(keys):
             marks = ",".join("?" * len(batch))
-            for key, sealed in self._index.rows(f"SELECT key, sealed FROM entries WHERE key IN ({marks})", batch):  # noqa: S608 - question marks
-                try:
-                    found[key] = open_entry(signer, key, sealed)
-                except (ValueError, TypeError) as error:
-                    self._judge("entries", "key", key, error)
+            rows = self._index.rows(f"SELECT key, sealed FROM entries WHERE key IN ({marks})", batch)  # noqa: S608 - question marks
+            fit, unfit = open_entries(self._signer, rows)
+            found.update(fit)
+            for key, error in unfit:
+                self._judge("entries", "key", key, error)
         return found
 
     def all(self, task: str | None = None) -> list[Entry]:

@@ -21,8 +21,11 @@ from cascade.interfaces.store_errors import StoreFault
 __all__ = ["FORM", "ForeignIndexError", "connect", "move_aside"]
 
 APPLICATION: Final = 0x63617374  # "cast": SQLite keeps this number in the header for those who want to be known
-FORM: Final = (1, 1)  # a newer minor form only adds to an older one; a newer major form is another language
+FORM: Final = (1, 3)  # a newer minor form only adds to an older one; a newer major form is another language
 PATIENCE: Final = 30.0  # seconds that a writer waits for the writer of another process
+LONGEST_LOG: Final = (
+    4000  # pages that are written beside the file before they are put into it, which waits for the disk
+)
 TRIES, PAUSE = 20, 0.01  # to switch to WAL while others open the same new file
 
 _TABLES: Final = """
@@ -30,8 +33,6 @@ CREATE TABLE entries (
     key TEXT PRIMARY KEY, sealed BLOB NOT NULL, signer TEXT NOT NULL, content TEXT NOT NULL, size INTEGER NOT NULL,
     task TEXT NOT NULL, made_at REAL NOT NULL, used_at REAL NOT NULL, data BLOB
 );
-CREATE INDEX entries_by_content ON entries (content);
-CREATE INDEX entries_by_use ON entries (used_at);
 CREATE TABLE recipes (recipe TEXT PRIMARY KEY, sealed BLOB NOT NULL, signer TEXT NOT NULL, key TEXT NOT NULL);
 CREATE TABLE runs (run_id TEXT PRIMARY KEY, begun_at REAL NOT NULL, ended_at REAL, facts TEXT NOT NULL);
 CREATE TABLE nodes (
@@ -45,6 +46,17 @@ CREATE TABLE texts (digest TEXT PRIMARY KEY, text BLOB NOT NULL);
 _STEPS: Final[dict[int, str]] = {
     1: "CREATE INDEX IF NOT EXISTS nodes_by_node ON nodes (node);"
     "CREATE INDEX IF NOT EXISTS nodes_by_task ON nodes (task)",
+    # A table of its own, so that a cascade that does not know numbers still writes runs. Numbers are never used twice.
+    2: "CREATE TABLE run_numbers (number INTEGER PRIMARY KEY AUTOINCREMENT, run_id TEXT NOT NULL UNIQUE);"
+    "INSERT INTO run_numbers (run_id) SELECT run_id FROM runs ORDER BY begun_at, rowid;"
+    "ALTER TABLE nodes ADD COLUMN items TEXT NOT NULL DEFAULT '';"
+    "DROP INDEX IF EXISTS nodes_by_task;"
+    "CREATE INDEX nodes_by_task ON nodes (task, outcome)",
+    # Only the few large values are looked for by content, and nothing by its use: an index in which each small value
+    # has a place, somewhere, costs a page of the log for each of them at every commit.
+    3: "DROP INDEX IF EXISTS entries_by_content;"
+    "DROP INDEX IF EXISTS entries_by_use;"
+    "CREATE INDEX IF NOT EXISTS entries_by_file ON entries (content) WHERE data IS NULL",
 }
 
 
@@ -164,6 +176,7 @@ def _choose_journal(connection: sqlite3.Connection) -> None:
             connection.execute("PRAGMA journal_mode = DELETE")
         break
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}")
 
 
 def _is_readable_only(connection: sqlite3.Connection) -> bool:

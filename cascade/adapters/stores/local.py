@@ -24,11 +24,12 @@ from cascade.adapters.stores.entries import INLINE, Entries
 from cascade.adapters.stores.file_ops import FileOps
 from cascade.adapters.stores.history import History
 from cascade.adapters.stores.index import Index
-from cascade.adapters.stores.reports import Reports, Told
+from cascade.adapters.stores.pruning import Pruning
+from cascade.adapters.stores.reports import Heard, Reports, Told
 from cascade.adapters.stores.signing import Signer, default_key_file, read_key
 from cascade.adapters.stores.upkeep import Upkeep
 from cascade.adapters.stores.writing import write_all
-from cascade.interfaces.records import Draft, Entry, Freed, NodeRow, Problem, RunRow, StoreMiss
+from cascade.interfaces.records import Cost, Draft, Entry, Freed, NodeRow, Problem, RunRow, StoreMiss, StorePart
 from cascade.interfaces.store_errors import CodecError, SealError, StoreError, StoreFault
 
 __all__ = ["LocalStore"]
@@ -160,7 +161,7 @@ class LocalStore:
         def put(whole: list[Encoded]) -> None:
             self._index.change(lambda execute, _: self._put(execute, entries, whole, used))
 
-        saved = write_all(drafts, self.codecs, self._blobs, self._reports, self._clock(), put)
+        saved = write_all(drafts, self.codecs, self._blobs, self._reports, self._clock(), put, self.max_bytes)
         self._grown += sum(entry.size for entry in saved if entry is not None)
         if self.max_bytes is not None and self._grown > self.max_bytes * GROWTH:
             self.gc(self.max_bytes, self.max_age)
@@ -197,7 +198,8 @@ class LocalStore:
         self._writing(lambda: self._history.begin_run(run_id, facts, self._clock()), None)
 
     def end_run(self, run_id: str, facts: Mapping[str, object]) -> None:
-        """Note that a run has ended; keep the limits."""
+        """Note that a run has ended, and what it used; keep the limits."""
+        self._write_used()
         self._writing(lambda: self._history.end_run(run_id, facts, self._clock()), None)
         if self.max_bytes is not None or self.max_age is not None:
             self.gc(self.max_bytes, self.max_age)
@@ -214,13 +216,28 @@ class LocalStore:
         """Return what happened to the nodes of a run, in the order in which it was recorded."""
         return self._reading(lambda: self._history.nodes(run_id), [])
 
+    def find_runs(self, word: str) -> list[RunRow]:
+        """Return the run of that id, or number; else those whose ids begin so, the latest first."""
+        return self._reading(lambda: self._history.find_runs(word), [])
+
+    def run_numbers(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of those runs that have one: 1 for the first run of this store, and so on."""
+        return self._reading(lambda: self._history.run_numbers(run_ids), {})
+
     def latest(self, task_or_node: str, before: str | None = None) -> NodeRow | None:
         """Return the last row of a node (or task) of that name, of runs that began before the run `before`."""
         return self._reading(lambda: self._history.latest(task_or_node, before), None)
 
     def durations(self) -> dict[str, tuple[float, int, int]]:
-        """Return for each task that ran: mean seconds, how often, and the most memory in bytes."""
+        """Return for each task that ran: mean seconds, of how many nodes, and their largest value in bytes.
+
+        Only the last 100 nodes of each task are looked at.
+        """
         return self._reading(self._history.durations, {})
+
+    def costs(self, tasks: Iterable[str]) -> dict[str, Cost]:
+        """Return what those of `tasks` that ran have cost lately."""
+        return self._reading(lambda: self._history.costs(tasks), {})
 
     def put_text(self, text: str) -> str:
         """Keep a text once; return its digest, also where it could not be kept."""
@@ -254,7 +271,8 @@ class LocalStore:
     def gc(self, max_bytes: int | None = None, max_age: float | None = None, *, dry_run: bool = False) -> Freed:
         """Remove what is older than `max_age` seconds, then the least recently used beyond `max_bytes`.
 
-        Files that nobody needs and that are older than an hour go too.
+        Runs that made nothing that is kept go by the same limits; files and claims that nobody needs and that are
+        older than an hour, and texts that nothing names, go in any case.
 
         Raises:
             StoreError: when a limit is no number.
@@ -282,6 +300,18 @@ class LocalStore:
         rows = self._reading(lambda: self._index.rows(wanted), list[Any]())
         return int(rows[0][0] or 0) if rows else 0
 
+    def parts(self) -> list[StorePart]:
+        """Return what each part of the store takes: results, runs, texts, and the files on the disk."""
+        return self._reading(self._list_parts, [])
+
+    def _list_parts(self) -> list[StorePart]:
+        ((count,),) = self._index.rows("SELECT count(*) FROM entries") or [(0,)]
+        found = [StorePart("results", int(count), self.size()), *Pruning(self._index, self._files).parts()]
+        sizes = [self._files.size(self._index.path.with_name(f"index.db{end}")) for end in ("", "-wal")]
+        blobs = [size for _, size, _ in self._blobs.contents()]
+        whole = sum(size or 0 for size in sizes)
+        return [*found, StorePart("index on disk", int(whole > 0), whole), StorePart("files", len(blobs), sum(blobs))]
+
     def clear(self, task: str | None = None) -> int:
         """Forget all results, or those of one task; return how many. The history stays."""
         _, upkeep = self._opened()
@@ -296,6 +326,17 @@ class LocalStore:
         """Write what was last used and let go of files; closing twice is fine, and using it again opens it again."""
         self._write_used()
         self._index.close()
+
+    def secret(self) -> bytes:
+        """Return what makes the keys of secrets: made of the signing key, so that the folder alone tells nothing."""
+        try:
+            return Signer(read_key(self.key_file)).secret
+        except StoreFault:
+            return os.urandom(32)
+
+    def listen(self, told: Heard) -> Callable[[], None]:
+        """Have `told` hear each fault, as (kind, key, problem, task), until the returned function is called."""
+        return self._reports.listen(told)
 
     @property
     def off(self) -> str | None:

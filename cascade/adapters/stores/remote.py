@@ -19,11 +19,11 @@ from cascade.adapters.stores.claims import Claim
 from cascade.adapters.stores.codecs import Codecs, default_codecs
 from cascade.adapters.stores.encoding import encode
 from cascade.adapters.stores.history import pack_text, text_digest, unpack_text
-from cascade.adapters.stores.reports import Reports, Told
+from cascade.adapters.stores.reports import Heard, Reports, Told
 from cascade.adapters.stores.sealing import open_entry, open_recipe, seal_entry, seal_recipe
 from cascade.adapters.stores.signing import MARK_LENGTH, Signer, default_key_file, read_key
 from cascade.interfaces.protocols import CacheBackend
-from cascade.interfaces.records import Draft, Entry, Freed, NodeRow, Problem, RunRow, StoreMiss
+from cascade.interfaces.records import Cost, Draft, Entry, Freed, NodeRow, Problem, RunRow, StoreMiss, StorePart
 from cascade.interfaces.store_errors import CodecError, SealError, StoreFault
 
 __all__ = ["BackendStore", "LockClaim"]
@@ -139,7 +139,7 @@ class BackendStore:
             try:
                 made = encode(draft, self.codecs, self._clock())
             except CodecError as error:
-                self._reports.tell("unsaved", str(draft.key), str(error))
+                self._reports.tell("unsaved", str(draft.key), str(error), draft.task)
                 saved.append(None)
                 continue
             values[_VALUE + made.entry.content] = made.join()
@@ -192,11 +192,23 @@ class BackendStore:
         """Return none."""
         return []
 
+    def find_runs(self, word: str) -> list[RunRow]:  # noqa: ARG002 - a method of the protocol
+        """Return none."""
+        return []
+
+    def run_numbers(self, run_ids: Sequence[str]) -> dict[str, int]:  # noqa: ARG002 - a method of the protocol
+        """Return none: what is shared by many machines numbers no runs."""
+        return {}
+
     def latest(self, task_or_node: str, before: str | None = None) -> NodeRow | None:  # noqa: ARG002 - as in the protocol
         """Return none."""
         return None
 
     def durations(self) -> dict[str, tuple[float, int, int]]:
+        """Return none."""
+        return {}
+
+    def costs(self, tasks: Iterable[str]) -> dict[str, Cost]:  # noqa: ARG002 - a method of the protocol
         """Return none."""
         return {}
 
@@ -220,6 +232,17 @@ class BackendStore:
             stack.close()
             return None
         return LockClaim(key, stack)
+
+    # -- secrets ----------------------------------------------------------------------------------------------------
+
+    def secret(self) -> bytes:
+        """Return what makes the keys of secrets: the same wherever the key file is."""
+        signer = self._signed()
+        return os.urandom(32) if signer is None else signer.secret
+
+    def listen(self, told: Heard) -> Callable[[], None]:
+        """Have `told` hear each fault, as (kind, key, problem, task), until the returned function is called."""
+        return self._reports.listen(told)
 
     # -- upkeep -----------------------------------------------------------------------------------------------------
 
@@ -273,6 +296,10 @@ class BackendStore:
     def size(self) -> int:
         """Return the bytes of all stored values, each content once."""
         return sum({entry.content: entry.size for entry in self.ls()}.values())
+
+    def parts(self) -> list[StorePart]:
+        """Return what the results take; of the rest a backend does not know."""
+        return [StorePart("results", len(self.ls()), self.size())]
 
     def clear(self, task: str | None = None) -> int:
         """Forget all results, or those of one task; return how many."""

@@ -14,9 +14,10 @@ from typing import Final
 
 from cascade.interfaces.records import ReportKind
 
-__all__ = ["Reports", "Told", "is_lasting"]
+__all__ = ["Heard", "Reports", "Told", "is_lasting"]
 
 Told = Callable[[ReportKind, str, str], object]
+Heard = Callable[[ReportKind, str, str, str], object]  # with the task, where it is known
 _LASTING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
@@ -32,11 +33,12 @@ class Reports:
         told: called with (kind, key, problem).
     """
 
-    __slots__ = ("_lock", "_once", "_told", "off")
+    __slots__ = ("_heard", "_lock", "_once", "_told", "off")
 
     def __init__(self, told: Told | None) -> None:
         """Begin with writing on."""
         self._told = told
+        self._heard: list[Heard] = []
         self._once: set[str] = set()
         self._lock = threading.Lock()
         self.off: str | None = None
@@ -46,11 +48,24 @@ class Reports:
         """Whether writing is on."""
         return self.off is None
 
-    def tell(self, kind: ReportKind, key: str, problem: str) -> None:
+    def listen(self, told: Heard) -> Callable[[], None]:
+        """Have `told` hear each fault, until the returned function is called: a run wants to know its own."""
+        self._heard.append(told)
+
+        def stop() -> None:
+            with suppress(ValueError):
+                self._heard.remove(told)
+
+        return stop
+
+    def tell(self, kind: ReportKind, key: str, problem: str, task: str = "") -> None:
         """Tell one fault."""
         if self._told is not None:
             with suppress(Exception):
                 self._told(kind, key, problem)
+        for each in [*self._heard]:
+            with suppress(Exception):
+                each(kind, key, problem, task)
 
     def tell_once(self, kind: ReportKind, problem: str) -> None:
         """Tell a fault of the store as a whole, the first time only."""

@@ -6,6 +6,7 @@ cannot be changed, nor moved to another key, nor taken for one of another kind.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hmac import compare_digest
 from typing import Final
 
@@ -13,7 +14,7 @@ from cascade.adapters.stores.signing import MAC_BYTES, Signer
 from cascade.interfaces.records import Entry
 from cascade.interfaces.store_errors import SealError
 
-__all__ = ["open_entry", "open_recipe", "plain", "seal_entry", "seal_recipe"]
+__all__ = ["open_entries", "open_entry", "open_recipe", "plain", "seal_entry", "seal_recipe"]
 
 _CUT: Final = "\x1f"  # stands in no field and after each, so that fields and key can be divided in one way only
 _FIELDS: Final = len(Entry._fields) - 1  # the key is not repeated
@@ -26,6 +27,8 @@ def plain(text: str, longest: int) -> str:
         >>> plain("abcdef", 4)
         'abc…'
     """
+    if len(text) <= longest and text.isascii() and _CUT not in text:
+        return text  # nearly all are such
     short = text if len(text) <= longest else f"{text[: longest - 1]}…"
     return short.replace(_CUT, " ").encode("utf-8", "replace").decode("utf-8")
 
@@ -42,19 +45,49 @@ def open_entry(signer: Signer, key: str, sealed: bytes) -> Entry:
     Raises:
         SealError: when it was not, or not by this signer.
     """
-    fields = sealed[MAC_BYTES:]
-    state = signer.entry.copy()  # not `signer.fits`: thousands are opened at a time
-    state.update(fields + key.encode())
-    if not compare_digest(state.digest(), sealed[:MAC_BYTES]):
-        raise SealError.for_signature()
-    parts = fields.decode().split(_CUT)
-    if len(parts) != _FIELDS + 1 or parts[-1]:  # or the end of the fields could be taken from the key
-        raise SealError.for_signature()
-    digest, codec, size, kind, summary, run_id, made_at, duration, outputs, task, content, _ = parts
-    return tuple.__new__(
-        Entry,
-        (key, digest, codec, int(size), kind, summary, run_id, float(made_at), float(duration), outputs, task, content),
-    )
+    found, unfit = open_entries(signer, [(key, sealed)])
+    for _, error in unfit:
+        raise error
+    return found[key]
+
+
+def open_entries(
+    signer: Signer, rows: Iterable[tuple[str, bytes]]
+) -> tuple[dict[str, Entry], list[tuple[str, Exception]]]:
+    """Return the entries of rows by their keys, and what is wrong with the other rows: thousands are opened at a time.
+
+    Args:
+        rows: keys, and what was sealed for them.
+    """
+    found: dict[str, Entry] = {}
+    unfit: list[tuple[str, Exception]] = []
+    copy, new = signer.entry.copy, tuple.__new__
+    for key, sealed in rows:
+        try:
+            fields = sealed[MAC_BYTES:]
+            state = copy()
+            state.update(fields + key.encode())
+            parts = fields.decode().split(_CUT) if compare_digest(state.digest(), sealed[:MAC_BYTES]) else []
+            if len(parts) != _FIELDS + 1 or parts[-1]:  # or the end of the fields could be taken from the key
+                raise SealError.for_signature()
+            digest, codec, size, kind, summary, run_id, made, took, outputs, task, content, _ = parts
+            made_at, duration = float(made), float(took)
+            found[key] = new(
+                Entry,
+                (key, digest, codec, int(size), kind, summary, run_id, made_at, duration, outputs, task, content),
+            )
+        except (ValueError, TypeError) as error:
+            unfit.append((key, error))
+    return found, unfit
+
+
+def origin_of(sealed: bytes) -> tuple[str, str]:
+    """Return the run that made an entry and the name of what it wrote, without asking who signed; empty if unreadable.
+
+    For clean-up, where the worst that a wrong one can do is to keep something.
+    """
+    parts = sealed[MAC_BYTES:].decode("utf-8", "replace").split(_CUT) if isinstance(sealed, bytes) else []
+    return (parts[5], parts[8]) if len(parts) == _FIELDS + 1 else ("", "")
 
 
 def seal_recipe(signer: Signer, recipe: str, key: str) -> bytes:

@@ -92,6 +92,7 @@ class Signer:
 
     Attributes:
         mark: says which key it is, and nothing about it. entry: the state that signs entries, to be copied.
+        secret: makes the keys of secret values; who has a folder of results, but not the key, cannot guess by it.
 
     Example:
         >>> signer = Signer(b"k" * 32)
@@ -100,7 +101,7 @@ class Signer:
         (True, False)
     """
 
-    __slots__ = ("_states", "entry", "mark")
+    __slots__ = ("_states", "entry", "mark", "secret")
 
     def __init__(self, key: bytes) -> None:
         """Prepare each keyed state once; each message copies it."""
@@ -108,6 +109,7 @@ class Signer:
             kind: blake2b(key=key, digest_size=MAC_BYTES, person=f"cascade/{kind}".encode()) for kind in _KINDS
         }
         self.entry = self._states["entry"]
+        self.secret = blake2b(key=key, digest_size=KEY_BYTES, person=b"cascade/secret").digest()
         self.mark = blake2b(key=key, digest_size=MARK_LENGTH // 2, person=b"cascade/mark").hexdigest()
 
     def sign(self, message: bytes, kind: Kind) -> bytes:

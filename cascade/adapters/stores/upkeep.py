@@ -17,6 +17,7 @@ from cascade.adapters.stores.entries import INLINE
 from cascade.adapters.stores.file_ops import FileOps, fault_point
 from cascade.adapters.stores.history import unpack_text
 from cascade.adapters.stores.index import Index
+from cascade.adapters.stores.pruning import SHARE, Pruning
 from cascade.adapters.stores.sealing import open_entry, open_recipe
 from cascade.adapters.stores.signing import Signer
 from cascade.interfaces.records import Freed, Problem
@@ -24,9 +25,10 @@ from cascade.interfaces.store_errors import SealError, StoreFault
 
 __all__ = ["Upkeep"]
 
+LEAST_FREE: Final = 1000  # pages of the index; below it, making it smaller is not worth the time
 STEP: Final = 200  # rows or files in one transaction, so that nobody waits long
 _BY_USE: Final = "SELECT key, content, size, made_at, used_at FROM entries ORDER BY used_at, rowid"
-_IS_NAMED: Final = "SELECT 1 FROM entries WHERE content = ? LIMIT 1"
+_IS_NAMED: Final = "SELECT 1 FROM entries WHERE content = ? AND data IS NULL LIMIT 1"
 _REMOVE_UNUSED: Final = "DELETE FROM entries WHERE key = ? AND content = ? AND used_at <= ?"
 
 
@@ -48,10 +50,15 @@ class Upkeep:
     def gc(self, max_bytes: int | None, oldest: float | None, *, dry_run: bool) -> Freed:
         """Remove entries made before `oldest` (seconds since the epoch), then the least recently used ones.
 
+        Runs that no result needs any more, and texts that nothing names, go by the same limits.
+
         Args:
-            max_bytes: that the rest may take. dry_run: only count.
+            max_bytes: that the rest may take, of which history and texts have a quarter at most. dry_run: only count.
         """
-        victims, contents, size = self._choose(max_bytes, oldest)
+        beside = Pruning(self.index, self.files)
+        share = None if max_bytes is None else max_bytes // SHARE
+        left = None if max_bytes is None or share is None else max_bytes - min(share, beside.size())
+        victims, contents, size = self._choose(left, oldest)
         entries = len(victims)
         if not dry_run:
             entries = self._remove_rows(victims)
@@ -60,8 +67,21 @@ class Upkeep:
             self.index.change(
                 lambda execute, _: execute("DELETE FROM recipes WHERE key NOT IN (SELECT key FROM entries)", [()])
             )
+        pruned = beside.prune(oldest, share, [key for key, *_ in victims], dry_run=dry_run)
         files, litter = self._sweep(dry_run=dry_run)
-        return Freed(entries, files + len(contents), size + litter)
+        if not dry_run:
+            self._shrink()
+        size += litter + pruned.size
+        return Freed(entries, files + len(contents), size, pruned.runs, pruned.texts, pruned.claims)
+
+    def _shrink(self) -> None:
+        """Give back the room in the index that clean-up has left, where it is worth writing the rest anew."""
+        ((free,),) = self.index.rows("PRAGMA freelist_count") or [(0,)]
+        ((pages,),) = self.index.rows("PRAGMA page_count") or [(0,)]
+        if free > LEAST_FREE and free * 2 > pages:
+            with suppress(StoreFault):  # others are writing: next time
+                self.index.rows("VACUUM")
+                self.index.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _choose(
         self, max_bytes: int | None, oldest: float | None

@@ -27,13 +27,15 @@ def write_all(
     reports: Reports,
     now: float,
     put: Callable[[list[Encoded]], None],
+    most: int | None = None,
 ) -> list[Entry | None]:
     """Return the entry of each draft, None for one that is not stored.
 
     Args:
         put: writes the rows in one transaction; raises StoreFault or OSError when that failed.
+        most: bytes that one value may take; None: any number.
     """
-    whole = [_write(draft, codecs, blobs, reports, now) for draft in drafts]
+    whole = [_write(draft, codecs, blobs, reports, now, most) for draft in drafts]
     ready = [each for each in whole if each is not None]
     if not ready:
         return [None] * len(drafts)
@@ -46,14 +48,20 @@ def write_all(
     return [each.entry if each is not None else None for each in whole]
 
 
-def _write(draft: Draft, codecs: Codecs, blobs: BlobFolder, reports: Reports, now: float) -> Encoded | None:
+def _write(
+    draft: Draft, codecs: Codecs, blobs: BlobFolder, reports: Reports, now: float, most: int | None
+) -> Encoded | None:
     """Encode one value, and write its file if it is large."""
     if not reports.can_write:
         return None
     try:
         made = encode(draft, codecs, now)
     except CodecError as error:
-        reports.tell("unsaved", str(draft.key), str(error))
+        reports.tell("unsaved", str(draft.key), str(error), draft.task)
+        return None
+    if most is not None and made.entry.size > most:
+        told = f"it takes {made.entry.size:,} bytes, and all values together may take {most:,} (max_bytes)"
+        reports.tell("unsaved", draft.key, told, draft.task)
         return None
     if made.entry.size < INLINE:
         return made
@@ -63,6 +71,6 @@ def _write(draft: Draft, codecs: Codecs, blobs: BlobFolder, reports: Reports, no
         if is_lasting(error):
             reports.switch_off(str(StoreFault.for_read_only(blobs.objects.parent, error)))
         else:
-            reports.tell("unsaved", draft.key, f"its file could not be written ({error})")
+            reports.tell("unsaved", draft.key, f"its file could not be written ({error})", draft.task)
         return None
     return made

@@ -115,6 +115,7 @@ async function buildExtension() {
     external: ["@lumino/widgets"],
     outfile: "build/renderer.js",
   });
+  await build({ ...shared, entryPoints: ["renderer/plugin.js"], format: "esm", outfile: "build/plugin.js" });
   const require = createRequire(import.meta.url);
   const builder = require.resolve("@jupyter/builder/lib/build-labextension.js");
   const core = findCore(require);
@@ -133,10 +134,10 @@ function findCore(require) {
 function tidyExtension(folder) {
   const file = join(folder, "package.json");
   const { name, version, description, license, jupyterlab } = JSON.parse(readFileSync(file, "utf8"));
-  const { mimeExtension, _build } = jupyterlab;
+  const { extension, mimeExtension, _build } = jupyterlab;
   writeFileSync(
     file,
-    `${JSON.stringify({ name, version, description, license, jupyterlab: { mimeExtension, _build } }, null, 2)}\n`,
+    `${JSON.stringify({ name, version, description, license, jupyterlab: { extension, mimeExtension, _build } }, null, 2)}\n`,
   );
   rmSync(join(folder, "static/third-party-licenses.json"), { force: true });
 }

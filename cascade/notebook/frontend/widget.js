@@ -4,6 +4,7 @@
  * away and back, begins from the newest snapshot.
  */
 
+import { Asker } from "./view/asker.js";
 import { createView } from "./view/view.js";
 
 /** @import {RunDocument, DeltaFrame} from "./view/types.js" */
@@ -33,9 +34,11 @@ function memoryOf(model) {
 /** @param {{model: Model, el: HTMLElement}} place */
 function render({ model, el }) {
   const send = (/** @type {unknown} */ message) => model.send(message);
+  const asker = new Asker(send);
+  const ask = (/** @type {object} */ question) => asker.ask(question);
   const root = document.createElement("div");
   el.append(root);
-  const view = createView(root, model.get("snapshot") ?? {}, { send, live: true, memory: memoryOf(model) });
+  const view = createView(root, model.get("snapshot") ?? {}, { send, ask, live: true, memory: memoryOf(model) });
   let askedAt = -Infinity;
   const askSnapshot = () => {
     if (performance.now() - askedAt < PATIENCE) return;
@@ -44,6 +47,7 @@ function render({ model, el }) {
   };
   const onMessage = (/** @type {any} */ message) => {
     if (message?.type === "frame" && view.apply(/** @type {DeltaFrame} */ (message)) === "gap") askSnapshot();
+    if (message?.type === "answer") asker.take(message);
     if (message?.type !== "snapshot" || !message.snapshot) return;
     askedAt = -Infinity;
     view.replace(/** @type {RunDocument} */ (message.snapshot));

@@ -16,14 +16,16 @@ from typing import Any, Protocol
 from cascade.interfaces.events import Event, RunFinished
 from cascade.notebook import document
 from cascade.notebook.bundle import finished_bundle, static_bundle
+from cascade.notebook.figures import enlarge
 from cascade.notebook.preview import preview
 from cascade.notebook.record import GraphLike, RunRecord
+from cascade.notebook.view.questions import ask, peeker_of
 from cascade.notebook.view.routing import CellMark
 from cascade.notebook.view.rungs import Rung, make_fallback, show_bundle
 
 __all__ = ["RunLike", "RunView"]
 
-COMMANDS = frozenset({"pause", "resume", "cancel"})
+COMMANDS = frozenset({"pause", "resume", "cancel", "step", "next"})
 _REASSURE_FIRST, _REASSURE_EVERY = 1.0, 10.0
 _GROW_EVERY = 1.0
 _RESULT_PATIENCE = 5.0
@@ -90,17 +92,19 @@ class RunView:
         """Prepare the record; `open` shows it."""
         self.run: Any = run
         self._usual = usual
-        self._locate = locate
+        self.locate = locate
         self.record = RunRecord(run.graph, usual=usual, locate=locate)
         self.finished = threading.Event()
         self.fault = ""
+        self.answered = threading.Event()  # set once a view in a browser has said something
         self._mark = mark
         self._current = current or (lambda: mark)
         self._rung = rung
         self._shows_value = shows_value
-        self._redact = redact
+        self.redact = redact
         self._on_end = on_end
-        self._lock = threading.RLock()
+        self.place: Any = None
+        self.lock = threading.RLock()
         self._inbox: deque[list[Event]] = deque()
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -114,6 +118,18 @@ class RunView:
     def is_live(self) -> bool:
         """Whether there is a display that still changes."""
         return self._rung is not None and not self.finished.is_set()
+
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether the display has buttons that reach the run."""
+        return getattr(self._rung, "takes_clicks", False) and not self.finished.is_set()
+
+    def say(self, show: Callable[[], None]) -> None:
+        """Show something in the run's own cell; a display that fails keeps nobody."""
+        try:
+            self._mark.run(show)
+        except Exception as error:  # noqa: BLE001 - a front end may fail in any way
+            self.fault = f"{type(error).__name__}: {error}"
 
     # -- what the outside asks ---------------------------------------------------------------------------------------
 
@@ -139,17 +155,17 @@ class RunView:
 
     def make_snapshot(self) -> dict[str, Any]:
         """Return the document with ``seq``."""
-        with self._lock:
+        with self.lock:
             return self.record.snapshot(self.run.elapsed)
 
     def take_frame(self) -> dict[str, Any] | None:
         """Return the next frame."""
-        with self._lock:
+        with self.lock:
             return self.record.take_frame(self.run.elapsed)
 
     def make_document(self) -> dict[str, Any]:
         """Return the whole document."""
-        with self._lock:
+        with self.lock:
             return self.record.document(self.run.elapsed)
 
     def make_bundle(self, note: str = "") -> dict[str, Any]:
@@ -158,21 +174,35 @@ class RunView:
 
     def take_message(self, message: dict[str, Any]) -> None:
         """Post what the view in the browser wants; any thread may bring it."""
+        self.answered.set()
         kind, command = message.get("type"), message.get("command")
+        if kind == "ask":
+            ask(self, message, self._reply)
+            return
         if kind == "snapshot":
             self._resend = True
             self._wake.set()
         elif kind == "command" and command in COMMANDS:
             try:
-                self._obey(str(command))
+                self._obey(str(command), str(message.get("node") or ""))
             except Exception as error:  # noqa: BLE001 - the front end must not get a traceback for a late click
                 self.fault = f"{type(error).__name__}: {error}"
 
-    def _obey(self, command: str) -> None:
+    def _reply(self, answer: dict[str, Any]) -> None:
+        rung = self._rung
+        if rung is not None:
+            self._current().run(partial(rung.reply, answer))
+
+    def _obey(self, command: str, box: str) -> None:
         if command == "cancel":
             self.run.cancel("cancelled in the view")
         elif command == "pause":
             self.run.pause()
+        elif command == "step":
+            self.run.step()
+        elif command == "next":
+            held = [unit.id for unit in list(self.record.units.values()) if unit.held and unit.box.id == box]
+            self.run.next(held[0] if held else None)
         else:
             self.run.resume()
 
@@ -227,7 +257,7 @@ class RunView:
             self._try(self._rung.push)
 
     def _fold(self) -> None:
-        with self._lock:
+        with self.lock:
             while self._inbox:
                 self.record.apply(self._inbox.popleft())
             if self.record.unknown and time.monotonic() > self._grown_at + _GROW_EVERY:
@@ -240,7 +270,7 @@ class RunView:
         events = list(self.run.events)
         if not events or events[0].seq != 0 or events[-1].elapsed < self.record.elapsed:
             return
-        fresh = RunRecord(self.run.graph, usual=self._usual, locate=self._locate)
+        fresh = RunRecord(self.run.graph, usual=self._usual, locate=self.locate)
         fresh.apply(events)
         fresh.frames.seq = self.record.frames.seq
         document.catch_up(fresh)
@@ -268,23 +298,35 @@ class RunView:
         rung, self._rung = self._rung, None
         if rung is None:
             return
+        self.place = None if self._discard else getattr(rung, "place", None)
         if self._discard:
             self._current().run(partial(rung.close, None))
             return
-        bundle = finished_bundle(self.make_document(), self.record.drawing.shape)
+        self._record_peeks()
+        made = self.make_document()
+        enlarge(made, getattr(self.run, "figure", _nothing_kept))
+        bundle = finished_bundle(made, self.record.drawing.shape)
         try:
             self._current().run(partial(rung.close, bundle))
         except Exception as error:  # noqa: BLE001 - a front end may fail in any way
             self.fault = f"{type(error).__name__}: {error}"
             self._mark.run(partial(show_bundle, bundle))
 
+    def _record_peeks(self) -> None:
+        """Keep in the document what can be shown of its nodes when the kernel is gone."""
+        try:
+            with self.lock:
+                self.record.peeks = peeker_of(self).record_all(document.room_for_peeks(self.record))
+        except Exception as error:  # noqa: BLE001 - the picture is worth more than what could be said of its nodes
+            self.fault = f"{type(error).__name__}: {error}"
+
     def _take_result(self) -> None:
         try:
             value = self.run.result(_RESULT_PATIENCE)
         except Exception:  # noqa: BLE001 - without a result there is nothing to preview
             return
-        with self._lock:
-            self.record.set_result(preview(value, self._redact, table=not self._shows_value))
+        with self.lock:
+            self.record.set_result(preview(value, self.redact, table=not self._shows_value))
 
     def _try(self, action: Callable[[Any], None]) -> None:
         """Call `action`; if the rung cannot, fall to pictures, and from there to nothing."""
@@ -305,6 +347,10 @@ class RunView:
             self._mark.run(partial(self._rung.open, self))
         except Exception as fault:  # noqa: BLE001 - the second display failed like the first
             self._rung, self.fault = None, f"{type(fault).__name__}: {fault}"
+
+
+def _nothing_kept(_name: str) -> None:
+    """Stands for asking a run that keeps no pictures."""
 
 
 def _nothing() -> None:

@@ -48,10 +48,12 @@ class Rung(Protocol):
 
     Attributes:
         interval: the least time between two pushes, in seconds. idle: the longest, when nothing happens.
+        place: the display that it has; one that gets the place of another stands there instead.
     """
 
     interval: float
     idle: float
+    place: Any
 
     def open(self, view: Viewed) -> None:
         """Show the first picture."""
@@ -61,6 +63,9 @@ class Rung(Protocol):
 
     def resend(self, view: Viewed) -> None:
         """Show everything again, since someone missed a part."""
+
+    def reply(self, answer: dict[str, Any]) -> None:
+        """Send the answer to a question of the view in the browser."""
 
     def close(self, bundle: dict[str, Any] | None) -> None:
         """Put `bundle` in the place of the display; None leaves it as it is."""
@@ -78,8 +83,13 @@ class _Displayed:
         from IPython.display import DisplayHandle
 
         self.handle = DisplayHandle()
+        self._stands = False
 
     def show(self, bundle: dict[str, Any]) -> None:
+        if self._stands:
+            self.replace(bundle)
+            return
+        self._stands = True
         self.handle.display(bundle, raw=True)
 
     def replace(self, bundle: dict[str, Any]) -> None:
@@ -88,6 +98,8 @@ class _Displayed:
 
 class LiveRung:
     """An anywidget while the run goes on; the finished bundle, without it, when it is over."""
+
+    takes_clicks = True
 
     interval = 1 / FRAMES_PER_SECOND
     idle = 60.0
@@ -104,14 +116,14 @@ class LiveRung:
         self._make: Callable[..., RunWidget] = widget.RunWidget
         self._widget: RunWidget | None = None
         self._opened_at = 0.0
-        self._display = _Displayed()
+        self.place: Any = _Displayed()
 
     def open(self, view: Viewed) -> None:
         """Open the widget and show it, with the picture beside it for whoever cannot show widgets."""
         self._widget = self._make(view.make_snapshot, view.take_message)
         self._opened_at = time.monotonic()
         reference = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-        self._display.show({"application/vnd.jupyter.widget-view+json": reference, **view.make_bundle()})
+        self.place.show({"application/vnd.jupyter.widget-view+json": reference, **view.make_bundle()})
 
     def push(self, view: Viewed) -> None:
         """Send one frame."""
@@ -125,6 +137,11 @@ class LiveRung:
         if self._widget is not None:
             self._widget.send_snapshot()
 
+    def reply(self, answer: dict[str, Any]) -> None:
+        """Send an answer."""
+        if self._widget is not None:
+            self._widget.send(answer)
+
     def close(self, bundle: dict[str, Any] | None) -> None:
         """Replace the widget by `bundle`, then close it; on a page that was loaded again, it stays with its last state.
 
@@ -132,7 +149,7 @@ class LiveRung:
         """
         widget, self._widget = self._widget, None
         if bundle is not None:
-            self._display.replace(bundle)
+            self.place.replace(bundle)
         if widget is None:
             return
         if bundle is not None and widget.readers > 1:
@@ -172,24 +189,27 @@ class StaticRung:
     def __init__(self, note: str = "") -> None:
         """`note` is a line under the picture while the run goes on."""
         self._note = note
-        self._display = _Displayed()
+        self.place: Any = _Displayed()
 
     def open(self, view: Viewed) -> None:
         """Show the first picture."""
-        self._display.show(view.make_bundle(self._note))
+        self.place.show(view.make_bundle(self._note))
 
     def push(self, view: Viewed) -> None:
         """Replace the picture."""
-        self._display.replace(view.make_bundle(self._note))
+        self.place.replace(view.make_bundle(self._note))
 
     def resend(self, view: Viewed) -> None:
         """Replace the picture."""
         self.push(view)
 
+    def reply(self, answer: dict[str, Any]) -> None:
+        """Nobody can ask a picture."""
+
     def close(self, bundle: dict[str, Any] | None) -> None:
         """Replace the picture for good."""
         if bundle is not None:
-            self._display.replace(bundle)
+            self.place.replace(bundle)
 
 
 class TextRung:
@@ -201,21 +221,24 @@ class TextRung:
         self.idle = 5.0 if replaces else 60.0
         self._replaces = replaces
         self._note = note
-        self._display = _Displayed()
+        self.place: Any = _Displayed()
 
     def open(self, view: Viewed) -> None:
         """Show the first text."""
         if self._replaces:
-            self._display.show(self._text(view))
+            self.place.show(self._text(view))
 
     def push(self, view: Viewed) -> None:
         """Replace the text."""
         if self._replaces:
-            self._display.replace(self._text(view))
+            self.place.replace(self._text(view))
 
     def resend(self, view: Viewed) -> None:
         """Replace the text."""
         self.push(view)
+
+    def reply(self, answer: dict[str, Any]) -> None:
+        """Nobody can ask a text."""
 
     def close(self, bundle: dict[str, Any] | None) -> None:
         """Show the last text."""
@@ -223,9 +246,9 @@ class TextRung:
             return
         text = {"text/plain": bundle["text/plain"]}
         if self._replaces:
-            self._display.replace(text)
+            self.place.replace(text)
         else:
-            self._display.show(text)
+            self.place.show(text)
 
     def _text(self, view: Viewed) -> dict[str, Any]:
         text = summarize(view.make_document())

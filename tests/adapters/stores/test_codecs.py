@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import math
 from collections import OrderedDict, namedtuple
 from contextlib import suppress
@@ -299,3 +300,11 @@ def test_no_bytes_make_a_codec_fail_in_another_way(name: str, data: bytes) -> No
     """Bytes that no codec wrote give a value (text, bytes) or a CodecError, nothing else."""
     with suppress(CodecError):
         assert isinstance(CODECS.decode(name, memoryview(bytearray(data))), str | bytes)
+
+
+@pytest.mark.parametrize("number", [0, 5, -1, 255, 2**63, -(2**200)])
+def test_numbers_are_written_as_json_writes_them(number: int) -> None:
+    """The short way for numbers leaves the bytes as they were: what is stored already is found again."""
+    assert CODECS.encode(number) == ("json", [json.dumps(number).encode()])
+    assert CODECS.encode(True) == ("json", [b"true"])
+    assert turn(number) == ("json", number)

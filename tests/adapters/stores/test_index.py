@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cascade.adapters.stores import index_file
+from cascade.adapters.stores import index_file, upkeep
 from cascade.adapters.stores.file_ops import FileOps
 from cascade.adapters.stores.index import Index
 from cascade.adapters.stores.local import LocalStore
@@ -117,3 +117,19 @@ def test_many_begin_at_once(make: Callable[..., LocalStore], reports: list[Any])
         shutil.rmtree(stores[0].folder)
         shutil.rmtree(stores[0].key_file.parent)
     assert reports == []
+
+
+def test_only_large_values_are_looked_up_by_content(tmp_path: Path) -> None:
+    """What a clean-up asks for each file is answered by an index in which small values have no place."""
+    with LocalStore(tmp_path / "store", key_file=tmp_path / "key") as store:
+        store.save("small", 1)
+        store.save("large", bytes(20_000))
+        with sqlite3.connect(store.folder / "index.db") as database:
+            asked = upkeep._IS_NAMED  # what is asked decides whether the index serves
+            plan = database.execute(f"EXPLAIN QUERY PLAN {asked}", ("x",)).fetchall()
+            assert "USING INDEX entries_by_file" in str(plan)
+            names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+            assert names.isdisjoint({"entries_by_content", "entries_by_use"})
+        database.close()
+        assert store.clear() == 2
+        assert not [file for file in (store.folder / "objects").rglob("*") if file.is_file()]

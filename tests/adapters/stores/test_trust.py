@@ -355,7 +355,7 @@ def test_newer_index_is_left_alone(make: Callable[..., LocalStore], filled: Loca
     assert path.read_bytes() == before
     ((kind, _, problem),) = reports
     assert kind == "off"
-    assert "has the form 2.0, and this cascade knows 1.1. Install a newer cascade" in problem
+    assert "has the form 2.0, and this cascade knows 1.3. Install a newer cascade" in problem
 
 
 def test_older_index_is_brought_up_to_date(
@@ -366,13 +366,15 @@ def test_older_index_is_brought_up_to_date(
     with sqlite3.connect(path) as database:
         database.execute("DROP INDEX nodes_by_node")
         database.execute("DROP INDEX nodes_by_task")
+        database.execute("DROP TABLE run_numbers")
+        database.execute("ALTER TABLE nodes DROP COLUMN items")
         database.execute("PRAGMA user_version = 1000")
     database.close()
     assert read_all(make()) == VALUES
     with sqlite3.connect(path) as database:
         names = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         assert {"nodes_by_node", "nodes_by_task"} <= names
-        assert database.execute("PRAGMA user_version").fetchone() == (1001,)
+        assert database.execute("PRAGMA user_version").fetchone() == (1003,)
     database.close()
     assert reports == []
 

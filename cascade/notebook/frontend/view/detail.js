@@ -2,7 +2,9 @@
 
 import { duration } from "./format.js";
 import { html, fill, set, setText } from "./dom.js";
+import { bringsFigure, figureStrip } from "./figures.js";
 import { icon, wordFor } from "./icons.js";
+import { createPeek } from "./peek.js";
 
 /** @import {Context, Panel, NodeEntry} from "./types.js" */
 
@@ -21,6 +23,7 @@ export function createDetail(context) {
   element.hidden = true;
   /** @type {HTMLElement|null} */
   let taking = null;
+  const peek = createPeek(context);
   const draw = () => {
     const id = selection.node;
     const box = id === null ? undefined : model.boxes.get(id);
@@ -50,6 +53,8 @@ export function createDetail(context) {
         ),
       ),
       html("dl", "facts", {}, ...facts(context, id, entry, taking)),
+      peek.show(id, entry),
+      figureStrip(context, id),
     );
     if (focused >= 0) buttonsOf(element)[focused]?.focus();
   };
@@ -58,7 +63,7 @@ export function createDetail(context) {
     element,
     draw(changes) {
       const { node } = selection;
-      if (node !== null && (changes.all || changes.picture || changes.nodes.has(node))) draw();
+      if (node !== null && (changes.all || changes.picture || changes.nodes.has(node) || bringsFigure(context, node, changes.log))) draw();
     },
     tick() {
       if (taking && selection.node !== null) setText(taking, took(context, model.node(selection.node)));
@@ -73,12 +78,12 @@ function buttonsOf(element) {
 
 /** @param {Context} context */
 function lineageSwitch({ selection }) {
-  const title = "dim all that neither leads to this node nor comes from it";
+  const title = "show only what leads to this node and what comes from it";
   const button = html(
     "button",
     "switch",
     { type: "button", title, "aria-pressed": String(selection.lineage) },
-    "Lineage",
+    "Focus",
   );
   button.addEventListener("click", () => {
     selection.follow(!selection.lineage);

@@ -3,6 +3,8 @@
 import { amount, duration, roughly } from "./format.js";
 import { icon, wordFor } from "./icons.js";
 import { html, fill, set, setText, toggle } from "./dom.js";
+import { createNext } from "./stepper.js";
+import { createRetry } from "./retry.js";
 
 /** @import {Context, Panel, Changes} from "./types.js" */
 
@@ -17,10 +19,12 @@ export function createHead(context) {
   const name = html("span", "name");
   const status = html("span", "status");
   const buttons = createButtons(context);
-  const title = html("div", "head", {}, picture, html("div", "titles", {}, name, status), buttons?.element);
+  const retry = createRetry(context);
+  const said = html("div", "said-so", { role: "alert" });
+  const title = html("div", "head", {}, picture, html("div", "titles", {}, name, status), retry.element, buttons?.element);
   const bar = html("div", "progress", { role: "progressbar", "aria-label": "progress", "aria-valuemin": 0 });
   const counts = html("div", "counts");
-  const element = html("header", "top", {}, title, bar, counts);
+  const element = html("div", "top", {}, title, said, bar, counts);
   const segments = new Map(FILLED.map((state) => [state, html("i", `fill-${state}`)]));
   bar.append(...segments.values());
   let shownState = "";
@@ -44,6 +48,9 @@ export function createHead(context) {
       html("div", "tallies", {}, ...capacityWords(model.document.capacities)),
     );
     buttons?.draw();
+    retry.draw();
+    setText(said, context.said);
+    said.hidden = !context.said;
   };
   return { element, draw, tick: drawStatus };
 }
@@ -51,11 +58,13 @@ export function createHead(context) {
 /** `running · 3.2 s · about 2 s left` @param {Context} context */
 function statusText({ model, live }) {
   const { run } = model.document;
+  if (model.at !== null) return `${stateWord(run.state)} · replay`;
   const words = [live || model.ended ? stateWord(run.state) : `${stateWord(run.state)} when this was saved`];
   const elapsed = model.elapsed(live);
   if (run.state !== "pending") words.push(duration(elapsed));
   const left = (run.eta ?? 0) - (elapsed - run.elapsed);
   if (live && run.eta !== null && run.state === "running" && left > 0) words.push(roughly(left));
+  if (run.step) words.push("step by step");
   if (run.message) words.push(run.message);
   return words.join(" · ");
 }
@@ -112,8 +121,14 @@ function capacityWords(capacities) {
   );
 }
 
+/** @param {Context["model"]} model */
+function resumeWord(model) {
+  return model.document.run.step ? "Run on" : "Resume";
+}
+
 /** Pause or Resume, and Cancel; a click shows at once and the run's own word replaces it. @param {Context} context */
-function createButtons({ model, live, send }) {
+function createButtons(context) {
+  const { model, live, send } = context;
   if (!live) return null;
   /** @type {string} */
   let asked = "";
@@ -121,20 +136,23 @@ function createButtons({ model, live, send }) {
   let patience;
   const pause = html("button", "button", {
     type: "button",
-    onclick: () => ask(model.state === "paused" ? "resume" : "pause"),
+    onclick: () => ask(model.state === "paused" || model.document.run.step ? "resume" : "pause"),
   });
   const cancel = html("button", "button", { type: "button", onclick: () => ask("cancel") }, "Cancel");
-  const element = html("span", "buttons", {}, pause, cancel);
+  const next = createNext(context);
+  const element = html("span", "buttons", {}, next.element, pause, cancel);
   const draw = () => {
     const { state } = model;
     if (asked === "pause" && state !== "running" && state !== "pending") asked = "";
-    if (asked === "resume" && state !== "paused") asked = "";
+    const isHeld = state === "paused" || model.document.run.step;
+    if (asked === "resume" && !isHeld) asked = "";
     if (asked === "cancel" && state === "cancelling") asked = "";
     const cancelling = asked === "cancel" || state === "cancelling";
-    element.hidden = model.ended;
+    element.hidden = model.ended || model.at !== null;
+    next.draw();
     setText(
       pause,
-      asked === "pause" ? "Pausing…" : asked === "resume" ? "Resuming…" : state === "paused" ? "Resume" : "Pause",
+      asked === "pause" ? "Pausing…" : asked === "resume" ? "Resuming…" : !isHeld ? "Pause" : resumeWord(model),
     );
     setText(cancel, cancelling ? "Cancelling…" : "Cancel");
     set(pause, { disabled: asked !== "" || cancelling });

@@ -19,6 +19,7 @@ const INSET = 14;
 const RIGHT = 20;
 const FONT = 10.5;
 const LABEL_FONT = 11.5;
+const ENDINGS = new Set(["done", "failed", "cancelled"]);
 const TONES = new Set("running done stored failed cancelled backoff wait setup".split(" "));
 
 /** @param {Context} context @returns {Panel} */
@@ -81,6 +82,7 @@ class Lanes {
       this.width = this.scroller.clientWidth || this.width;
       return this.drawAll();
     }
+    if (changes.time) return this.drawMoment();
     const end = this.wantedEnd();
     if (end !== this.end) return this.drawAll();
     for (const index of changes.bars) this.drawBar(index);
@@ -96,6 +98,13 @@ class Lanes {
     for (let index = bars.length - 1; index >= 0; index -= 1) if (bars[index]?.t1 === null) this.drawBar(index);
   }
 
+  /** A replay stands at another moment: the same bars at the same places, as far as they had come by then. */
+  drawMoment() {
+    if (this.width === 0) return;
+    for (let index = 0; index < this.drawn.length; index += 1) this.drawBar(index);
+    this.drawNow();
+  }
+
   get isGoing() {
     const { live, model } = this.context;
     return live && !model.ended && model.state !== "pending";
@@ -103,6 +112,7 @@ class Lanes {
 
   wantedEnd() {
     const { model, live } = this.context;
+    if (model.at !== null) return this.end;
     const elapsed = model.elapsed(live);
     if (this.isGoing || elapsed <= 0) return Math.max(roomyEnd(elapsed), 1);
     return model.document.lanes.bars.reduce((end, bar) => Math.max(end, bar?.t1 ?? 0), elapsed);
@@ -197,11 +207,16 @@ class Lanes {
   }
 
   drawNow() {
-    const going = this.isGoing && this.width > 0;
+    const { at } = this.context.model;
+    const going = (this.isGoing || at !== null) && this.width > 0;
     set(this.now, { visibility: going ? "visible" : "hidden" });
     set(this.nowText, { visibility: going ? "visible" : "hidden" });
-    if (!going) return;
-    const x = round(this.x(this.context.model.elapsed(true)));
+    if (!going) {
+      for (const text of this.ticks.querySelectorAll("text")) set(text, { visibility: "visible" });
+      return;
+    }
+    const x = round(this.x(at ?? this.context.model.elapsed(true)));
+    setText(this.nowText, at === null ? "now" : tickText(at, (this.step ?? 1) / 10));
     set(this.now, { x1: x, x2: x });
     set(this.nowText, { x });
     for (const text of this.ticks.querySelectorAll("text")) {
@@ -216,12 +231,15 @@ class Lanes {
     const row = bar ? this.rowOf.get(bar.row) : undefined;
     if (!bar || row === undefined || this.width === 0) return;
     const drawn = (this.drawn[index] ??= this.makeBar(index));
-    const end = bar.t1 ?? this.context.model.elapsed(this.context.live);
+    const { at } = this.context.model;
+    set(drawn.group, { visibility: at !== null && bar.t0 > at ? "hidden" : null });
+    const isOpen = at !== null && (bar.t1 === null || bar.t1 > at);
+    const end = isOpen ? at : (bar.t1 ?? this.context.model.elapsed(this.context.live));
     const x = this.x(bar.t0);
     const width = Math.max(2, this.x(Math.max(end, bar.t0)) - x - 1);
     const height = (Math.max(1, bar.span || 1) - 1) * ROW + BAR;
     const y = TOP + row * ROW + (ROW - BAR) / 2 - 2;
-    const tone = TONES.has(bar.s) ? bar.s : "done";
+    const tone = isOpen && ENDINGS.has(bar.s) ? "running" : TONES.has(bar.s) ? bar.s : "done";
     set(drawn.group, { class: `cascade-bar cascade-bar-${tone}` });
     set(drawn.rect, { x: round(x), y, width: round(width), height, rx: Math.min(3.5, width / 4) });
     set(drawn.rect, { style: tone === "wait" ? `fill:url(#${this.context.uid}-hatch)` : null });

@@ -5,6 +5,7 @@
 
 import { clock, plural } from "./format.js";
 import { html, fill, setText } from "./dom.js";
+import { displayed, moment } from "./figures.js";
 import { stateFor, icon } from "./icons.js";
 
 /** @import {Context, Panel, LogLine} from "./types.js" */
@@ -16,6 +17,7 @@ const STREAMS = /** @type {const} */ ([
   ["output", "output"],
   ["stdout", "stdout"],
   ["stderr", "stderr"],
+  ["display", "pictures and tables"],
   ["log", "logging"],
   ["warning", "warnings"],
 ]);
@@ -93,7 +95,7 @@ function passes({ selection, model }, filter) {
     if (node !== null && line.node !== node) return false;
     if (
       filter.stream === "output"
-        ? line.stream !== "stdout" && line.stream !== "stderr"
+        ? !OWN.has(line.stream)
         : filter.stream && line.stream !== filter.stream
     )
       return false;
@@ -127,7 +129,7 @@ function drawAll(context, filter, { chip, tally, left, lines, scroller }) {
       ),
   );
   const passing = model.document.log.filter(passes(context, filter));
-  fill(lines, ...passing.slice(-SHOWN).map(row));
+  fill(lines, ...passing.slice(-SHOWN).map((line) => row(context, line)));
   if (passing.length === 0) lines.append(html("div", "empty", {}, emptyWords(context, model.document.log.length > 0)));
   tellCount(context, { tally, left, lines }, passing.length);
   scroller.scrollTop = place ?? (context.live ? scroller.scrollHeight : 0);
@@ -156,7 +158,7 @@ function add(context, filter, { tally, left, lines, scroller }, count) {
   const { log } = context.model.document;
   const fresh = log.slice(-count).filter(isIn);
   if (fresh.length && lines.firstElementChild?.matches(".cascade-empty")) lines.replaceChildren();
-  lines.append(...fresh.map(row));
+  lines.append(...fresh.map((line) => row(context, line)));
   while (lines.childElementCount > SHOWN) lines.firstElementChild?.remove();
   tellCount(context, { tally, left, lines }, log.filter(isIn).length);
   if (atEnd) scroller.scrollTop = scroller.scrollHeight;
@@ -178,18 +180,24 @@ function tellCount({ model }, { tally, left, lines }, passing) {
   setText(left, missing ? `${plural(missing, "earlier line")} left out` : "");
 }
 
-/** @param {LogLine} line */
-function row(line) {
-  const own = line.stream === "stdout" || line.stream === "stderr";
+/** The streams that are a node's own words and pictures. */
+const OWN = new Set(["stdout", "stderr", "display"]);
+
+/** @param {Context} context @param {LogLine} line */
+function row(context, line) {
+  const own = OWN.has(line.stream);
   const mark = own ? "" : stateFor(line.s) ? line.s : stateFor(line.level) ? line.level : "";
   const tag = line.stream === "stderr" || line.stream === "warning" || line.stream === "log" ? line.stream : "";
+  const shown = displayed(context, line);
+  const made = line.figure?.made ? html("span", "tag", {}, `first shown ${moment(line.figure.made)}`) : null;
   return html(
     "div",
-    `line${own ? " own" : ""}${line.level === "error" ? " is-error" : ""}`,
+    `line${own ? " own" : ""}${shown ? " has-figure" : ""}${line.level === "error" ? " is-error" : ""}`,
     {},
     html("span", "time", {}, clock(line.t)),
     mark ? icon(mark, 12) : html("span", "no-icon", {}, own ? "›" : ""),
     html("span", "who", { title: line.label }, line.label),
-    html("span", "said", {}, tag && html("span", "tag", {}, tag), line.text),
+    html("span", "said", {}, tag && html("span", "tag", {}, tag), made, line.text),
+    shown,
   );
 }

@@ -3,6 +3,8 @@
  * (a widget hands the same snapshot out again), and a frame is taken only in its turn.
  */
 
+import { pictureOf } from "./graph/focus.js";
+
 /** @import {RunDocument, DeltaFrame, Changes, NodeEntry, Arrow, Box, RunState} from "./types.js" */
 
 const LOG_KEPT = 2000;
@@ -26,10 +28,18 @@ export function noChanges() {
     params: false,
     result: false,
     failure: false,
+    time: false,
   };
 }
 
 export class RunModel {
+  /** @type {Set<string>|null} */
+  #focusedIds = null;
+  /** @type {import("./types.js").Picture|null} */
+  #focused = null;
+  /** @type {Map<string, Box>} the boxes that are drawn, where they are drawn */
+  placed = new Map();
+
   /** @param {RunDocument} given */
   constructor(given) {
     /** @type {RunDocument} */
@@ -45,6 +55,8 @@ export class RunModel {
     this.from = new Map();
     /** @type {number} how many log lines came and were let go here */
     this.forgotten = 0;
+    /** @type {number|null} the moment that a replay shows, in seconds; null: the run as it is */
+    this.at = null;
     this.replace(given);
   }
 
@@ -64,6 +76,7 @@ export class RunModel {
     this.seq = typeof given.seq === "number" ? given.seq : null;
     this.receivedAt = performance.now();
     this.forgotten = 0;
+    this.at = null;
     this.#trimLog();
     this.#indexPicture();
   }
@@ -152,6 +165,22 @@ export class RunModel {
     this.forgotten += extra;
   }
 
+  /** What is drawn: the picture, or the part of it that is in focus. */
+  get picture() {
+    return this.#focused ?? this.document.picture;
+  }
+
+  /** Draws only these boxes; null: all of them. @param {Set<string>|null} ids */
+  focus(ids) {
+    this.#focusedIds = ids;
+    this.#focused = ids ? pictureOf(this.document.picture, ids) : null;
+    this.placed = ids ? new Map(this.picture.boxes.map((box) => [box.id, box])) : this.boxes;
+  }
+
+  get isFocused() {
+    return this.#focusedIds !== null;
+  }
+
   #indexPicture() {
     this.boxes = new Map(this.document.picture.boxes.map((box) => [box.id, box]));
     this.into = new Map();
@@ -160,6 +189,7 @@ export class RunModel {
       listAt(this.into, arrow.target).push(arrow);
       listAt(this.from, arrow.source).push(arrow);
     }
+    this.focus(this.#focusedIds && [...this.#focusedIds].some((id) => this.boxes.has(id)) ? this.#focusedIds : null);
   }
 
   /** @param {string} id @returns {NodeEntry} */
@@ -250,6 +280,10 @@ function copy(given) {
     params: given.params ?? [],
     result: given.result ?? null,
     failure: given.failure ?? null,
+    peek: given.peek ?? null,
+    usual: given.usual ?? {},
+    track: given.track ?? null,
+    replay: given.replay ?? false,
   };
 }
 

@@ -8,6 +8,7 @@ import { createLanes } from "./lanes.js";
 import { createLog } from "./log.js";
 import { createNodeTable } from "./table.js";
 import { createParams } from "./params.js";
+import { createReplay } from "./replay.js";
 import { noChanges } from "./model.js";
 
 /** @import {Context, Panel} from "./types.js" */
@@ -27,6 +28,7 @@ export function createPanels(context) {
   const tabs = html("div", "tabs", { role: "group", "aria-label": "parts of the view" });
   const element = html("div", "panels", {}, tabs);
   const detail = createDetail(context);
+  const replay = createReplay(context);
   const all = MAKERS.map(([key, title, make]) => {
     const panel = make(context);
     const button = html("button", "tab", { type: "button", onclick: () => switchTo(key, !open[key]) }, title);
@@ -34,7 +36,7 @@ export function createPanels(context) {
     set(button, { "aria-controls": panel.element.id });
     tabs.append(button);
     element.append(panel.element);
-    if (key === "graph") element.append(detail.element);
+    if (key === "graph") element.append(replay.element, detail.element);
     return { key, panel, button };
   });
   tabs.append(createFind(context));
@@ -63,11 +65,12 @@ export function createPanels(context) {
       if (params) params.button.hidden = model.document.params.length === 0;
       for (const entry of all) if (isOpen(entry)) entry.panel.draw(changes);
       detail.draw(changes);
+      replay.draw(changes);
     },
     tick() {
       for (const entry of all) if (isOpen(entry)) entry.panel.tick?.();
       detail.tick?.();
     },
-    destroy: () => all.forEach(({ panel }) => panel.destroy?.()),
+    destroy: () => [...all.map(({ panel }) => panel), replay].forEach((panel) => panel.destroy?.()),
   };
 }

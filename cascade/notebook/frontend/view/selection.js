@@ -5,6 +5,8 @@ export class Selection {
   node = null;
   /** @type {string} what stands in the find box, lower case */
   find = "";
+  /** @type {string|null} an item of the map, a member of the folded box that is selected */
+  part = null;
   /** Whether only what leads to and from the node shall stand out. */
   lineage = false;
   /** @type {Set<(reason: "node"|"find"|"centre") => void>} */
@@ -19,6 +21,7 @@ export class Selection {
   select(id) {
     if (this.node === id) return;
     this.node = id;
+    this.part = null;
     if (id === null) this.lineage = false;
     this.#tell("node");
   }
@@ -35,9 +38,16 @@ export class Selection {
     this.#tell("find");
   }
 
+  /** Looks at one item or member of the selected node; null: at the node. @param {string|null} part */
+  choose(part) {
+    this.part = part;
+    this.#tell("node");
+  }
+
   /** Brings `id` into sight and selects it. @param {string} id */
-  centre(id) {
+  centre(id, /** @type {string|null} */ part = null) {
     this.node = id;
+    this.part = part;
     this.#tell("node");
     this.#tell("centre");
   }

@@ -18,15 +18,24 @@ import { createResult } from "./result.js";
 
 /**
  * @typedef {object} Options
- * @property {(message: {type: string, command?: string}) => void} [send] speaks to the kernel; without it no buttons
+ * @property {(message: {type: string, command?: string, node?: string}) => void} [send] speaks to the kernel; without it no buttons
  * @property {boolean} [live] whether a kernel stands behind the view
+ * @property {(question: object) => Promise<any>} [ask] asks the kernel that knows the run
  * @property {Record<string, unknown>} [memory] kept by the caller, so that a view made again looks the same
+ */
+
+/**
+ * @typedef {object} Kernel what a kernel that knows the run can do
+ * @property {(question: object) => Promise<any>} ask
+ * @property {(() => void)|null} retry
  */
 
 /**
  * @typedef {object} View
  * @property {(frame: DeltaFrame) => "next"|"old"|"gap"} apply a gap is not drawn: ask for a whole document
  * @property {(document: RunDocument) => void} replace
+ * @property {(text: string) => void} tell says what went wrong with an order
+ * @property {(kernel: Kernel|null) => void} connect tells that a kernel knows the run, or none does any more
  * @property {() => void} destroy
  */
 
@@ -36,7 +45,7 @@ import { createResult } from "./result.js";
  * @param {Options} [options]
  * @returns {View}
  */
-export function createView(root, document, { send = () => {}, live = false, memory = {} } = {}) {
+export function createView(root, document, { send = () => {}, live = false, memory = {}, ask } = {}) {
   const model = new RunModel(document);
   const element = html("div", live && !model.ended ? "view is-live" : "view", { role: "region" });
   /** @type {Context} */
@@ -47,7 +56,12 @@ export function createView(root, document, { send = () => {}, live = false, memo
     live,
     memory,
     root: element,
-    send: (command) => send({ type: "command", command }),
+    send: (command, more = {}) => send({ type: "command", command, ...more }),
+    redraw: () => {},
+    ask,
+    canRetry: false,
+    retry: () => {},
+    said: "",
   };
   root.replaceChildren(element);
   addStyles(element);
@@ -92,6 +106,10 @@ function run(context, element, parts) {
     changes.all = true;
     ask();
   };
+  context.redraw = (change) => {
+    change(changes);
+    ask();
+  };
   const stopTheme = followTheme(element, redrawAll);
   draw();
   return {
@@ -106,6 +124,17 @@ function run(context, element, parts) {
     replace(document) {
       if (model.isOlder(document)) return;
       model.replace(document);
+      redrawAll();
+    },
+    tell(text) {
+      context.said = text;
+      redrawAll();
+    },
+    connect(kernel) {
+      context.said = "";
+      context.ask = kernel?.ask;
+      context.canRetry = Boolean(kernel?.retry);
+      context.retry = kernel?.retry ?? (() => {});
       redrawAll();
     },
     destroy() {

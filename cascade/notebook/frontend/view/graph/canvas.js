@@ -7,7 +7,7 @@ import { html, set } from "../dom.js";
 import { stateFor } from "../icons.js";
 import { edges as edgeLooks, iconShapes, metrics, segments, states } from "../looks.js";
 import { familyOf, fitText, textWidth } from "../measure.js";
-import { barParts, describe, smallLine } from "./words.js";
+import { STALE_SIGN, barParts, describe, smallLine } from "./words.js";
 
 /** @import {Context, Box, Arrow} from "../types.js" */
 /** @typedef {{arrow: Arrow, path: Path2D, left: number, top: number, right: number, bottom: number}} DrawnEdge */
@@ -56,9 +56,9 @@ export class CanvasScene {
     const { model, root } = this.context;
     this.family = familyOf(root);
     this.colours.clear();
-    this.edges = model.document.picture.arrows.flatMap((arrow) => {
-      const from = model.boxes.get(arrow.source);
-      const to = model.boxes.get(arrow.target);
+    this.edges = model.picture.arrows.flatMap((arrow) => {
+      const from = model.placed.get(arrow.source);
+      const to = model.placed.get(arrow.target);
       return from && to ? [makeEdge(arrow, from, to)] : [];
     });
     this.tell();
@@ -68,11 +68,11 @@ export class CanvasScene {
   /** Says to screen readers where the keys stand. */
   tell() {
     const { model } = this.context;
-    const box = this.stop === null ? undefined : model.boxes.get(this.stop);
+    const box = this.stop === null ? undefined : model.placed.get(this.stop);
     const place =
       box && this.element.matches(":focus")
         ? describe(box, model.node(box.id))
-        : `graph of ${model.boxes.size} nodes; the table tells the same`;
+        : `graph of ${model.placed.size} nodes; the table tells the same`;
     set(this.element, { "aria-label": place });
   }
 
@@ -92,7 +92,7 @@ export class CanvasScene {
             ...(model.from.get(id) ?? []).map((arrow) => arrow.target),
             ...(model.into.get(id) ?? []).map((arrow) => arrow.source),
           ]);
-    const box = id === null ? undefined : model.boxes.get(id);
+    const box = id === null ? undefined : model.placed.get(id);
     set(this.element, { title: box ? describe(box, model.node(box.id)) : null });
     this.tell();
     this.ask();
@@ -136,7 +136,7 @@ export class CanvasScene {
     const x = (event.clientX - ground.left - this.view.x) / this.view.k;
     const y = (event.clientY - ground.top - this.view.y) / this.view.k;
     const inside = (/** @type {Box} */ box) => x >= box.x && x <= box.x + box.w && y >= box.y && y <= box.y + box.h;
-    return this.context.model.document.picture.boxes.find(inside)?.id ?? null;
+    return this.context.model.picture.boxes.find(inside)?.id ?? null;
   }
 
   destroy() {
@@ -178,7 +178,7 @@ export class CanvasScene {
     const seen = (/** @type {{left: number, top: number, right: number, bottom: number}} */ one) =>
       one.right >= sight.left && one.left <= sight.right && one.bottom >= sight.top && one.top <= sight.bottom;
     this.drawEdges(pen, this.edges.filter(seen));
-    for (const box of this.context.model.document.picture.boxes) {
+    for (const box of this.context.model.picture.boxes) {
       if (seen({ left: box.x, top: box.y - 6, right: box.x + box.w + 6, bottom: box.y + box.h }))
         this.drawBox(pen, box);
     }
@@ -292,15 +292,18 @@ export class CanvasScene {
     const grounds = /** @type {Record<string, string>} */ ({ card: "card", soft: "soft", tint: `${look.tone}-tint` });
     pen.lineWidth = look.strong ? metrics.strong_stroke : metrics.stroke;
     pen.strokeStyle = this.colour(look.tone);
+    if (entry.next) [pen.strokeStyle, pen.lineWidth] = [this.colour("blue"), 2.4];
     if (box.id === this.selected) pen.lineWidth = 2.6;
     if (this.found?.has(box.id) && !this.isLineage) pen.strokeStyle = this.colour("fg");
     const isStop = box.id === this.stop && this.element.matches(":focus-visible");
-    pen.setLineDash(look.dash && !isStop ? look.dash.split(" ").map(Number) : []);
+    if (entry.m && !isStop) pen.setLineDash([5, 3]);
+    else pen.setLineDash(look.dash && !isStop ? look.dash.split(" ").map(Number) : []);
     if (box.kind === "map") this.outline(pen, box, metrics.stack_offset, this.colour("card"));
     if (isStop) [pen.strokeStyle, pen.lineWidth] = [this.colour("blue"), 3];
     this.outline(pen, box, 0, grounds[look.fill] ? this.colour(grounds[look.fill]) : "");
     pen.setLineDash([]);
     if (this.view.k >= ICON_FROM) this.drawIcon(pen, box, entry.s);
+    if (entry.m) this.drawStale(pen, box);
     if (box.kind === "map") this.drawBar(pen, box);
     if (this.view.k >= TEXT_FROM) this.drawText(pen, box);
   }
@@ -329,6 +332,22 @@ export class CanvasScene {
       pen.fill();
     }
     pen.stroke();
+  }
+
+  /** @param {CanvasRenderingContext2D} pen @param {Box} box */
+  drawStale(pen, box) {
+    const [x, y] = [box.x + box.w - 3, box.y + 3];
+    pen.translate(x, y);
+    pen.beginPath();
+    pen.arc(0, 0, 7, 0, 2 * Math.PI);
+    pen.fillStyle = this.colour("card");
+    pen.strokeStyle = this.colour("amber");
+    pen.lineWidth = 1.2;
+    pen.fill();
+    pen.stroke();
+    pen.strokeStyle = this.colour("amber-icon");
+    pen.stroke(new Path2D(STALE_SIGN));
+    pen.translate(-x, -y);
   }
 
   /** @param {CanvasRenderingContext2D} pen @param {Box} box @param {string} state */

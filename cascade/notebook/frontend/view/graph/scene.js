@@ -7,7 +7,7 @@ import { classes, fill, set, setText, svg, toggle } from "../dom.js";
 import { glyph } from "../icons.js";
 import { edges as edgeLooks, kinds, metrics, segments } from "../looks.js";
 import { familyOf, fitText, textWidth } from "../measure.js";
-import { barParts, describe, smallLine } from "./words.js";
+import { STALE_SIGN, barParts, describe, smallLine } from "./words.js";
 
 /** @import {Context, Box, Arrow, NodeEntry} from "../types.js" */
 /**
@@ -70,7 +70,7 @@ export class Scene {
   }
 
   build() {
-    const { picture } = this.context.model.document;
+    const { picture } = this.context.model;
     this.family = familyOf(this.context.root);
     this.nodes.clear();
     this.edgesAt.clear();
@@ -176,6 +176,8 @@ export class Scene {
       node.state = entry.s;
       fill(mark, glyph(entry.s));
     }
+    toggle(group, "is-next", Boolean(entry.next));
+    markStale(node, entry);
     const shift = box.kind === "route" ? metrics.route_shift : 0;
     const room = box.w - metrics.text_x - metrics.text_right + 6 - 2 * shift;
     const lineFont = `${metrics.detail_size}px ${this.family}`;
@@ -257,7 +259,7 @@ export class Scene {
   hit(event) {
     const group = event.target instanceof Element ? event.target.closest("[data-index]") : null;
     if (!group) return null;
-    return this.context.model.document.picture.boxes[Number(group.getAttribute("data-index"))]?.id ?? null;
+    return this.context.model.picture.boxes[Number(group.getAttribute("data-index"))]?.id ?? null;
   }
 
   destroy() {
@@ -275,6 +277,18 @@ function outlines({ kind, w, h }) {
   if (kind === "param" || kind === "env") return [rect("box", h / 2)];
   if (kind === "map") return [rect("box box-behind", radius, offset, -offset), rect("box", radius)];
   return [rect("box", radius)];
+}
+
+/** A badge at the corner of a node that would run again. @param {DrawnNode} node @param {NodeEntry} entry */
+function markStale({ box, group }, entry) {
+  const badge = group.querySelector("[data-stale]");
+  toggle(group, "is-stale", Boolean(entry.m));
+  if (!entry.m) badge?.remove();
+  else if (!badge) {
+    const sign = svg("path", "stale-sign", { d: STALE_SIGN });
+    const place = { "data-stale": "", transform: `translate(${box.w - 3},3)`, "aria-hidden": "true" };
+    group.insertBefore(svg("g", "", place, svg("circle", "stale-badge", { r: 7 }), sign), group.lastElementChild);
+  }
 }
 
 /** @param {Box} box */

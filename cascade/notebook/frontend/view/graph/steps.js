@@ -10,19 +10,19 @@
  * @returns {string|null} null when the key leads nowhere
  */
 export function step(model, id, key) {
-  const box = model.boxes.get(id);
-  const { boxes } = model.document.picture;
+  const box = model.placed.get(id);
+  const { boxes } = model.picture;
   if (!box) return null;
   switch (key) {
     case "ArrowRight":
       return nearest(
         box,
-        (model.from.get(id) ?? []).map((arrow) => model.boxes.get(arrow.target)),
+        (model.from.get(id) ?? []).map((arrow) => model.placed.get(arrow.target)),
       );
     case "ArrowLeft":
       return nearest(
         box,
-        (model.into.get(id) ?? []).map((arrow) => model.boxes.get(arrow.source)),
+        (model.into.get(id) ?? []).map((arrow) => model.placed.get(arrow.source)),
       );
     case "ArrowDown":
       return beside(box, boxes, 1);

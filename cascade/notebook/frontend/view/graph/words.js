@@ -5,10 +5,14 @@ import { wordFor } from "../icons.js";
 
 /** @import {Box, NodeEntry} from "../types.js" */
 
+/** An arrow that turns back: the mark of a node that would run again. */
+export const STALE_SIGN = "M-3,0a3,3 0 1 0 1.1,-2.3M-3,-3.4V-1.2H-.8";
+
 /** The small line of a box: what the state says, else the note. @param {Box} box @param {NodeEntry} entry */
 export function smallLine(box, entry) {
+  if (entry.next) return entry.items ? `next · ${countWords(entry.items)}` : "next";
   if (box.kind === "map" && entry.items) return countWords(entry.items);
-  return entry.d || box.note;
+  return entry.m || entry.d || box.note;
 }
 
 /** @param {import("../types.js").Items} items */
@@ -20,8 +24,10 @@ function countWords(items) {
 /** @param {Box} box @param {NodeEntry} entry */
 export function describe(box, entry) {
   const words = [`${box.name}: ${wordFor(entry.s)}`];
+  if (entry.next) words.push("next");
   if (entry.items) words.push(itemWords(entry.items));
   else if (entry.d) words.push(entry.d);
+  if (entry.m) words.push(`stale: ${entry.m}`);
   return words.join(", ") + (entry.why ? `. ${entry.why}` : "");
 }
 

@@ -1,0 +1,57 @@
+"""The items of a map while the run goes on: what became of each.
+
+In: which items changed their state. Out: their states, failed first. Invariant: one byte an item, whatever happens to
+it; only those that failed keep a text, and not all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cascade.notebook.plain import plain
+
+__all__ = ["ORDER", "ItemBook"]
+
+MOST_TEXTS = 100
+MOST_ITEMS = 2_000_000
+ORDER = ("failed", "running", "retry", "waiting", "queued", "cancelled", "pending", "done", "stored", "skipped")
+_STATES = ("pending", *(state for state in ORDER if state != "pending"))  # pending is 0: what was never told
+_CODES = {state: code for code, state in enumerate(_STATES)}
+
+
+class ItemBook:
+    """The state of each item of one map, by index."""
+
+    __slots__ = ("_codes", "texts", "times")
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._codes = bytearray()
+        self.texts: dict[int, str] = {}
+        self.times: dict[int, float] = {}
+
+    def note(self, first: int, state: str, count: int = 1, text: str = "", seconds: float | None = None) -> None:
+        """Items `first` to ``first + count - 1`` are in `state` now."""
+        end = first + count
+        if end > MOST_ITEMS:
+            return
+        if end > len(self._codes):
+            self._codes.extend(bytes(end - len(self._codes)))
+        self._codes[first:end] = bytes([_CODES[state]]) * count
+        if text and len(self.texts) < MOST_TEXTS:
+            self.texts[first] = plain(text, 160)
+        if seconds is not None and count == 1 and len(self.times) < MOST_TEXTS:
+            self.times[first] = seconds
+
+    def state(self, index: int) -> str:
+        """Return the state of one item."""
+        return _STATES[self._codes[index]] if 0 <= index < len(self._codes) else "pending"
+
+    def order(self, total: int | None) -> Iterator[int]:
+        """Yield the indices: those that failed first, then those that are at work, then the others."""
+        length = max(len(self._codes), min(total or 0, MOST_ITEMS))
+        codes = bytes(self._codes) + bytes(length - len(self._codes))
+        for state in ORDER:
+            code, place = _CODES[state], -1
+            while (place := codes.find(code, place + 1)) >= 0:
+                yield place

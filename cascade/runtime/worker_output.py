@@ -1,0 +1,136 @@
+"""What a task writes and shows in a worker process → pieces that travel back with its value.
+
+In: a call, in the worker; the pieces, in the process that runs the flow. Out: what came of the call, and its output as
+if the task had run here. Invariant: bounded; a call that nobody listens to costs nothing more.
+
+A worker has no notebook: nothing there knows what ``display`` or ``plt.show`` should do. So there
+they mean what they mean in a cell. The output arrives when the attempt ends; that of a worker that dies is lost.
+"""
+
+from __future__ import annotations
+
+import builtins
+import sys
+from collections.abc import Callable, Iterable
+from contextvars import copy_context
+from types import ModuleType
+from typing import Any, Final
+
+from cascade.runtime.attempts import Attempt, current_attempt
+from cascade.runtime.capture import OutputCapture, listener
+from cascade.runtime.displays import Display, bundle_of, from_bundle
+from cascade.runtime.figures import WhenImported, is_figure
+
+__all__ = ["Piece", "listen", "prepare_display", "repeat"]
+
+MOST_TEXT: Final = 1_000_000  # characters of one call
+MOST_DISPLAYS: Final = 200  # of one call
+DISPLAY: Final = "IPython.core.display_functions"
+
+Piece = tuple[str, str, str] | Display  # stream, text, level
+
+
+class _Ears:
+    """Keeps what one call writes and shows; its attempt's `Writer`."""
+
+    __slots__ = ("pieces", "room", "shown")
+
+    def __init__(self) -> None:
+        self.pieces: list[Piece] = []
+        self.room = MOST_TEXT
+        self.shown = 0
+
+    def write(self, attempt: Attempt, stream: str, text: str, level: str) -> None:
+        """Keep a piece of text."""
+        del attempt
+        if self.room > 0:
+            self.pieces.append((stream, text[: self.room], level))
+            self.room -= len(text)
+            if self.room <= 0:
+                self.pieces.append(("stderr", "The rest of the output is left out.", "warning"))
+
+    def show(self, attempt: Attempt, display: Display) -> None:
+        """Keep a display."""
+        del attempt
+        self.shown += 1
+        if self.shown <= MOST_DISPLAYS:
+            self.pieces.append(display)
+
+
+_capture = OutputCapture()  # of this process; workers of others may run several calls at once
+
+
+def listen(call: Callable[[], Any]) -> tuple[bool, Any, list[Piece]]:
+    """Return what came of `call` (two parts) and what it wrote and showed meanwhile; in a worker."""
+    ears = _Ears()
+    attempt = Attempt(0, 0, print)
+    attempt.writer = ears
+    if not _is_notebook():
+        prepare_display()
+    _capture.acquire()
+    try:
+        ended_well, value = copy_context().run(_run, attempt, call)  # lines without an end are written as it goes
+    finally:
+        _capture.release()
+    return ended_well, value, ears.pieces
+
+
+def _run(attempt: Attempt, call: Callable[[], Any]) -> Any:
+    current_attempt.set(attempt)
+    try:
+        return call()
+    finally:
+        attempt.conclude()
+
+
+def repeat(output: Iterable[list[Piece]], attempt: Attempt) -> None:
+    """Give the pieces that came back from a worker to the attempt."""
+    for pieces in output:
+        for piece in pieces:
+            if isinstance(piece, Display):
+                attempt.show(piece)
+            else:
+                attempt.write(*piece)
+
+
+# -- display, in a worker ---------------------------------------------------------------------------------------------
+
+
+def prepare_display() -> None:
+    """Have IPython's ``display`` show to whoever listens, for the life of this process.
+
+    Before anything else: other modules take the function itself, and keep it.
+    """
+
+    def place(module: ModuleType) -> None:
+        for name, instead in (("display", _display), ("update_display", _display), ("clear_output", _clear)):
+            setattr(module, name, instead)
+
+    if getattr(builtins, "display", None) is _display:
+        return
+    WhenImported(DISPLAY, place).begin()
+    if not hasattr(builtins, "display"):  # as in the cells of a notebook
+        builtins.display = _display  # type: ignore[attr-defined]
+
+
+def _is_notebook() -> bool:
+    """Whether this process is a kernel, as with workers that are threads of it: there ``display`` is the shell's."""
+    module = sys.modules.get("IPython.core.interactiveshell")
+    return module is not None and bool(module.InteractiveShell.initialized())
+
+
+def _display(*shown: Any, raw: bool = False, **options: Any) -> None:
+    """Show objects as IPython's ``display`` does."""
+    del options
+    attempt = listener()
+    for one in shown:
+        if attempt is None:
+            sys.stdout.write(f"{one!r}\n")  # as IPython does where there is no notebook
+        elif is_figure(one):
+            attempt.show_figure(one)
+        else:
+            attempt.show(from_bundle(one if raw and isinstance(one, dict) else bundle_of(one)))
+
+
+def _clear(*_args: Any, **_options: Any) -> None:
+    """Clear nothing."""

@@ -1,0 +1,331 @@
+"""`%%cascade task NAME` and `%cascade run NAME` in a real kernel: what runs, what is bound, what is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cascade.notebook.cell_task import is_task_line
+
+if TYPE_CHECKING:
+    from tests.notebook.kernel import Cell, Kernel
+
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
+
+LOAD = "%%cascade task load\nimport json\nran.append('load')\nrows = list(range(10))"
+CLEAN = "%%cascade task clean\nran.append('clean')\nkept = [twice(r) for r in rows if r < limit]\nn = len(kept)\nkept"
+TOTAL = "%%cascade task total\nran.append('total')\nresult = sum(kept) / n\njson.dumps(result)"
+
+
+@pytest.fixture
+def fresh(kernel: Kernel) -> Kernel:
+    """The module's kernel with an extension that knows no cell, and some ordinary names.
+
+    `ran` is a list that says nothing in keys, so that a body can tell that it ran.
+    """
+    setup = (
+        "%unload_ext cascade\n%load_ext cascade\n"
+        "for _name in ('rows', 'kept', 'n', 'result', 'x', 'y', 'z', 'df'): globals().pop(_name, None)\n"
+        "class Log:\n    def __init__(self): self.names = []\n"
+        "    def append(self, name): self.names.append(name)\n"
+        "    def __cascade_digest__(self): return 'log'\n"
+        "ran = Log()\nlimit = cs.Param('limit', default=3, type=int)\ndef twice(x): return 2 * x"
+    )
+    assert kernel.run(setup).ok
+    return kernel
+
+
+def states(cell: Cell) -> dict[str, str]:
+    """The state of each task in the picture, by name."""
+    return {name: entry["s"] for name, entry in cell.document["nodes"].items() if entry["s"] != "param"}
+
+
+def took(kernel: Kernel) -> list[str]:
+    """Which bodies ran since the last question."""
+    names = kernel.value("ran.names")
+    assert kernel.run("ran.names.clear()").ok
+    return names
+
+
+def three(kernel: Kernel) -> None:
+    """Define and run three cells."""
+    for number, code in enumerate((LOAD, CLEAN, TOTAL)):
+        cell = kernel.run(code, f"c{number}")
+        assert cell.ok, cell.error
+
+
+def test_a_cell_is_defined_run_shown_and_bound(fresh: Kernel) -> None:
+    """Its inputs come from other cells, Params and helpers of ordinary cells; the next ordinary cell has its names."""
+    three(fresh)
+    assert took(fresh) == ["load", "clean", "total"]
+    assert fresh.value("rows, kept, n, result") == (list(range(10)), [0, 2, 4], 3, 2.0)
+    assert fresh.run("json.dumps(1)").value == "'1'"
+    again = fresh.run(TOTAL, "c2")
+    assert again.value == "'2.0'"
+    assert states(again) == {"load": "stored", "clean": "stored", "total": "stored"}
+    assert took(fresh) == []
+
+
+def test_run_computes_what_is_stale_and_binds_it(fresh: Kernel) -> None:
+    """A Param, a helper in an ordinary cell, an edited cell: each makes stale what uses it, and nothing else."""
+    three(fresh)
+    took(fresh)
+    assert fresh.run("%cascade run total -p limit=5").ok
+    assert took(fresh) == ["clean", "total"]
+    assert fresh.value("kept") == [0, 2, 4, 6, 8]
+    assert fresh.run("%cascade run total -p limit=3").ok
+    assert took(fresh) == []
+    assert fresh.value("kept") == [0, 2, 4]
+    assert fresh.run("def twice(x): return 3 * x").ok
+    assert fresh.run("%cascade run total").ok
+    assert took(fresh) == ["clean", "total"]
+    assert fresh.run(LOAD.replace("range(10)", "[2, 1]"), "c0").ok
+    assert took(fresh) == ["load"]
+    assert fresh.run("%cascade run total").value == "'4.5'"
+    assert took(fresh) == ["clean", "total"]
+    assert fresh.run(LOAD.replace("range(10)", "[2, 1]") + "  # a comment", "c0").ok
+    assert took(fresh) == []
+
+
+def test_fresh_and_no_store_run_everything(fresh: Kernel) -> None:
+    """The flags of ``%%cascade`` work here too."""
+    three(fresh)
+    took(fresh)
+    for flag in ("--fresh", "--no-store"):
+        assert fresh.run(f"%cascade run total {flag}").ok
+        assert sorted(took(fresh)) == ["clean", "load", "total"]
+    plan = fresh.run("%cascade run total --plan")
+    assert "load" in plan.bundle["text/plain"]
+    assert took(fresh) == []
+    assert fresh.run(LOAD.replace("task load", "task load --define") + "\nz = 1", "c0").ok
+    assert took(fresh) == []
+
+
+def test_pure_cells_outlive_the_kernels_memory(fresh: Kernel) -> None:
+    """`--pure` puts results into the store of the notebook, the output of the body with them."""
+    code = "%%cascade task pure_one --pure\nprint('made once')\nran.append('pure')\nx = [1, 2]"
+    assert fresh.run(code, "p").ok
+    assert took(fresh) == ["pure"]
+    assert fresh.run("%unload_ext cascade\n%load_ext cascade\ndel x").ok
+    again = fresh.run(code, "p")
+    assert took(fresh) == []
+    assert states(again) == {"pure_one": "stored"}
+    assert fresh.value("x") == [1, 2]
+    assert fresh.run(code.replace("[1, 2]", "[1, 3]"), "p").ok
+    assert took(fresh) == ["pure"]
+
+
+def test_a_changed_input_is_noticed_and_explained(fresh: Kernel) -> None:
+    """By the text or by what it calls; the value of the other cell stays what it was, or is computed again."""
+    three(fresh)
+    took(fresh)
+    cell = fresh.run("%%cascade task bad\nx = 1\nrows.append(x)", "b")
+    assert "Cell 'bad' changes 'rows' in place in line 3 (rows.append(x)), which cell 'load' gives" in cell.error
+    assert "rows_bad = rows.copy()" in cell.error
+    assert fresh.value("rows") == list(range(10))
+    assert fresh.run("def spoil(values): values.clear()").ok
+    cell = fresh.run("%%cascade task bad\nspoil(rows)\nx = 1", "b")
+    assert "reads 'rows' in line 2, which cell 'load' gives, and something that it calls changed" in cell.error
+    took(fresh)
+    cell = fresh.run("%cascade run total")
+    assert took(fresh) == ["load"]
+    assert states(cell) == {"load": "done", "clean": "stored", "total": "stored"}
+    assert fresh.value("rows") == list(range(10))
+    fresh.run("rows.append(99)")
+    cell = fresh.run("%cascade run total")
+    assert "What cell 'load' gave was changed in place since" in cell.error
+    assert fresh.value("rows") == list(range(10))
+
+
+def test_names_of_the_notebook_are_not_changed_either(fresh: Kernel) -> None:
+    """A list of an ordinary cell that a task appends to would make it stale for ever."""
+    assert fresh.run("x = [1]").ok
+    cell = fresh.run("%%cascade task grow\nx.append(2)\ny = len(x)", "g")
+    assert "changes 'x' in place in line 2 (x.append(2)), which belongs to the notebook" in cell.error
+    assert fresh.value("x") == [1]
+    cell = fresh.run("%%cascade task again\nx = x + [3]", "g")
+    assert "Cell 'again' reads 'x' of the notebook in line 2 and gives it again" in cell.error
+    assert fresh.run("%%cascade task apart --gives y\nx = x + [3]\ny = len(x)\ny", "g").value == "2"
+
+
+def test_names_have_one_giver(fresh: Kernel) -> None:
+    """Two cells that give one name are named; a new text or a new name of the same cell replaces the old one."""
+    three(fresh)
+    cell = fresh.run("%%cascade task other\nkept = 1", "o")
+    assert "Cells 'clean' (line 3) and 'other' (line 2) both give 'kept'" in cell.error
+    assert fresh.run("%%cascade task other\nfor i in range(2): y = i", "o").ok
+    assert fresh.run("%%cascade task third\nfor i in range(3): z = i", "t").ok
+    assert "which cells 'other' and 'third' both leave behind" in fresh.run("%%cascade task use\nx = i", "u").error
+    assert fresh.run("%%cascade task renamed\nfor i in range(2): y = i", "o").ok
+    assert "No cell is the task 'other'." in fresh.run("%cascade run other").error
+    assert fresh.run("%%cascade task third\nx = 5", "t").ok
+    assert not fresh.run("z").ok, "what a cell gives no longer is taken away"
+    assert "no longer a task" in fresh.run("%cascade forget third").value
+    assert not fresh.run("x").ok
+
+
+def test_a_cell_that_becomes_ordinary_again_is_no_task(fresh: Kernel) -> None:
+    """Without its first line it runs as any cell, and what it assigns is the notebook's."""
+    three(fresh)
+    assert fresh.run("rows = [1]", "c0").ok
+    assert "No cell is the task 'load'." in fresh.run("%cascade run load").error
+    assert fresh.run("import json").ok
+    assert states(fresh.run("%cascade run total")) == {"clean": "done", "total": "done"}
+    assert fresh.value("kept") == [2]
+
+
+def test_cells_that_need_each_other_are_told(fresh: Kernel) -> None:
+    """In the words of cells; the definition before stays."""
+    three(fresh)
+    cell = fresh.run("%%cascade task load\nrows = [result]", "c0")
+    assert "'load' reads 'result', which 'total' gives, and 'total' reads 'kept', which 'clean' gives" in cell.error
+    assert fresh.run("%cascade run total").ok
+
+
+def test_errors_point_at_the_cell_and_the_line(fresh: Kernel) -> None:
+    """The traceback has the user's frames only, in the cell that failed; what was computed before it is bound."""
+    assert fresh.run("%%cascade task load --define\nrows = [1, 0]", "c0").ok
+    cell = fresh.run("%%cascade task ratio\nx = 1\ny = [x / r for r in rows]", "r")
+    assert "ZeroDivisionError" in cell.error
+    assert "line 3" in cell.error
+    assert "cell_runner.py" not in cell.error
+    assert cell.document["failure"]["frames"][0]["file"].startswith("Cell In[")
+    assert fresh.value("rows") == [1, 0]
+    wrong = fresh.run("%%cascade task ratio\ny = rowz", "r")
+    assert "NameError" in wrong.error
+    assert "No cell gives 'rowz'. Did you mean 'rows'?" in wrong.error
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("%%cascade task", "%%cascade task takes a name"),
+        ("%%cascade task my-cell\nx = 1", "The name of a task is a Python name, not 'my-cell'."),
+        ("%%cascade task class\nx = 1", "The name of a task is a Python name, not 'class'."),
+        ("%%cascade task a b\nx = 1", "The name of a task is a Python name, not 'a b'."),
+        ("%%cascade task a\n", "The cell is empty."),
+        ("%%cascade task a --pur\nx = 1\nx", ""),
+        ("%%cascade task a --gvies x\nx = 1", "Did you mean '--gives'?"),
+        ("%%cascade task a --gives q\nx = 1", "Cell 'a' does not assign 'q'"),
+        ("%%cascade task a\nfrom math import *\nx = 1", "'from math import *' hides which names the cell gives"),
+        ("%%cascade task a\nreturn 1", "'return' outside function"),
+        ("%%cascade task a\nx = = 1", "invalid syntax"),
+        ("%%cascade task a\nx = cs.Param('p')", "Cell 'a' makes the Param 'x' itself"),
+        ("%cascade run", "%cascade run takes the name of a task cell"),
+        ("%cascade run nobody", "No cell is the task 'nobody'."),
+        ("%cascade forget", "%cascade forget takes the name"),
+        ("%cascade forget nobody", "No cell is the task 'nobody'."),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(fresh: Kernel, code: str, told: str) -> None:
+    """No traceback of cascade, and nothing is defined."""
+    cell = fresh.run(code, "w")
+    assert cell.ok is not bool(told)
+    assert told in cell.error
+    assert "cascade/notebook" not in cell.error
+
+
+@pytest.mark.parametrize(
+    ("giver", "reader", "told"),
+    [
+        ("if limit > 100:\n    x = 1", "y = x", "this time cell 'giver' did not assign it: its line 3 was not reached"),
+        ("x = (i for i in range(3))", "y = list(x)", "a generator that cell 'giver' gives"),
+        ("import io\nwith io.StringIO('a') as x:\n    z = x.read()", "y = x", "opened with a with statement"),
+    ],
+)
+def test_values_that_cannot_be_handed_on(fresh: Kernel, giver: str, reader: str, told: str) -> None:
+    """The cell that reads them is told why; the cell that gives them is fine."""
+    assert fresh.run(f"%%cascade task giver\n{giver}", "g").ok
+    assert told in fresh.run(f"%%cascade task reader\n{reader}", "r").error
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        ("import asyncio\nx = await asyncio.sleep(0.01, result=[5])\nx", "[5]"),
+        ("%time x = sum(range(4))\nwords = !echo {x} two\nlist(words)", "['6 two']"),
+        ("x = 0\ndef inc():\n    global x, y\n    x += 1\n    y = 2\ninc(); inc()\nx, y", "(2, 2)"),
+        ("class A:\n    n = 2\n    def f(self): return [self.n * k for k in range(3)]\nx = A().f()\nx", "[0, 2, 4]"),
+        ("x = 1\nif __name__ == '__main__':\n    y = x + 1\ny", "2"),
+        ("x = [1, 2]\nz, *y = x\ndel z\ny", "[2]"),
+        ("x = {}\nfor k in 'ab':\n    x[k] = x.get(k, 0) + 1\nx;", ""),
+        ("try:\n    x = 1 / 0\nexcept ZeroDivisionError as error:\n    x = str(error)\nx", "'division by zero'"),
+        ("with cs_open() as fh:\n    x = fh.read()\nx", "'text'"),
+        ("match [1, 2, 3]:\n    case [x, *y]:\n        pass\nx, y", "(1, [2, 3])"),
+        ("print('only this')", ""),
+    ],
+)
+def test_all_of_python_works_in_a_body(fresh: Kernel, body: str, value: str) -> None:
+    """What works in an ordinary cell works in a task, and what it assigns is there afterwards."""
+    assert fresh.run("import io\ndef cs_open(): return io.StringIO('text')").ok
+    cell = fresh.run(f"%%cascade task body\n{body}", "b")
+    assert cell.ok, cell.error
+    assert cell.value == value
+    if "x" in body and "only" not in body:
+        assert fresh.run("x").ok
+    assert states(fresh.run("%cascade run body")) == {"body": "stored"}
+
+
+def test_functions_of_task_cells_and_of_ordinary_cells_reach_across(fresh: Kernel) -> None:
+    """A function keeps the names of its cell; an ordinary function that uses what a cell gives makes an edge."""
+    assert fresh.run("def shown(): return [n * 2 for n in rows]").ok
+    assert fresh.run("%%cascade task load\nrows = [1, 2]\nscale = 3\ndef times(v): return v * scale", "c0").ok
+    assert fresh.run("%%cascade task use\nx = [times(v) for v in shown()]\nx", "u").value == "[6, 12]"
+    assert fresh.run("%%cascade task load --define\nrows = [5]\nscale = 2\ndef times(v): return v * scale", "c0").ok
+    assert fresh.run("%cascade run use").value == "[20]"
+
+
+def test_lazy_results_and_resources_of_ordinary_cells_are_inputs(fresh: Kernel) -> None:
+    """Tasks made with ``@cs.task`` and cells stand in one graph."""
+    assert fresh.run("lazy = nap(4, seconds=0)\nparts = [nap(1, seconds=0), nap(2, seconds=0)]").ok
+    cell = fresh.run("%%cascade task mixed\nx = lazy + sum(parts)\nx, db", "m")
+    assert cell.value == "(7, 'connection')"
+    assert len(states(cell)) == 4
+
+
+def test_a_cell_can_be_the_target_of_an_ordinary_cell(fresh: Kernel) -> None:
+    """Its name stands for its lazy result, also beside others and in commands."""
+    three(fresh)
+    assert fresh.run("%%cascade clean -p limit=2\n").value.startswith("{'kept': [0, 2], 'n': 2")
+    assert fresh.run("%%cascade [load, nap(1, seconds=0)]\n").value == f"[{list(range(10))}, 1]"
+    assert fresh.run("%%cascade -p limit=2\nk = 1\n[clean['n'], nap(k, seconds=0)]").value == "[2, 1]"
+    assert "◆  load" in fresh.run("%cascade plan total").value
+    assert "total" in fresh.run("%cascade graph total").bundle["text/plain"]
+    assert fresh.run("%cascade why clean").value.startswith("stored: same code and inputs")
+
+
+def test_in_the_background_names_come_when_the_run_is_over(fresh: Kernel) -> None:
+    """The cell returns at once."""
+    assert fresh.run("%%cascade task later --bg\nimport time\ntime.sleep(0.3)\nx = 8\nx", "l").value == ""
+    assert fresh.run("wait_until(lambda: 'x' in globals())\nx").value == "8"
+
+
+def test_a_retry_binds_what_the_cells_gave(fresh: Kernel) -> None:
+    """After the cause of a failure is gone, the rest runs and its names are there."""
+    assert fresh.run("import pathlib\nflag = pathlib.Path('flag')\nflag.unlink(missing_ok=True)").ok
+    assert not fresh.run("%%cascade task wobbly\nx = flag.read_text()", "w").ok
+    assert fresh.run("_ = flag.write_text('there')").ok
+    assert fresh.run("%cascade retry").ok
+    assert fresh.run("wait_until(lambda: 'x' in globals())\nx").value == "'there'"
+
+
+def test_help_is_about_tasks(fresh: Kernel) -> None:
+    """-h lists the options that only a task has, and those of ``%%cascade``."""
+    shown = fresh.run("%%cascade task -h\n").bundle["text/plain"]
+    assert "%%cascade task NAME" in shown
+    assert "--gives" in shown
+    assert "--fresh" in shown
+    assert "run a task cell" in fresh.run("%cascade help").value
+
+
+def test_which_lines_make_a_task() -> None:
+    """`task` and a name; an expression that begins with the word is a target."""
+    assert is_task_line("task clean")
+    assert is_task_line("task")
+    assert is_task_line(" task  clean --pure")
+    assert not is_task_line("task(3)")
+    assert not is_task_line("task (3)")
+    assert not is_task_line("tasks clean")
+    assert not is_task_line("task.lazy")
+    assert not is_task_line("")

@@ -1,0 +1,82 @@
+"""What a plan predicts of memory, and how it says what it does not know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import cascade as cs
+from cascade.adapters.stores.local import LocalStore
+from cascade.tools.plan import plan
+
+QUIET: dict[str, Any] = {"log_level": None}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of its own."""
+    with LocalStore(tmp_path / "store", key_file=tmp_path / "key") as made:
+        yield made
+
+
+@cs.task(pure=True)
+def block(size: int, *needs: bytes) -> bytes:
+    """A value of so many bytes, which are stored as they are."""
+    return b"x" * size
+
+
+@cs.task(pure=True)
+def join(*needs: bytes) -> int:
+    """A small one."""
+    return len(needs)
+
+
+def test_the_size_of_what_would_run_is_the_middle_one_of_earlier_runs(store) -> None:
+    """What is stored has its own size, what runs that of earlier runs of its task, what never ran none."""
+    for size in (1000, 2000, 50_000):
+        cs.run(block(size), cache=store, **QUIET)
+    outlook = plan([block(1000).named("old"), block(7).named("new"), join(block(8))], cache=store)
+    sizes = {step.node: (step.status, step.size) for step in outlook.steps}
+    assert sizes["old"] == ("stored", 1000)
+    assert sizes["new"] == ("run", 2000)
+    assert sizes["join"] == ("unknown", None)
+    assert outlook.unsized == ("join",)
+    assert "join, of unknown size" in str(outlook)
+
+
+def test_values_live_until_their_last_reader_has_ended(store) -> None:
+    """In a chain two values are alive at once; what several read, and targets, live longer."""
+    cs.run(block(1000), cache=store, **QUIET)
+    chain = block(1, block(2, block(3, block(4))))
+    assert plan(chain, cache=store).peak == 2000
+    assert plan([chain, block(5)], cache=store).peak == 3000
+    first = block(2)
+    assert plan(block(5, block(4, block(3, first)), first), cache=store).peak == 3000
+    wide = join(*[block(n) for n in range(2, 12)])
+    assert plan(wide, cache=store).peak == 10_000
+
+
+def test_what_is_not_needed_takes_no_memory(store) -> None:
+    """Below a stored value nothing is loaded."""
+    target = join(block(100_000))
+    cs.run(target, cache=store, **QUIET)
+    outlook = plan(target, cache=store)
+    assert outlook["block"].status == "not needed"
+    assert outlook.peak == outlook["join"].size < 100
+
+
+def test_nothing_known_is_said_to_be_unknown(store) -> None:
+    """Before the first run times and sizes are question marks, and no peak is claimed."""
+    outlook = plan(join(block(1)), cache=store)
+    lines = str(outlook).splitlines()
+    assert lines[1].split() == ["node", "time", "memory"]
+    assert [line.split()[2:4] for line in lines[2:4]] == [["?", "?"]] * 2
+    assert lines[-1] == "values: of unknown size (block, join)"
+    assert (outlook.peak, outlook.makespan) == (0, 0.0)
+
+
+def test_the_table_says_what_the_peak_is(store) -> None:
+    """Bytes are told as people say them."""
+    cs.run([block(2_500_000), join()], cache=store, **QUIET)
+    assert "values: about 5.0 MB at the same time" in str(plan(block(1, block(2)), cache=store))
