@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from cascade.graph.model import REFS, ROUTE, ContainerSlot, InputRef, Ref, ResourceRef, UnmappedSlot
+from cascade.graph.model import MAP, REFS, ROUTE, ContainerSlot, InputRef, Ref, ResourceRef, UnmappedSlot
 from cascade.spec.file import File
 from cascade.spec.lazy_types import LazyMap
 
@@ -43,10 +43,15 @@ class Merger:
         graph, same = self._graph, self._same
         same.extend(range(len(same), len(graph)))
         equal: dict[int, int] = {}
+        calls, kinds, shapes, args = graph.calls, graph.kinds, graph.shapes, graph.args
         for i in numbers:
-            if graph.kinds[i] == ROUTE or not graph.calls[i]._task.pure:  # noqa: SLF001
+            if kinds[i] == ROUTE or not (task := calls[i]._task).pure:  # noqa: SLF001
                 continue
-            earlier = self._first.setdefault(_call_key(graph, i, same), i)
+            if kinds[i] == MAP or shapes[i] != REFS or i in graph.refined or i in graph.kwargs:
+                key = _call_key(graph, i, same)
+            else:  # nothing but values of other nodes: nearly all nodes of large graphs
+                key = (id(task), *[same[j] for j in args[i]])
+            earlier = self._first.setdefault(key, i)
             if earlier != i:
                 same[i] = equal[i] = earlier
         return equal

@@ -24,7 +24,7 @@ from cascade.runtime.crew import Crew
 from cascade.runtime.deadlines import Deadlines
 from cascade.runtime.growth import Admit, Growth
 from cascade.runtime.heads import Heads
-from cascade.runtime.inline_side import InlineSide
+from cascade.runtime.inline_side import REMEMBERED, SPECIAL, InlineSide
 from cascade.runtime.loop_side import LoopSide
 from cascade.runtime.loops import Loops
 from cascade.runtime.map_side import MapSide
@@ -193,7 +193,7 @@ class Flow:
         for node in graph.refined if not first else nodes:
             options = graph.refined.get(node)
             if options and (options.retry or options.timeout or options.cache is not None or options.jump is not None):
-                special[node] = 1
+                special[node] = SPECIAL
 
     def keep_state(self, state: StateSide) -> None:
         """Have what becomes known written to `state`: every node gets an attempt."""
@@ -203,8 +203,9 @@ class Flow:
 
     def mark_remembered(self, nodes: Iterable[int]) -> None:
         """Nodes whose results are remembered need more than a call."""
+        special = self.special
         for node in nodes:
-            self.special[node] = 1
+            special[node] = special[node] or REMEMBERED
 
     # -- the driver's loop ----------------------------------------------------------------------------------------
 

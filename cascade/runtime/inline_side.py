@@ -18,8 +18,9 @@ from cascade.runtime.growth import ODD
 if TYPE_CHECKING:
     from cascade.runtime.flow import Flow
 
-__all__ = ["InlineSide"]
+__all__ = ["REMEMBERED", "SPECIAL", "InlineSide"]
 
+SPECIAL, REMEMBERED = 1, 2  # nodes that need an attempt; those that only have to be stored
 SLICE = 0.005  # seconds of inline work between two looks at everything else
 
 
@@ -64,11 +65,13 @@ class InlineSide:
         try:
             while inline and not core.paused:
                 node = by_rank[inline[0]]
-                if flagged[node] or kinds[node] or state[node] or hold[node] or limits.active:
+                flag = flagged[node]
+                if flag or kinds[node] or state[node] or hold[node] or limits.active:
                     node = core.take(INLINE)
                     if node < 0:
                         break
-                    if kinds[node] == MAP or flagged[node] or core.ticket is not None:
+                    flag = flagged[node]
+                    if flag == SPECIAL or kinds[node] == MAP or core.ticket is not None:
                         self._run_slowly(node)
                         now = clock()
                         if core.orders or inbox or now > end or threads or loops or processes:
@@ -106,6 +109,11 @@ class InlineSide:
                     if shared:
                         acquire()
                     if type(value) in ODD and flow.outcomes.settle_odd(node, value, began):
+                        continue
+                    if flag:
+                        flow.outcomes.remember(node, value, now - began)
+                        if core.orders or inbox or now > end or threads or loops or processes:
+                            break
                         continue
                     values[node] = value
                     record((done, now, node, began, ""))

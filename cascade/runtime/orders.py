@@ -51,11 +51,12 @@ class Orders:
 
     def to_prepare(self, nodes: Iterable[int]) -> set[int]:
         """Return those of `nodes` for which something must be done between their needs being met and their start."""
-        flow, graph = self.flow, self.flow.graph
-        found = {n for n in nodes if n in graph.resources and flow.resources.uses(graph.resources[n])[0]}
+        flow, graph, given = self.flow, self.flow.graph, set(nodes)
+        found = {n for n in given & graph.resources.keys() if flow.resources.uses(graph.resources[n])[0]}
         if flow.rebuilder is not None:
-            found.update(n for n in nodes if n in flow.rebuilder.policies and graph.kinds[n] != MAP)
-        return found | {n for n in nodes if any(refs_in(a) or _is_slot(a) for a in graph.amounts.get(n, {}).values())}
+            found.update(n for n in given & flow.rebuilder.policies.keys() if graph.kinds[n] != MAP)
+        amounts = {n: graph.amounts[n].values() for n in given & graph.amounts.keys()}
+        return found | {n for n, each in amounts.items() if any(refs_in(a) or _is_slot(a) for a in each)}
 
     def carry_out(self) -> None:
         """Do everything that is ordered, what follows from it included."""

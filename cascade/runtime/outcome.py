@@ -163,6 +163,17 @@ class Outcomes:
         else:
             self._has_value(node, value)
 
+    def remember(self, node: int, value: Any, duration: float) -> None:
+        """Store the value of an inline node without an attempt of its own; then it is done."""
+        rebuilder = self.flow.rebuilder
+        assert rebuilder is not None  # noqa: S101 - who else would want it remembered
+
+        def tell() -> None:
+            self.flow.record((jr.COMPLETED, self.flow.now(), node, None, 1, duration, ""))
+            self._has_value(node, value)
+
+        rebuilder.save(node, value, duration, tell)
+
     def complete(self, node: int, value: Any, began: float | None = None) -> None:
         """`node` has its value without an attempt of its own: a route, a fallback, a whole map."""
         now = self.flow.now()
