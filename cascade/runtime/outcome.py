@@ -220,7 +220,7 @@ class Outcomes:
         )
         for j in needs:
             uses[j] -= 1
-            if not uses[j]:
+            if not uses[j] and flow.core.state[j] == core_.DONE:  # a node that took its fallback did not wait for all
                 flow.values[j] = GONE
 
     # -- failures -------------------------------------------------------------------------------------------------
@@ -249,7 +249,8 @@ class Outcomes:
         flow = self.flow
         options = flow.graph.options(attempt.node)
         policy = options.retry if options is not None else None
-        if policy is not None and attempt.number < policy.max_attempts and _applies(policy, error):
+        lost = attempt.index is not None and flow.map_side.states[attempt.node].error is not None  # the map, whatever comes
+        if policy is not None and attempt.number < policy.max_attempts and not lost and _applies(policy, error):
             if flow.core.cancelling:
                 self._cancelled(attempt)
             else:

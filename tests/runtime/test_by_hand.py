@@ -129,3 +129,35 @@ def test_grant_of_a_failed_map_reaches_another_mode() -> None:
     near = other(last(0)).with_constraints(cpu=1)
     run = cs.start([far, near], system_resources={"cpu": 1}, on_failure="continue", log_level=None)
     assert isinstance(run.exception(20), ValueError)
+
+
+def test_no_item_is_tried_again_once_the_map_is_lost() -> None:
+    """An item that fails after another one has failed for good ends the map, however many tries it has left."""
+    hand = Hand(
+        [Call("items", "map", "blocking", items=3, width=2, attempts=2), Call("last", needs=("items",))], ("last",)
+    )
+    first, second = hand.take("blocking")[1], hand.take("blocking")[1]
+    settle(hand, first, None, ValueError("no"))
+    again = next(attempt for attempt in (hand.take("blocking")[1] for _ in range(3)) if attempt is not None)
+    settle(hand, again, None, ValueError("no"))
+    settle(hand, second, None, ValueError("no"))
+    assert state_of(hand, "items") == "failed"
+    assert state_of(hand, "last") == "skipped"
+
+
+def test_a_node_that_runs_although_nobody_waits_any_more_is_not_made_anew() -> None:
+    """Its reader took its fallback; the node then returns a call that needs it: that is refused, not run twice."""
+    calls = [
+        Call("bad", mode="blocking"),
+        Call("slow", mode="blocking"),
+        Call("reader", needs=("bad", "slow"), fallback=()),
+        Call("late", mode="blocking"),
+        Call("loop", needs=("slow",)),
+    ]
+    hand = Hand(calls, ("reader", "late"))
+    begun = start_all(hand)
+    settle(hand, begun["bad"], None, ValueError("no"))
+    assert state_of(hand, "reader") == "done"
+    settle(hand, begun["slow"], hand.lazy["loop"])
+    assert state_of(hand, "slow") == "failed"
+    assert "slow" not in start_all(hand)

@@ -191,7 +191,7 @@ class CoreMachine(RuleBasedStateMachine):
 
     def note_failure(self, entry: Entry, number: int) -> None:
         call, items = entry.call, self.model.maps.get(entry.call.name)
-        if number < call.attempts:
+        if number < call.attempts and not (items is not None and items.failed):
             if self.cancelled_at is not None:
                 self.note_end(entry, ("stopped",)) if items is None else self.note_item(entry, "gone")
             elif items is not None:
