@@ -249,8 +249,8 @@ class Outcomes:
         flow = self.flow
         options = flow.graph.options(attempt.node)
         policy = options.retry if options is not None else None
-        lost = attempt.index is not None and flow.map_side.states[attempt.node].error is not None  # the map, whatever comes
-        if policy is not None and attempt.number < policy.max_attempts and not lost and _applies(policy, error):
+        is_lost = attempt.index is not None and flow.map_side.states[attempt.node].error is not None  # the map is
+        if policy is not None and attempt.number < policy.max_attempts and not is_lost and _applies(policy, error):
             if flow.core.cancelling:
                 self._cancelled(attempt)
             else:

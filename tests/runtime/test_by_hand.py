@@ -148,16 +148,19 @@ def test_no_item_is_tried_again_once_the_map_is_lost() -> None:
 def test_a_node_that_runs_although_nobody_waits_any_more_is_not_made_anew() -> None:
     """Its reader took its fallback; the node then returns a call that needs it: that is refused, not run twice."""
     calls = [
+        Call("maker", mode="blocking"),
         Call("bad", mode="blocking"),
         Call("slow", mode="blocking"),
         Call("reader", needs=("bad", "slow"), fallback=()),
-        Call("late", mode="blocking"),
-        Call("loop", needs=("slow",)),
+        Call("circle", needs=("slow",)),
+        Call("other", mode="blocking"),
     ]
-    hand = Hand(calls, ("reader", "late"))
+    hand = Hand(calls, ("maker", "other"))
+    begun = start_all(hand)
+    settle(hand, begun["maker"], hand.lazy["reader"])
     begun = start_all(hand)
     settle(hand, begun["bad"], None, ValueError("no"))
     assert state_of(hand, "reader") == "done"
-    settle(hand, begun["slow"], hand.lazy["loop"])
+    settle(hand, begun["slow"], hand.lazy["circle"])
     assert state_of(hand, "slow") == "failed"
-    assert "slow" not in start_all(hand)
+    assert not start_all(hand)
