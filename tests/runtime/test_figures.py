@@ -184,10 +184,10 @@ def test_the_whole_picture_lies_beside_the_events() -> None:
 @pytest.mark.slow
 def test_a_worker_process_tells_what_its_task_said_and_showed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Prints, logging, warnings, display, plt.show and open figures: as in a cell, each at its node."""
-    from loky import get_reusable_executor
+    from cascade.runtime.process_side import _end_pools
 
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-    get_reusable_executor().shutdown(wait=True)  # workers that are there do not know of it
+    _end_pools()  # workers that are there do not know of it
 
     @cs.task(mode="compute")
     def work(i: int) -> int:
