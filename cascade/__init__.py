@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cascade.interfaces.events import Event
     from cascade.interfaces.exceptions import DependencyMissingError
     from cascade.messaging.bus import messaging_bus
+    from cascade.notebook.controls import controls
     from cascade.runtime.bus import MessageBus
     from cascade.runtime.engine import Engine
     from cascade.runtime.run import Run, arun, run, start
@@ -82,6 +83,7 @@ _HOMES = {
     "task": "cascade.spec.task",
     "cache": "cascade.spec",
     "File": "cascade.spec.file",
+    "controls": "cascade.notebook.controls",
     "diff": "cascade.tools.diff",
     "history": "cascade.tools.history",
     "lineage": "cascade.tools.lineage",
@@ -108,6 +110,7 @@ __all__ = [
     "bind",
     "cache",
     "cli",
+    "controls",
     "diff",
     "dry_run",
     "from_json",

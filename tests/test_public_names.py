@@ -22,7 +22,7 @@ NAMES = [
     "with_constraints", "LazyResult", "Router", "resource", "inject", "Engine", "override_resource",
     "DependencyMissingError", "get_current_context", "sequence", "pipeline", "unmapped", "Event", "MessageBus",
     "messaging_bus", "Run", "Jump", "select_jump", "bind", "why", "plan", "diff", "history", "lineage",
-    "simulate", "File", "cache",
+    "simulate", "File", "cache", "controls",
 ]  # fmt: skip
 
 PATHS = {

@@ -29,6 +29,7 @@ from cascade.graph.model import (
     Route,
     State,
     UnmappedSlot,
+    as_name,
 )
 from cascade.interfaces.exceptions import GraphError, NotLazyError
 from cascade.spec.control import JumpSelector
@@ -97,7 +98,7 @@ class Builder:
         graph.complete = len(graph)
         graph.params = [i for i in self.inputs.values() if isinstance(i, Param)]
         graph.envs = [i for i in self.inputs.values() if isinstance(i, Env)]
-        graph.name = name or self.describe()
+        graph.name = as_name(name or self.describe())
         return graph
 
     def describe(self) -> str:

@@ -153,7 +153,17 @@ LITERALS, REFS, GENERAL = 0, 1, 2
 MODES: Final = {"inline": INLINE, "blocking": THREAD, "async": LOOP, "compute": PROCESS}
 
 
+LONGEST_NAME: Final = 200
 _naming = threading.Lock()
+
+
+def as_name(text: str) -> str:
+    """Return a name that can stand anywhere: on one line, bounded, without what steers a terminal or deceives."""
+    if len(text) <= LONGEST_NAME and text.isprintable():
+        return text  # nearly all are such
+    from cascade.graph.draw_measure import clean
+
+    return clean(text, LONGEST_NAME) or "?"
 
 
 class Graph:
@@ -253,7 +263,7 @@ class Graph:
         """What people call node number `index`."""
         call = self.calls[index]
         label: str = self.routes[index].label if self.kinds[index] == ROUTE else call._label  # noqa: SLF001
-        return label if self._hide is None else self._hide(label)
+        return as_name(label if self._hide is None else self._hide(label))
 
     def hide_in_names(self, hide: Callable[[str], str]) -> None:
         """Have all names go through `hide`; to be said before anyone was told an id."""

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from cascade.graph.build import refs_in, slots_in
-from cascade.graph.model import MAP, REFS, ROUTE, Edge, EdgeKind, InputRef, Node, Ref
+from cascade.graph.model import MAP, REFS, ROUTE, Edge, EdgeKind, InputRef, Node, Ref, as_name
 from cascade.spec.policy import UNSET
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def input_ids(graph: Graph) -> dict[Input, str]:
     """Return an id for each Param and Env of the graph."""
     taken = set(graph.ids)
     counts: dict[str, int] = {}
-    return {i: _fresh(i.name, counts, taken) for i in (*graph.params, *graph.envs)}
+    return {i: _fresh(as_name(i.name), counts, taken) for i in (*graph.params, *graph.envs)}
 
 
 def make_nodes(graph: Graph) -> tuple[Node, ...]:

@@ -142,7 +142,8 @@ def _help(session: Session, words: Sequence[str]) -> Said | None:
     if words and words[0] not in _COMMANDS:
         usage_error(f"There is no %cascade {words[0]}.{nearest(words[0], NAMES)}")
     shown = [words[0]] if words else NAMES
-    lines = [f"  %cascade {name:<8}{_COMMANDS[name].words:<11}{_COMMANDS[name].about}" for name in shown]
+    width = max(len(_COMMANDS[name].words) for name in shown) + 2
+    lines = [f"  %cascade {name:<8}{_COMMANDS[name].words:<{width}}{_COMMANDS[name].about}" for name in shown]
     if not words:
         lines.insert(
             0, "%%cascade [TARGET] [options]   run this cell's graph and show it; %%cascade -h lists the options\n"
@@ -194,6 +195,11 @@ _COMMANDS = {
     "cancel": Command("[N]", "stop run N, or the latest one", _cancel),
     "pause": Command("[N]", "start nothing more in run N for now; what runs goes on", _pause),
     "resume": Command("[N]", "let run N go on", _resume),
+    "limit": Command(
+        "AMOUNT [TASK] [N]",
+        "let at most AMOUNT (2, or 10/m) of TASK run in run N; off lifts it",
+        _looking("limiting", "limit"),
+    ),
     "step": Command("[N]", "hold each start in run N until %cascade next", _looking("watching", "step")),
     "next": Command(
         "[N] [NODE]", "let the next node start, or NODE, in a run that goes step by step", _looking("watching", "next_")
@@ -208,6 +214,11 @@ _COMMANDS = {
     "peek": Command("NODE [N]", "show what a node is, its arguments and its value", _looking("looking", "peek")),
     "debug": Command(
         "[NODE] [N]", "put the inputs of a node that failed into the notebook", _looking("debugging", "debug")
+    ),
+    "auto": Command(
+        "[--under S] ",
+        "after each cell, run by themselves the cells that it makes untrue, if that takes at most S; off ends it",
+        _looking("auto", "auto"),
     ),
     "run": Command("NAME [OPTIONS]", "run a task cell with what is stale before it, and bind what it gives", _run),
     "forget": Command("NAME", "let a task cell be a task no longer", _forget),

@@ -136,14 +136,14 @@ def take_frame(record: RunRecord, elapsed: float | None = None) -> dict[str, Any
     frames, lanes = record.frames, record.lanes
     frame: dict[str, Any] = {}
     log = _take_log(record)
-    room = max(0, FRAME_LIMIT - _REST - weight(log)) / (_SHARE["nodes"] + _SHARE["bars"])  # a picture takes most of it
-    nodes = _take_nodes(record, min(1.0, room))
+    room = max(0, FRAME_LIMIT - _REST - weight(log))  # a picture takes most of it
+    bars = _take_bars(record, min(1.0, room / (_SHARE["nodes"] + _SHARE["bars"])))
+    nodes = _take_nodes(record, room - weight(bars))  # all that is left: of a large graph, nodes change most
     if nodes:
         frame["nodes"] = nodes
     if len(lanes.rows) > frames.rows:
         frame["rows"] = lanes.sorted_rows(lanes.rows[frames.rows :])
         frames.rows = len(lanes.rows)
-    bars = _take_bars(record, min(1.0, room))
     if bars:
         frame["bars"] = bars
     if log:
@@ -158,13 +158,12 @@ def take_frame(record: RunRecord, elapsed: float | None = None) -> dict[str, Any
     return {"seq": frames.seq, **frame}
 
 
-def _take_nodes(record: RunRecord, share: float) -> dict[str, Any]:
+def _take_nodes(record: RunRecord, room: int) -> dict[str, Any]:
     taken: dict[str, Any] = {}
-    room = int(_SHARE["nodes"] * share)
     for box in list(record.changed):
         if box in record.drawing.names:
             entry = box_entry(record.boxes[box])
-            room -= weight(entry) + len(box) + 4
+            room -= weight(entry) + weight(box) + 2
             if room < 0:
                 return taken
             taken[box] = entry

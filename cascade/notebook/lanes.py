@@ -273,7 +273,8 @@ class LaneBook:
         """Short whatever the name, since every bar repeats it."""
         if not name:
             return kind
-        return f"{kind}/{name}" if len(name) <= LONGEST_ID else f"{kind}/#{len(self._lanes)}"
+        is_short = len(name) <= LONGEST_ID and name.isprintable()
+        return f"{kind}/{name}" if is_short else f"{kind}/#{len(self._lanes)}"
 
     def _add_row(self, lane: Lane) -> int:
         number = len(lane.users)

@@ -203,10 +203,14 @@ def _given(ran: RunCell | None) -> Mapping[str, str]:
 
 
 def _job_of(session: Session, graph: Any) -> Job | None:
-    """Return the newest run of that graph of which the handle is still there."""
+    """Return the newest run of that graph, or of task cells that it is a part of, that still has its handle."""
     wanted = list(graph.ids)
+    are_cells = session.cells.tasks.keys() >= set(wanted)
     for job in reversed(session.jobs.values()):
-        if job.over and not isinstance(job.run, EndedRun) and list(job.run.graph.ids)[: len(wanted)] == wanted:
+        if not job.over or isinstance(job.run, EndedRun):
+            continue
+        ids = list(job.run.graph.ids)
+        if ids[: len(wanted)] == wanted or (are_cells and set(ids) >= set(wanted)):
             return job
     return None
 
@@ -217,12 +221,15 @@ def _check(session: Session, made: Exported, wanted: _Wanted) -> Comparison:
 
     job = _job_of(session, wanted.graph)
     params, capacities = _settings_of(job, wanted.ran)
+    params = {each.name: params[each.name] for each in wanted.graph.params if each.name in params}
     there = rerun(made.path, made.variable, params, capacities)
     title = f"{made.path.name} in a fresh process"
     notes = [str(made)]
     if there.state == "broken":
         return Comparison(title, (Row(made.variable, "fails", there.error),), tuple(notes))
-    here = {**likenesses(job), **_of_task_cells(session, wanted.graph)} if job is not None else {}
+    known = {**likenesses(job), **_of_task_cells(session, wanted.graph)} if job is not None else {}
+    nodes = set(wanted.graph.ids)  # the run may have had more, and of some of its nodes nothing may be known
+    here = {name: each for name, each in known.items() if each != Likeness() and name in nodes}
     if job is None:
         notes.append("No run of this target is at hand, so there was nothing to compare with: run its cell first.")
     redact = job.run.redact if job is not None else str

@@ -43,7 +43,7 @@ _CELL: tuple[Any, ...] = (
     argument("-o", "--output", metavar="NAME", help="also bind the value to this name"),
     argument("--plan", action="store_true", help="show what would run, run nothing"),
     argument("--bg", action="store_true", help="return at once; the view goes on in this cell"),
-    argument("--step", action="store_true", help="hold each start until Next (a button, the key n, %%%%cascade next)"),
+    argument("--step", action="store_true", help="hold each start until Next (a button, the key n, %%cascade next)"),
     argument("--timeout", metavar="S", help="cancel the run after so many seconds"),
     argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it"),
     argument("--fresh", action="store_true", help="compute everything again, and store it"),

@@ -100,6 +100,7 @@ class Session:
         self.usual: dict[str, float] = {}
         self.cells = Cells()
         self.cell_memory = CellMemory()
+        self.guests: list[Any] = []  # controls that live in cells: each has `cell` and `close(discard=…)`
         self._store: LocalStore | None = None
         self._numbers = itertools.count(1)
 
@@ -122,6 +123,8 @@ class Session:
         for job in self.jobs.values():
             for view in job.views:
                 view.close()
+        for guest in list(self.guests):
+            guest.close(discard=False)
         self.jobs.clear()
 
     @property
@@ -148,6 +151,8 @@ class Session:
         self.count = self.shell.execution_count - bool(getattr(info, "store_history", True))
         self.cells.retire(self.cell, str(getattr(info, "raw_cell", None) or ""))
         if self.cell:
+            for guest in [guest for guest in self.guests if guest.cell == self.cell]:
+                guest.close(discard=True)
             for job in [job for job in self.jobs.values() if job.cell == self.cell]:
                 self._replace(job)
 

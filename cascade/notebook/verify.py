@@ -306,10 +306,11 @@ class _Told:
         from cascade.notebook.leaving import likenesses
 
         left = [job for job in session.jobs.values() if job.over]
-        for run in self._runs:
+        for place, run in enumerate(self._runs):
             title = f"{self._name(run['cell'])}, run of {plain(run['name'], 60)}"
             there = {node: Likeness.from_dict(told) for node, told in run["nodes"].items()}
-            job = _match(left, str(self._cells[run["cell"]].get("id", "")), run["name"])
+            later = sum(other["name"] == run["name"] for other in self._runs[place + 1 :])
+            job = _match(left, str(self._cells[run["cell"]].get("id", "")), run["name"], later)
             if job is None:
                 notes = ("This kernel has not run it, so there was nothing to compare with.",)
                 yield compare(title, {}, there, run["failed"], _PLACES, notes)
@@ -359,8 +360,13 @@ class _Told:
             )
 
 
-def _match(jobs: Sequence[Job], cell: str, name: str) -> Job | None:
-    """Return the run of this kernel that belongs to a run over there: that of the same cell, else of the same name."""
+def _match(jobs: Sequence[Job], cell: str, name: str, later: int = 0) -> Job | None:
+    """Return the run of this kernel that belongs to a run over there: that of the same cell, else of the same name.
+
+    A front end that does not tell cells apart leaves the order: `later` runs of that name are still to be matched.
+    """
     of_cell = [job for job in jobs if cell and job.cell == cell]
+    if any(job.cell for job in jobs):
+        later = 0
     same = [job for job in of_cell or jobs if str(job.run.name) == name] or of_cell
-    return same[-1] if same else None
+    return same[max(0, len(same) - 1 - later)] if same else None

@@ -264,6 +264,7 @@ def lay_out(
 ) -> Flow:
     """Return everything that a run needs, checked and in place; nothing has begun."""
     from cascade.graph.ledger import Ledger
+    from cascade.graph.model import as_name
     from cascade.runtime.flow import Flow
     from cascade.runtime.journal import Journal
     from cascade.runtime.limits import Limits
@@ -271,7 +272,7 @@ def lay_out(
 
     with calm_collector(UNKNOWN):
         graph, inputs, amounts, found, capacities = _check(target, params, system_resources, resources)
-    graph.name = name or graph.name
+    graph.name = as_name(name or graph.name)
     clock = settings.clock = get_current_context().clock
     journal = Journal(_run_id(), graph, clock)
     settings.redact.add(inputs)

@@ -151,7 +151,7 @@ class LazyResult(StandIn, Generic[R]):
         """Show the call, arguments shortened, lazy ones by name only."""
         shown = [_brief(a) for a in self._args[:6]]
         shown += [f"{k}={_brief(v)}" for k, v in (self._kwargs or {}).items()][:6]
-        return f"<lazy {self._label}({', '.join(shown)})>"
+        return f"<lazy {_brief_name(self)}({', '.join(shown)})>"
 
     def _repr_mimebundle_(
         self,
@@ -243,9 +243,16 @@ def unmapped(value: object) -> Any:
     return Unmapped(value)
 
 
+def _brief_name(lazy: LazyResult[Any]) -> str:
+    """Return what a call is called, with whatever steers a terminal made visible."""
+    name: str = lazy._label  # noqa: SLF001
+    name = name if len(name) <= 200 else f"{name[:199]}…"  # noqa: PLR2004
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
 def _brief(value: object) -> str:
     if isinstance(value, LazyResult):
-        return f"<lazy {value._label}>"  # noqa: SLF001
+        return f"<lazy {_brief_name(value)}>"
     if isinstance(value, (str, bytes)) and len(value) > 24:  # noqa: PLR2004
         return f"{value[:20]!r}…"
     if isinstance(value, (int, float, bool, str, bytes, type(None))):

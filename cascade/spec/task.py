@@ -66,7 +66,7 @@ class Task(Generic[P, R]):
         if not callable(inner):
             raise TypeError(f"@cs.task decorates functions, not {type(inner).__name__}.")
         self.func: Callable[P, Any] = inner
-        self.name = name or _name_of(inner)
+        self.name = (name or _name_of(inner)).encode("utf-8", "replace").decode("utf-8")  # stores and pages are UTF-8
         self.is_async = any(_is_async(layer) for layer in _layers(inner))
         self.mode = self._check_mode(mode)
         self.pure = pure

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cascade.graph.build import refs_in
 from cascade.graph.check import check_amounts
-from cascade.graph.model import ROUTE
+from cascade.graph.model import ROUTE, as_name
 from cascade.graph.order import may_need
 from cascade.graph.schedule import make_schedule
 from cascade.messaging.catalogue import in_seconds
@@ -78,7 +78,7 @@ class Outlook:
         if self.makespan:
             lines.append(f"about {in_seconds(self.makespan)}, decided by {' → '.join(self.critical_path)}")
         lines += self._tell_memory()
-        lines += [f"{name}: {part:.0%} in use" for name, part in self.utilisation.items()]
+        lines += [f"{as_name(name)}: {part:.0%} in use" for name, part in self.utilisation.items()]
         return "\n".join(lines)
 
     def _tell_memory(self) -> list[str]:

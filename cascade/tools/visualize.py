@@ -46,12 +46,13 @@ def visualize(target: object, *, name: str = "", theme: Theme = "auto") -> graph
         digraph cascade {
     """
     from cascade.graph.draw import to_dot
+    from cascade.graph.model import as_name
 
     if theme not in ("auto", "light", "dark"):
         raise SettingError.for_choice("theme", theme, ("auto", "light", "dark"))
     graph = _graph_of(target)
     made = _picture_class()(to_dot(graph.nodes, graph.edges), filename="graph.gv")
-    made.graph, made.title, made.theme = graph, name or graph.name, theme
+    made.graph, made.title, made.theme = graph, as_name(name or graph.name), theme
     return made
 
 
@@ -157,6 +158,7 @@ class Drawn:
     ) -> dict[str, str]:
         """Show the SVG, as an image that survives where inline SVG is removed."""
         from cascade.graph.markup import element
+        from cascade.graph.model import as_name
 
         if self.graph is None:
             return {"text/plain": self.source}
@@ -164,7 +166,7 @@ class Drawn:
             return {"text/plain": f"{self!r}: too large to show here; .save('graph.svg') writes it to a file."}
         svg = self.svg()
         data = base64.b64encode(svg.encode("utf-8", "replace")).decode("ascii")
-        names = ", ".join([node.name for node in self.graph.nodes[:40]])
+        names = ", ".join([as_name(node.name) for node in self.graph.nodes[:40]])
         image = {"alt": f"Graph of {self.title}: {names}", "src": f"data:image/svg+xml;base64,{data}"}
         html = element("img", {**image, "style": "max-width:100%;height:auto"})
         return {"text/html": str(html), "image/svg+xml": svg, "text/plain": repr(self)}

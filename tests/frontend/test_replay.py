@@ -135,10 +135,13 @@ def test_a_document_that_asks_for_it_begins_to_play(stage: Any) -> None:
     calm.page.wait_for_function("() => document.querySelector('#one .cascade-scrubber').value === '0'")
     assert view.get_by_role("button", name="Replay", exact=True).count() == 1
     one = stage()
-    one.show({**document, "replay": True})
-    one.page.wait_for_function(
-        "() => document.querySelector('#one .cascade-play').getAttribute('title').startsWith('Pause')"
+    one.page.evaluate(  # a short run may be over before anyone asks
+        """() => new MutationObserver((changes) => {
+            window.played ||= changes.some(({ target }) => target.getAttribute("title").startsWith("Pause"));
+        }).observe(document, { subtree: true, attributeFilter: ["title"] })"""
     )
+    one.show({**document, "replay": True})
+    one.page.wait_for_function("() => window.played")
 
 
 def test_a_run_that_goes_on_and_an_old_document_have_no_scrubber(stage: Any, samples: Any) -> None:

@@ -83,8 +83,10 @@ class Cell:
 class Kernel:
     """A kernel and the messages that it sent."""
 
-    def __init__(self, folder: Path) -> None:
-        environment = {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": str(ROOT)}
+    def __init__(self, folder: Path, overlay: Path | None = None) -> None:
+        """Start a kernel in `folder`; packages in `overlay` come before those that are installed."""
+        path = os.pathsep.join([*([str(overlay)] if overlay else []), str(ROOT)])
+        environment = {**os.environ, "IPYTHONDIR": str(folder / "ipython"), "PYTHONPATH": path}
         self.manager = KernelManager()
         self.manager.kernel_spec.argv[0] = sys.executable
         self.manager.start_kernel(cwd=str(folder), env=environment)

@@ -143,7 +143,7 @@ def test_hostile_names_stay_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(out.splitlines()) == 3
     html = plan._repr_html_()
     assert "<img" not in html
-    assert "&lt;img src=x onerror=alert(1)&gt; [red]\\x1b[31m next" in html
+    assert "&lt;img src=x onerror=alert(1)&gt; [red]\ufffd[31m next" in html
 
 
 def test_wide_characters_are_aligned() -> None:

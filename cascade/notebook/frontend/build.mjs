@@ -95,6 +95,7 @@ async function buildPages() {
   mkdirSync(shipped, { recursive: true });
   writeFileSync(join(shipped, "view.css"), styles);
   await build({ ...shared, entryPoints: ["widget.js"], format: "esm", outfile: join(shipped, "widget.js") });
+  await build({ ...shared, entryPoints: ["controls.js"], format: "esm", outfile: join(shipped, "controls.js") });
   await build({
     ...shared,
     entryPoints: ["page.js"],
@@ -144,7 +145,7 @@ function tidyExtension(folder) {
 
 await buildPages();
 if (!process.argv.includes("--pages")) await buildExtension();
-for (const name of ["widget.js", "page.js", "view.css"]) {
+for (const name of ["widget.js", "controls.js", "page.js", "view.css"]) {
   const text = readFileSync(join(shipped, name));
   console.log(`${name}: ${text.length} bytes, ${gzipSync(text).length} gzipped`);
 }

@@ -164,8 +164,9 @@ class RunView:
             return self.record.take_frame(self.run.elapsed)
 
     def make_document(self) -> dict[str, Any]:
-        """Return the whole document."""
+        """Return the whole document, with what has been told by now."""
         with self.lock:
+            self._fold()
             return self.record.document(self.run.elapsed)
 
     def make_bundle(self, note: str = "") -> dict[str, Any]:

@@ -156,6 +156,7 @@ class LiveRung:
             widget.send_snapshot()
             _keep(widget)
         else:
+            widget.lighten()
             _close_in_time(widget, self._opened_at)
 
 

@@ -16,6 +16,8 @@ import traitlets
 
 __all__ = ["RunWidget", "front_end"]
 
+_NOTHING = "export default { render() {} };"
+
 
 @lru_cache(maxsize=1)
 def front_end() -> tuple[str, str]:
@@ -58,10 +60,27 @@ class RunWidget(anywidget.AnyWidget):
         """
         self.make_snapshot = make_snapshot
         self.readers = 0
+        self.is_heard = False
         code, style = front_end()
         super().__init__(_esm=code, _css=style)
-        self.on_msg(lambda _widget, content, _buffers: take(content) if isinstance(content, dict) else None)
+
+        def hear(_widget: object, content: object, _buffers: object) -> None:
+            self.is_heard = True
+            if isinstance(content, dict):
+                take(content)
+
+        self.on_msg(hear)
         _answer_where_asked(self.comm)
+
+    def lighten(self) -> None:
+        """Leave nothing heavy behind: programs that run notebooks save the last state of every widget there was.
+
+        A widget that a browser has opened stays as it is.
+        """
+        if not self.is_heard:
+            self.make_snapshot = dict
+            self._esm, self._css = _NOTHING, ""
+            self.send_state("snapshot")
 
     def close(self) -> None:
         """Close the widget and its layout, which ipywidgets would keep for ever."""
