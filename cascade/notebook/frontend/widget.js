@@ -19,15 +19,16 @@ import { createView } from "./view/view.js";
 /** How long to wait for an asked snapshot before asking again, ms. */
 const PATIENCE = 2000;
 
-/** What people opened and chose, kept while the page lives. @type {WeakMap<object, Record<string, unknown>>} */
-const memories = new WeakMap();
+/** What people opened and chose, by run, kept while the page lives: each rendering may have a model object of its own. */
+const memories = /** @type {Map<unknown, Record<string, unknown>>} */ (new Map());
 
 /** @param {Model} model */
 function memoryOf(model) {
-  const known = memories.get(model);
+  const run = model.get("snapshot")?.run?.id || model;
+  const known = memories.get(run);
   if (known) return known;
   const fresh = {};
-  memories.set(model, fresh);
+  memories.set(run, fresh);
   return fresh;
 }
 

@@ -39,7 +39,7 @@ class Player {
     this.sign = svg("path", "", { d: PLAY });
     const picture = svg("svg", "play-sign", { width: 14, height: 14, viewBox: "0 0 14 14", "aria-hidden": "true" }, this.sign);
     this.button = html("button", "play", { type: "button", onclick: () => (this.isPlaying ? this.pause() : this.play()) }, picture);
-    this.range = html("input", "scrubber", { type: "range", min: 0, max: STEPS, value: STEPS, step: 1, "aria-label": "moment of the run" });
+    this.range = html("input", "scrubber", { type: "range", min: 0, max: STEPS, value: STEPS, step: 1, "aria-label": "moment of the run", "data-lm-suppress-shortcuts": "true" });
     this.range.addEventListener("input", () => this.drag());
     this.range.addEventListener("keydown", (event) => this.press(event));
     this.time = html("span", "replay-time");
