@@ -32,7 +32,10 @@ class LikeJupyter(NotebookClient):
 
     async def async_execute_cell(self, cell: Any, cell_index: int, *args: Any, **kwargs: Any) -> Any:
         """Execute a cell whose requests carry its id."""
-        make = self.kc.session.msg
+        if self.kc is None:
+            raise RuntimeError("The kernel has not been started.")
+        session = self.kc.session
+        make = session.msg
 
         def message(kind: str, *rest: Any, **named: Any) -> dict[str, Any]:
             made: dict[str, Any] = make(kind, *rest, **named)
@@ -40,11 +43,11 @@ class LikeJupyter(NotebookClient):
                 made["metadata"]["cellId"] = cell.id
             return made
 
-        self.kc.session.msg = message
+        session.msg = message
         try:
             return await super().async_execute_cell(cell, cell_index, *args, **kwargs)
         finally:
-            self.kc.session.msg = make
+            session.msg = make
 
 
 def execute(notebook: nbformat.NotebookNode, path: Path, folder: Path, more: Mapping[str, str] | None = None) -> None:
