@@ -88,7 +88,10 @@ def _name_option(param: Param, taken: set[str]) -> ParamOption:
     if param.bounds is not None and not param.secret:
         span = one_line(describe_bounds(*param.bounds))
         listed += f" {span[0].upper()}{span[1:]}."
-    said = _sentence(one_line(param.description), f"{listed}  {_default(param, stem, is_flag=is_flag)}")
+    description = one_line(param.description)
+    if listed and description and description[-1].isalnum():
+        description += "."
+    said = _sentence(description, f"{listed}  {_default(param, stem, is_flag=is_flag)}")
     return ParamOption(param, f"--{stem}", f"--no-{stem}" if is_flag else "", word, choices, said)
 
 

@@ -146,3 +146,14 @@ def test_the_environment_is_described() -> None:
         "TOKEN": "[secret; has a default]",
         "PASS": "[secret; required]",
     }
+
+
+def test_bounds_stand_in_the_help_as_a_sentence() -> None:
+    """The description, the bounds and the default do not run into each other."""
+
+    @cs.task
+    def fit(far: float) -> float:
+        return far
+
+    options = name_options(build(fit(cs.Param("far", 5.0, description="miles of visibility", bounds=(0, 10)))))
+    assert options[0].help == "miles of visibility. From 0 to 10.  [default: 5.0]"
