@@ -7,6 +7,8 @@ ARGS ?=
 # Jupyter asks for this word where one is root, as in a container.
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 BIN := .venv/bin
+# Most tests wait for a kernel or a page; one file stays in one process, and those with a browser come last.
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # A stamp says that .venv has what a purpose needs; a changed requirement makes it stale.
 STAMPS := .venv/stamps
 NEEDS := pyproject.toml constraints.txt scripts/venv.py $(wildcard cascade/notebook/static/labextension/package.json)
@@ -31,7 +33,7 @@ lab: $(STAMPS)/lab ## open JupyterLab on the notebooks
 
 test: $(STAMPS)/test ## run every test; browser tests need Chromium and skip without
 	@scripts/programs.sh
-	@$(BIN)/python -m pytest -m "not bench and not soak" $(ARGS)
+	@$(BIN)/python -m pytest -m "not bench and not soak" $(IN_TWO) $(ARGS)
 
 bench: $(STAMPS)/bench ## measure against the peers and the budgets; a few minutes on a quiet machine
 	@$(BIN)/python -m benchmarks $(ARGS)

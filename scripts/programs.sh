@@ -13,6 +13,11 @@ is_there() {
 missing=""
 is_there chromium chromium-browser google-chrome || missing="$missing chromium fonts-dejavu-core"
 is_there redis-server valkey-server || missing="$missing redis-server"
+is_there mosquitto || missing="$missing mosquitto"
+is_there mosquitto_sub || missing="$missing mosquitto-clients"
+# Debian keeps the server's programs out of the way; -f, since a pattern that fits nothing stays as it is.
+postgres=$(echo /usr/lib/postgresql/*/bin/initdb)
+is_there initdb || [ -f "${postgres%% *}" ] || missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
 by_hand="Tests that need them will be skipped; install by hand to run them:$missing"

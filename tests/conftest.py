@@ -62,8 +62,16 @@ def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"In CI nothing may skip, and this did: {reason}"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests with a browser last: Playwright keeps an event loop running in this thread until it is closed."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the tests with a browser last: Playwright keeps an event loop running in this thread until it is closed.
+
+    What drives a real kernel or browser gets a second try, since other programs may take the machine at any moment;
+    pytest's summary counts these tries (`docs/decisions/0014-a-second-try.md`).
+    """
+    if config.pluginmanager.hasplugin("rerunfailures"):
+        for item in items:
+            if item.get_closest_marker("browser") or item.get_closest_marker("kernel"):
+                item.add_marker(pytest.mark.flaky(reruns=1))
 
     def needs_browser(item: pytest.Item) -> bool:
         named = {"chromium", "browser"} & set(getattr(item, "fixturenames", ()))

@@ -64,7 +64,9 @@ def _graph(session: Session, words: Sequence[str]) -> Said | None:
 def _status(session: Session, words: Sequence[str]) -> Said | None:
     from cascade.notebook.summary import summarize
 
-    return Said(summarize(job_for(session, words).views[0].make_document()))
+    job = job_for(session, words)
+    job.run.catch_up()  # what the line before brought about is part of the answer
+    return Said(summarize(job.views[0].make_document()))
 
 
 def _jobs(session: Session, words: Sequence[str]) -> Said | None:

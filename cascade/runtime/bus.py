@@ -8,6 +8,7 @@ Invariant: a handler that raises, blocks or lags harms only itself: it is report
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -123,6 +124,7 @@ class Reader:
         self.subscription = subscription
         self._codes = codes_of(subscription.kind) if subscription.kind is not Event else None
         self._next = 0
+        self.delivered = 0  # how many records the subscription has been given, or was not interested in
         self._is_closing = False
         self._bell = threading.Lock()  # free when closing; a plain lock wakes in half the time of an Event
         self._bell.acquire()
@@ -148,6 +150,12 @@ class Reader:
         if is_over:
             self._end.release()
         return is_over
+
+    def catch_up(self, until: float) -> None:
+        """Wait until everything told by now is delivered, at most to `until` on `time.monotonic`."""
+        told = len(self.journal.records)
+        while self.subscription.active and self.delivered < told and time.monotonic() < until:
+            time.sleep(PERIOD / 10)
 
     def _work(self) -> None:
         self._thread = threading.get_ident()
@@ -179,6 +187,7 @@ class Reader:
                 subscription.deliver(events)
             if not subscription.active:
                 return
+        self.delivered = self._next
 
     def _tell_of_missed(self, first: int, records: list[Any]) -> None:
         """Of records that it was too slow for, a subscriber hears the few about the run, and how many others were."""

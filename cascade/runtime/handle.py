@@ -284,8 +284,7 @@ class Run:
                 self._flow.core.paused = False
                 self._flow.journal.tell(ev.RunResumed)
                 self._flow.ring()
-        if self._flow.step_side.is_on:
-            self._flow.post(self._flow.step_side.leave)
+        self._flow.post(self._flow.step_side.leave)  # also when step mode, asked for at the start, has yet to begin
 
     def step(self) -> None:
         """Go step by step from now on: each start waits for `next`, what runs goes on; `resume` ends it."""
@@ -411,6 +410,12 @@ class Run:
                 self._readers.append(reader)
         reader.start()
         return subscription.cancel
+
+    def catch_up(self, timeout: float = FLUSH) -> None:
+        """Wait until all subscribers have been told what has happened by now, at most `timeout` seconds."""
+        until = time.monotonic() + timeout
+        for reader in list(self._readers):
+            reader.catch_up(until)
 
     @property
     def state(self) -> str:

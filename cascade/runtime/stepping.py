@@ -90,12 +90,13 @@ class Stepping:
 class StepSide:
     """Step mode of one flow: enters it, leaves it, keeps its time. All methods are called under the flow's lock."""
 
-    __slots__ = ("_counted", "_is_due", "_look", "_since", "_spent", "flow")
+    __slots__ = ("_counted", "_is_due", "_is_to_begin", "_look", "_since", "_spent", "flow")
 
     def __init__(self, flow: Flow) -> None:
         """Begin outside of step mode."""
         self.flow = flow
         self._since: float | None = None  # when step mode began, None outside of it
+        self._is_to_begin = flow.settings.stepping  # until the driver gets there
         self._spent = 0.0  # seconds in step mode so far
         self._counted = 0.0  # of them, those by which the run's timeout has been put off
         self._is_due = False  # the run's time came while it was in step mode
@@ -103,8 +104,8 @@ class StepSide:
 
     @property
     def is_on(self) -> bool:
-        """Whether the run goes step by step."""
-        return self._since is not None
+        """Whether the run goes step by step, or will from its first start on."""
+        return self._since is not None or self._is_to_begin
 
     @property
     def ready(self) -> list[int]:
@@ -127,7 +128,8 @@ class StepSide:
 
     def enter(self) -> None:
         """Hold every start from now on."""
-        if self.is_on or self.flow.core.cancelling:
+        self._is_to_begin = False
+        if self._since is not None or self.flow.core.cancelling:
             return
         self._since = self.flow.now()
         self.flow.core.limits.set_stepping(Stepping())

@@ -90,6 +90,8 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 @pytest.fixture
 def kernel(shared_kernel: Kernel) -> Kernel:
-    """The module's kernel, with the counters of its resource at zero."""
+    """The module's kernel, with the counters of its resource at zero; a new one after a test that it was lost in."""
+    if shared_kernel.is_lost:
+        shared_kernel.begin_again(SETUP)
     assert shared_kernel.run("opened.clear(); closed.clear()").ok
     return shared_kernel

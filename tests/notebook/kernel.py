@@ -95,6 +95,14 @@ class Kernel:
         self.client.wait_for_ready(timeout=60)
         self.cells: dict[str, Cell] = {}
         self._owners: dict[str, Cell] = {}
+        self.is_lost = False  # it may still be busy with what did not end in time
+
+    def begin_again(self, code: str) -> None:
+        """Restart the kernel and run `code` there."""
+        self.manager.restart_kernel(now=True)
+        self.client.wait_for_ready(timeout=60)
+        self.is_lost = False
+        assert self.run(code).ok
 
     def stop(self) -> None:
         self.client.stop_channels()
@@ -127,7 +135,8 @@ class Kernel:
         """Collect messages until `condition` holds."""
         end = time.monotonic() + timeout
         while not condition():
-            assert time.monotonic() < end, "the kernel did not get there in time"
+            self.is_lost = time.monotonic() >= end
+            assert not self.is_lost, "the kernel did not get there in time"
             for _ in self._collect():
                 pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cascade as cs
+from cascade.adapters.caching.memory import MemoryCache
 from cascade.interfaces import events as ev
 from cascade.interfaces.step_errors import UnknownNodeError
 from cascade.runtime.scheduler import RUNNING
@@ -244,6 +246,11 @@ async def rest(x: int) -> int:
     return x
 
 
+@cs.task(pure=True)
+def pure(x: int) -> int:
+    return x
+
+
 class Watcher:
     """Hears of what is held, so that a test waits for a fact and not for a time."""
 
@@ -291,6 +298,25 @@ def test_run_on_leaves_step_mode() -> None:
     assert not run.is_stepping
     kinds = [type(e) for e in run.events]
     assert kinds.index(ev.StepModeEntered) < kinds.index(ev.StepModeLeft) < kinds.index(ev.NodeStarted)
+
+
+def test_run_on_before_the_first_start_leaves_step_mode() -> None:
+    """`resume` that comes while the store is still being asked counts: the run does not wait for ever."""
+    asked, go = threading.Event(), threading.Event()
+
+    class SlowStore(MemoryCache):
+        def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
+            asked.set()
+            assert go.wait(10)
+            return dict(super().get_many(keys))
+
+    run = cs.start(pure(1), log_level=None, step=True, cache=SlowStore())
+    assert asked.wait(10)
+    assert run.is_stepping
+    run.resume()
+    go.set()
+    assert run.result(10) == 1
+    assert not run.is_stepping
 
 
 def test_step_mode_can_begin_in_mid_run() -> None:
