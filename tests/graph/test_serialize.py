@@ -75,7 +75,7 @@ VALUES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("value", VALUES, ids=ascii)
+@pytest.mark.parametrize("value", VALUES, ids=[f"{n}-{type(value).__name__}" for n, value in enumerate(VALUES)])
 def test_values_come_back_with_their_types(value: Any) -> None:
     """Every word of the vocabulary: the same value, of the same type, all the way down."""
     back = value_again(value)
