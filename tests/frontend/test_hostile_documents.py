@@ -32,6 +32,7 @@ ADDRESSES = """() => [...document.querySelectorAll("#one *")].flatMap((each) =>
 OPEN = {"open": dict.fromkeys(("graph", "lanes", "log", "table", "params"), True)}
 
 
+@pytest.mark.browser
 def test_no_source_makes_markup_of_text() -> None:
     """The front end has no word by which a text could become markup or code; elements are made by name."""
     files = [path for path in SOURCES.rglob("*.js") if not {"node_modules", "build"} & set(path.parts)]
