@@ -9,6 +9,7 @@ from collections.abc import Iterable
 NAP = 0.02  # seconds
 SPINS = 5_000_000  # some 0.2 s of one core
 PRIME = 1_000_003
+TICK = 0.001  # seconds
 
 
 def inc(x: int) -> int:
@@ -49,3 +50,21 @@ def spin(x: int) -> int:
 def spun(x: int) -> int:
     """What `spin` gives, without the work."""
     return (x + SPINS * (SPINS - 1) // 2) & 0xFFFF
+
+
+def tick(x: int, y: int = 0) -> int:
+    """A task that computes for a millisecond."""
+    return hold(TICK, x, y)
+
+
+def tock(x: int, y: int = 0) -> int:
+    """A task that computes for ten milliseconds."""
+    return hold(10 * TICK, x, y)
+
+
+def hold(seconds: float, x: int, y: int) -> int:
+    """Keep a core busy for so long; the value is that of `add`, one more."""
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+    return (x + y + 1) % PRIME

@@ -18,6 +18,7 @@ Kind = Literal[
     "chain", "fan_in", "map", "dag", "dag_threads", "async_naps", "naps", "cpu",
     "dag_plain", "dag_opted_out", "dag_pure", "dag_first", "dag_again", "dag_changed",
     "key_array", "key_frame", "look_up", "why",
+    "redis_look_up", "redis_first", "redis_again",
 ]  # fmt: skip
 Unit = Literal["us/task", "ms", "KiB/task"]
 
@@ -103,6 +104,9 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "key_frame": lambda _: True,
     "look_up": lambda workload: workload.size,
     "why": lambda _: "ran",
+    "redis_look_up": lambda workload: workload.size,
+    "redis_first": layered_answer,
+    "redis_again": layered_answer,
 }
 
 WORKLOADS = (
@@ -128,6 +132,9 @@ WORKLOADS = (
     Workload("key_array", "key of an array of 100 MB", "key_array", 100_000_000, "ms"),
     Workload("key_frame", "key of a frame of 1,000,000 x 10", "key_frame", 80_000_000, "ms"),
     Workload("look_up", "look-up of 10,000 results", "look_up", 10_000),
+    Workload("redis_look_up", "look-up and value of 10,000 results in Redis", "redis_look_up", 10_000),
+    Workload("redis_first", "DAG of 2,000 pure tasks, new store in Redis", "redis_first", 2000),
+    Workload("redis_again", "the same again", "redis_again", 2000),
     Workload("why", "why, in a graph of 10,000", "why", 10_000, "ms", start="warm"),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

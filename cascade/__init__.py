@@ -20,6 +20,15 @@ if TYPE_CHECKING:
     from cascade.interfaces.exceptions import DependencyMissingError
     from cascade.messaging.bus import messaging_bus
     from cascade.notebook.controls import controls
+    from cascade.providers.format import format as format  # noqa: A004 - cs.format
+    from cascade.providers.gather import dict as dict  # noqa: A004 - cs.dict
+    from cascade.providers.load_yaml import load_yaml as load_yaml
+    from cascade.providers.lookup import lookup as lookup
+    from cascade.providers.recv import recv as recv
+    from cascade.providers.shell import shell as shell
+    from cascade.providers.subflow import subflow as subflow
+    from cascade.providers.template import template as template
+    from cascade.providers.wait import wait as wait
     from cascade.runtime.bus import MessageBus
     from cascade.runtime.engine import Engine
     from cascade.runtime.run import Run, arun, run, start
@@ -145,6 +154,12 @@ class _Package(ModuleType):
     Importing the submodule ``cascade.cli`` would put it in the place of the function ``cascade.cli``.
     """
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel by name, as modules do: functions of a notebook that say ``cs.Jump`` are pickled with it."""
+        from importlib import import_module
+
+        return import_module, (__name__,)
+
     def __setattr__(self, name: str, value: object) -> None:
         """Take everything but a submodule with a public name."""
         if not (isinstance(value, ModuleType) and name in _HOMES):
@@ -158,9 +173,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name at its first use."""
     home = _HOMES.get(name)
     if home is None:
-        from cascade.interfaces.exceptions import nearest
-
-        raise AttributeError(f"module 'cascade' has no attribute '{name}'.{nearest(name, _HOMES)}")
+        return _find_provider(name)
     from importlib import import_module
 
     is_module = name == "cache"  # cs.cache.ttl(…)
@@ -168,9 +181,37 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+def _find_provider(name: str) -> Any:
+    """Return the ready-made task, or the namespace of several, that is called so."""
+    from cascade.interfaces.exceptions import nearest
+
+    known = set(_HOMES)
+    if not name.startswith("_"):
+        from cascade.providers import registry
+
+        try:
+            return registry.find(name)
+        except KeyError:
+            known |= {each.partition(".")[0] for each in registry.names()}
+    raise AttributeError(f"module 'cascade' has no attribute '{name}'.{nearest(name, known)}")
+
+
+def _find_ready_made(key: str) -> Any:
+    """Return the task of a provider for a graph file that names it."""
+    from cascade.providers.registry import find_task
+
+    get_current_context().ready_made = find_task  # from now on without a detour
+    return find_task(key)
+
+
+get_current_context().ready_made = _find_ready_made
+
+
 def __dir__() -> list[str]:
-    """List the public names."""
-    return sorted([*globals(), *_HOMES])
+    """List the public names, and those of ready-made tasks."""
+    from cascade.providers.registry import names
+
+    return sorted({*globals(), *_HOMES, *(name.partition(".")[0] for name in names())})
 
 
 def load_ipython_extension(shell: Any) -> None:

@@ -56,6 +56,7 @@ class WorkflowContext:
         sessions: the instances of session-wide resources, made by the first run that needs one.
         clock: tells the time to runs that start now; None: the machine's.
         constraint_handlers: by the type of limit that each knows, beside those of cascade.
+        ready_made: finds the task of a provider by its ``module:qualname``; None: there is none.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class WorkflowContext:
         "envs",
         "overrides",
         "params",
+        "ready_made",
         "resources",
         "sessions",
         "tasks",
@@ -81,6 +83,12 @@ class WorkflowContext:
         self.display: Callable[[], Display] | None = None
         self.clock: Clock | None = None
         self.constraint_handlers: dict[str, ConstraintHandler] = {}
+        self.ready_made: Callable[[str], Task[..., object] | None] | None = None
+
+    def find_task(self, key: str) -> Task[..., object] | None:
+        """Return the task of that ``module:qualname``: one that was defined here, or a ready-made one."""
+        found = self.tasks.get(key)
+        return self.ready_made(key) if found is None and self.ready_made is not None else found
 
     def bundle_of(self, shown: object) -> Bundle:
         """Return what a notebook shows of `shown`: its text, where nobody knows more."""

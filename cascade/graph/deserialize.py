@@ -114,13 +114,14 @@ class _Reader:
     def task(self, record: object, place: str) -> tuple[Task[..., Any], str]:
         fields = Record(record, place, _TASK, _NOTHING)
         key, name = as_name(fields["key"], f"{place}.key"), as_name(fields["name"], f"{place}.name")
-        if key not in self.registered:
+        task = get_current_context().find_task(key)
+        if task is None:
             hint = nearest(key[:200], self.registered).strip() or "None is registered."
             problem = (
                 f"no task is registered as {key[:200]!r}. {hint} Import the module, or run the cell, that defines it"
             )
             raise GraphFormatError.at(place, problem)
-        return self.registered[key], name
+        return task, name
 
     def input(self, record: object, place: str) -> Input:
         fields = Record(record, place, _INPUT, _INPUT_MORE)

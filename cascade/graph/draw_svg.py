@@ -191,7 +191,7 @@ class _Pen:
         target = self._states.get(arrow.target, NodeState("pending")).state
         if target in {"skipped", "cancelled"} or source in {"skipped", "cancelled"}:
             return "-off"
-        return "-flow" if target == "running" and source in {"done", "stored"} else ""
+        return "-flow" if target == "running" and source in {"done", "stored", "kept"} else ""
 
     def _spoken(self, box: Box, state: NodeState) -> str:
         word = self._state_of(box)["word"] if self._states is not None else self._looks["kinds"][box.kind]["word"]

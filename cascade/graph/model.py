@@ -345,6 +345,7 @@ class Graph:
                 for number in [key for key in table if isinstance(key, int) and key >= count]:
                     del table[number]
         self._ids, self._labels, self._taken = (self._ids or [])[:count] or None, (self._labels or [])[:count], None
+        self.complete = min(self.complete, count)
         self.forget_order()
 
     def copy(self) -> Graph:

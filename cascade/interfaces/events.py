@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 __all__ = [
+    "ClusterReported",
     "DisplayShown",
     "Event",
     "EventsDropped",
@@ -192,6 +193,22 @@ class StoreReported(LifecycleEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterReported(LifecycleEvent):
+    """The run has joined a cluster; or, with 0 workers, it waits for the first one.
+
+    Args:
+        address: of the scheduler. dashboard: a link for people, empty if there is none. threads: of all workers.
+        patience: seconds that the run waits for a worker.
+    """
+
+    address: str
+    dashboard: str = ""
+    workers: int = 0
+    threads: int = 0
+    patience: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeEvent(Event):
     """The base of events about one node, or one item of a map (`index`)."""
 
@@ -267,12 +284,14 @@ class ItemsRecalled(NodeEvent):
     """`count` items of a map have their values from the store; computing them took `saved` seconds then.
 
     Args:
-        kept: not from the store, but from the run that this one retries.
+        kept: not from the store, but from the run that this one retries. spans: which ones, as first index and count;
+            none where they lie too scattered to be told.
     """
 
     count: int
     saved: float
     kept: bool = False
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,7 +327,10 @@ class NodeRetrying(NodeEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeWaiting(NodeEvent):
-    """The node (or item) could start but for `resource`; `holders` have it now."""
+    """The node (or item) could start but for `resource`; `holders` have it now.
+
+    Where a limit from outside holds it, `resource` is ``limit: `` and its words.
+    """
 
     resource: str
     reason: str

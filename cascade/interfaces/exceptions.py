@@ -6,8 +6,10 @@ words are made here, by named constructors, so that the same fault always says t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
+
+from cascade.interfaces.naming import clip, nearest
+from cascade.interfaces.naming import short as _short
 
 __all__ = [
     "CapacityError",
@@ -29,27 +31,6 @@ __all__ = [
     "WorkerDiedError",
     "nearest",
 ]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` for the known name closest to `name`, or the list of known names, or nothing."""
-    names = sorted({str(k) for k in known})
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f" Did you mean '{close[0]}'?"
-    if names:
-        shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")  # noqa: PLR2004
-        return f" Known: {shown}."
-    return ""
-
-
-def _short(value: object) -> str:
-    """Return a repr that is never long and never fails."""
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001 - a user's class may raise anything, and a huge int does
-        return f"a {type(value).__name__}"
-    return text if len(text) <= 60 else f"{text[:56]}…"  # noqa: PLR2004
 
 
 class CascadeError(Exception):
@@ -182,6 +163,7 @@ class CapacityError(CascadeError, ValueError):
     @classmethod
     def for_excess(cls, label: str, resource: str, amount: float, capacity: float) -> CapacityError:
         """More than there is."""
+        label, resource = clip(label), clip(resource)
         return cls(
             f"Task '{label}' asks for {amount:g} of '{resource}' but the capacity is {capacity:g}. "
             f"Lower with_constraints({resource}={amount:g}) or raise system_resources['{resource}']."
@@ -190,23 +172,24 @@ class CapacityError(CascadeError, ValueError):
     @classmethod
     def for_unknown(cls, label: str, resource: str, known: Iterable[str]) -> CapacityError:
         """A name that no capacity names."""
+        hint, resource = nearest(resource, known), clip(resource)
         return cls(
-            f"Task '{label}' asks for '{resource}', which system_resources does not name."
-            f"{nearest(resource, known)} Add it, as in system_resources={{'{resource}': 1}}."
+            f"Task '{clip(label)}' asks for '{resource}', which system_resources does not name."
+            f"{hint} Add it, as in system_resources={{'{resource}': 1}}."
         )
 
     @classmethod
     def for_amount(cls, label: str, resource: str, amount: object) -> CapacityError:
         """Not a positive number."""
         return cls(
-            f"Task '{label}' asks for {_short(amount)} of '{resource}'; an amount is a number of at least 0. "
-            "Correct with_constraints(…)."
+            f"Task '{clip(label)}' asks for {_short(amount)} of '{clip(resource)}'; an amount is a number of at "
+            "least 0. Correct with_constraints(…)."
         )
 
     @classmethod
     def for_capacity(cls, resource: str, amount: object) -> CapacityError:
         """system_resources holds something that is not a number."""
-        return cls(f"The capacity of '{resource}' is {_short(amount)}; it must be a finite number above 0.")
+        return cls(f"The capacity of '{clip(resource)}' is {_short(amount)}; it must be a finite number above 0.")
 
     @classmethod
     def for_mapping(cls, given: object) -> CapacityError:
@@ -331,8 +314,10 @@ class ResourceError(CascadeError, RuntimeError):
     @classmethod
     def for_unknown(cls, name: str, where: str, known: Iterable[str]) -> ResourceError:
         """Injected but never defined."""
+        if name == "run_connector":  # as cs.recv does
+            return cls(f"The run has no connector, which {where} needs. Pass connector=…, as in connector='local'.")
         hint = nearest(name, known)
-        return cls(f"No resource is named '{name}', which {where} injects.{hint} Define it with @cs.resource.")
+        return cls(f"No resource is named '{clip(name)}', which {where} injects.{hint} Define it with @cs.resource.")
 
     @classmethod
     def for_no_yield(cls, name: str) -> ResourceError:

@@ -23,6 +23,7 @@ from cascade.notebook.forecast import Forecast, Latest, foresee
 from cascade.notebook.options import Options, parse_line, read_options, split_line, usage_error
 from cascade.notebook.plain import duration, listed, plain
 from cascade.notebook.session import VIEWS, Job, Session
+from cascade.notebook.value_place import tell_older
 
 if TYPE_CHECKING:
     from cascade.notebook.cell_body import CellTask
@@ -81,7 +82,7 @@ class Watched:
         cell: its id. source: its body as plain Python. options: of its line. task: the name of a task cell, empty for
             others. roots: the names that its code looks up. shown: what was read when the present output was made.
         seen: what was read when it was last looked at. number: of the newest job that is known. worker: of this cell.
-        state: what became of it, in a few words.
+        state: what became of it, in a few words. is_owed: a run of it was cancelled, and another is to take its place.
     """
 
     cell: str
@@ -94,6 +95,7 @@ class Watched:
     seen: Marks = field(default_factory=Marks)
     number: int = 0
     state: str = "up to date"
+    is_owed: bool = False
 
 
 class Auto:
@@ -118,15 +120,15 @@ class Auto:
 
     def begin(self) -> None:
         """Listen to cells; what is shown now counts as true."""
-        self._is_on = True
+        self._is_on = self.session.replaces_values = True
         self.session.guests.append(self)
         self.session.shell.events.register("post_run_cell", self.after_cell)
         for cell in dict.fromkeys(job.cell for job in self.session.jobs.values() if job.cell):
             self._watch(cell)
 
     def end(self) -> None:
-        """Listen no more; runs that go on end as they would."""
-        self._is_on = False
+        """Listen no more; runs that go on end as they would, and what was cancelled for another is made good."""
+        self._is_on = self.session.replaces_values = False
         with suppress(ValueError):
             self.session.guests.remove(self)
             self.session.shell.events.unregister("post_run_cell", self.after_cell)
@@ -135,6 +137,7 @@ class Auto:
         """The session ends."""
         del discard
         self.end()
+        self.watched.clear()
 
     def describe(self) -> str:
         """Tell how it stands."""
@@ -267,7 +270,7 @@ class Auto:
             one.state = f"{self._stale(changed, '')} · {plain(str(error), 160)}"
             self._turn_stale(one, Forecast(), one.state)
             return
-        if one.worker.is_waiting or not self._is_on:
+        if one.worker.is_waiting or not (self._is_on or one.is_owed):
             return
         is_cheap = found.count == 0 or (found.is_known and found.seconds <= self.limit)
         if is_cheap:
@@ -290,10 +293,12 @@ class Auto:
             return False
         until = float("inf")
         if cancels and not job.over and job.number in self._own:
+            one.is_owed = True
             job.run.cancel("what it reads has changed again")
             until = monotonic() + LANDING
         while not job.run.done() or not all(view.wait(0) for view in job.views):
-            if one.worker.is_waiting or not self._is_on or not self._is_shown(one) or monotonic() > until:
+            is_wanted = self._is_on or one.is_owed or not cancels
+            if one.worker.is_waiting or not is_wanted or not self._is_shown(one) or monotonic() > until:
                 return False
             job.run.wait(POLL) if not job.run.done() else job.views[-1].wait(POLL)
         return True
@@ -308,7 +313,7 @@ class Auto:
             return
         if one.task:
             self.session.cells.touched.clear()
-        told = f"ran by itself: {listed(list(changed))} changed"
+        told = f"ran by itself: {listed(list(changed))} changed{tell_older(job)}"
         try:
             made = start_in_place(self.session, job, target, one.options, told)
         except Exception as error:  # noqa: BLE001 - what is wrong is told where it is wrong
@@ -316,6 +321,7 @@ class Auto:
             self._turn_stale(one, Forecast(), one.state)
             return
         self._own = {number for number in (*self._own, made.number) if number in self.session.jobs}
+        one.is_owed = False
         one.number, one.shown, one.state = made.number, now, "up to date, ran by itself"
         made.run.add_done_callback(partial(self._bind, one, made))
         if self._is_free(one, cancels=False) and made.run.state == "completed":
@@ -330,6 +336,8 @@ class Auto:
             one.state = f"ran by itself and {made.run.state}"
         elif made.output:
             names[made.output] = made.run.result(0)
+        if made.below is not None and not (made.run.state == "cancelled" and one.is_owed):
+            made.below.follow(made)
 
     def _turn_stale(self, one: Watched, found: Forecast, text: str) -> None:
         if not self._is_free(one):

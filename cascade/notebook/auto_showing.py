@@ -73,7 +73,7 @@ def _start(session: Session, job: Job, target: Any, options: Options, text: str)
         raise
     made = session.add(run, background=True)
     made.cell, job.cell = job.cell, ""
-    made.output = job.output
+    made.output, made.below, made.out = job.output, job.below, job.out
     rung = choose(options.view, session.shell)
     place = job.views[-1].place
     if rung is not None and place is not None and hasattr(session.shell, "kernel"):

@@ -20,7 +20,11 @@ from cascade.notebook.folding import Drawing
 from cascade.notebook.plain import duration, plain, plural
 from cascade.notebook.summary import headline, summarize
 
-__all__ = ["finished_bundle", "graph_bundle", "static_bundle"]
+__all__ = ["LIVE_MIME", "SAVED", "WIDGET_MIME", "finished_bundle", "graph_bundle", "live_bundle", "static_bundle"]
+
+LIVE_MIME = "application/vnd.cascade.live+json"
+WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+SAVED = "Saved while it ran."
 
 _ALT = 700
 _FONT = "font-family:system-ui,sans-serif;font-size:13px"
@@ -39,6 +43,16 @@ def static_bundle(document: Mapping[str, Any], shape: Picture, note: str = "") -
     except Exception:  # noqa: BLE001 - a picture that cannot be drawn must not fail the cell
         html = str(element("pre", None, text))
     return {"text/html": html, "text/plain": f"{text}\n{note}" if note else text}
+
+
+def live_bundle(model_id: str, document: Mapping[str, Any], picture: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a cell holds while a widget lives: the widget, and what is there without it.
+
+    Our renderer shows the widget while its model lives and the document when it is opened later; where that renderer is
+    missing, the widget is shown.
+    """
+    reference = {"version_major": 2, "version_minor": 0, "model_id": model_id}
+    return {LIVE_MIME: dict(document), WIDGET_MIME: reference, **picture}
 
 
 def graph_bundle(drawing: Drawing, name: str) -> dict[str, Any]:

@@ -21,10 +21,10 @@ NARROWEST, WIDEST, TALLEST = 720.0, 1040.0, 1400.0
 _PAD, _HEAD, _ROW, _BAR = 20.0, 74.0, 27.0, 17.0
 _MOST_LANES = 28
 _NARROW = 8.0
-_TOLD = ("done", "stored", "running", "waiting", "retry", "queued", "failed", "skipped", "cancelled", "pending")
+_TOLD = ("done", "stored", "kept", "running", "waiting", "retry", "queued", "failed", "skipped", "cancelled", "pending")
 _FILLED = (
-    ("stored", "violet"), ("done", "green"), ("failed", "red"), ("skipped", "quiet"), ("cancelled", "quiet"),
-    ("retry", "amber"), ("running", "blue"),
+    ("stored", "violet"), ("kept", "violet"), ("done", "green"), ("failed", "red"), ("skipped", "quiet"),
+    ("cancelled", "quiet"), ("retry", "amber"), ("running", "blue"),
 )  # fmt: skip
 _RUN_STATES = {"completed": "done", "paused": "queued", "cancelling": "waiting"}
 _RUN_WORDS = {"completed": "done", "pending": "not started"}
@@ -112,6 +112,8 @@ def node_states(document: Mapping[str, Any]) -> dict[str, NodeState]:
     for box, entry in document["nodes"].items():
         items = entry["items"]
         counts = {key: items[key] for key in ("done", "running", "failed", "stored", "total")} if items else {}
+        if items and items.get("kept"):
+            counts["stored"] += items["kept"]
         states[box] = NodeState(entry["s"], entry["d"], **counts)
     return states
 

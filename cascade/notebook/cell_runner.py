@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from cascade.notebook.cell_body import SHOWN, CellTask, key_function, names_in
 from cascade.notebook.cell_graph import Cells, Inputs, reach_of
+from cascade.notebook.cell_showing import MARK
 from cascade.notebook.cell_store import InSession
 from cascade.notebook.cell_values import Guard, collect_results
 
@@ -107,7 +108,8 @@ class _Runner:
         cell = self.task
         function = self._as_async() if cell.is_async else self._as_plain()
         stand_in = key_function(cell, self.inputs.givers, self.outside.stand_in(), flags)
-        vars(function).update(__wrapped__=stand_in, __name__=cell.name, __qualname__=cell.name)
+        vars(function).update({"__wrapped__": stand_in, MARK: cell})
+        function.__name__ = function.__qualname__ = cell.name
         options = None if cell.pure else PLAIN.but(cache=InSession())
         made: Task[..., Any] = Task(function, name=cell.name, pure=cell.pure, options=options)
         return made

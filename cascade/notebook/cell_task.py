@@ -22,6 +22,7 @@ from cascade.notebook.errors import short_errors
 from cascade.notebook.launch import launch, show_plan
 from cascade.notebook.options import Options, parse_line, read_options, usage_error
 from cascade.notebook.session import VIEWS, Job, Session
+from cascade.notebook.value_place import give
 from cascade.notebook.waiting import wait, wait_async
 
 __all__ = ["forget", "is_task_line", "run_named", "run_task_cell", "run_task_cell_async", "store_of"]
@@ -75,7 +76,7 @@ async def run_task_cell_async(session: Session, parser: argparse.ArgumentParser,
         value = await wait_async(*begun)
     finally:
         _bind(session, wanted.task)
-    return _give(session, wanted, value)
+    return _give(session, wanted, begun[0], value)
 
 
 def run_named(session: Session, words: Sequence[str]) -> Any:
@@ -196,12 +197,11 @@ def _begin(session: Session, wanted: _Wanted) -> tuple[Job, cell.HeldInterrupts]
 
 
 def _finish(session: Session, wanted: _Wanted, begun: Any, get: Any) -> Any:
-    del begun
     try:
         value = get()
     finally:
         _bind(session, wanted.task)
-    return _give(session, wanted, value)
+    return _give(session, wanted, begun[0], value)
 
 
 def _bind(session: Session, task: CellTask) -> None:
@@ -211,9 +211,9 @@ def _bind(session: Session, task: CellTask) -> None:
         session.cells.bind(session.cells.closure([task.name], names), names)
 
 
-def _give(session: Session, wanted: _Wanted, value: Any) -> Any:
+def _give(session: Session, wanted: _Wanted, job: Job, value: Any) -> Any:
     results, shown = wanted.task.unwrap(value)
     if wanted.options.output:
         kept = next(iter(results.values())) if len(results) == 1 else results or shown
         session.shell.user_ns[wanted.options.output] = kept
-    return shown
+    return give(session, job, value, lambda value: wanted.task.unwrap(value)[1])

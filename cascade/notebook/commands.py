@@ -12,7 +12,9 @@ from typing import Any
 
 from cascade.interfaces.exceptions import nearest
 from cascade.notebook.cell import evaluate
+from cascade.notebook.numbers import ABOUT, hint_for_job, is_number, translate
 from cascade.notebook.options import split_line, usage_error
+from cascade.notebook.plain import plain
 from cascade.notebook.session import Job, Session
 
 __all__ = ["NAMES", "Said", "job_for", "obey"]
@@ -43,7 +45,7 @@ def obey(session: Session, line: str) -> Said | None:
         usage_error(f"There is no %cascade {name}.{nearest(name, NAMES)} %cascade help lists them.")
     if "-h" in rest or "--help" in rest:
         return _help(session, [name])
-    return command.function(session, rest)
+    return command.function(session, translate(session, rest, command.words))
 
 
 def _graph(session: Session, words: Sequence[str]) -> Said | None:
@@ -101,12 +103,12 @@ def _resume(session: Session, words: Sequence[str]) -> Said | None:
 
 def _steer(job: Job, word: str, order: str) -> Said:
     if job.over:
-        return Said(f"Run {job.number} is over: {job.run.state}.")
+        return Said(f"{job.title} is over: {job.run.state}.")
     if order == "cancel":
         job.run.cancel("cancelled by %cascade cancel")
     else:
         getattr(job.run, order)()
-    return Said(f"Run {job.number} is being {word}.")
+    return Said(f"{job.title} is being {word}.")
 
 
 def _leaving(name: str) -> Callable[[Session, Sequence[str]], Any]:
@@ -145,27 +147,28 @@ def _help(session: Session, words: Sequence[str]) -> Said | None:
         usage_error(f"There is no %cascade {words[0]}.{nearest(words[0], NAMES)}")
     shown = [words[0]] if words else NAMES
     width = max(len(_COMMANDS[name].words) for name in shown) + 2
-    lines = [f"  %cascade {name:<8}{_COMMANDS[name].words:<{width}}{_COMMANDS[name].about}" for name in shown]
+    lines = [f"  %cascade {name:<9}{_COMMANDS[name].words:<{width}}{_COMMANDS[name].about}" for name in shown]
     if not words:
         lines.insert(
             0, "%%cascade [TARGET] [options]   run this cell's graph and show it; %%cascade -h lists the options\n"
         )
+        lines.append(f"\n{ABOUT}")
     return Said("\n".join(lines))
 
 
 def job_for(session: Session, words: Sequence[str]) -> Job:
-    """The run that a command is about."""
+    """The job that a command is about."""
     if not words:
         job = session.latest()
         if job is None:
             usage_error("There is no run yet. A %%cascade cell makes one.")
         return job
-    if not words[0].isdigit():
-        usage_error(f"A run is named by its number, not '{words[0]}'. %cascade jobs lists them.")
+    if not is_number(words[0]):
+        usage_error(f"A job is named by its number, not '{plain(words[0], 60)}'. %cascade jobs lists them.")
     job = session.jobs.get(int(words[0]))
     if job is None:
         known = ", ".join(map(str, session.jobs)) or "none yet"
-        usage_error(f"There is no run {words[0]}; the runs are: {known}.")
+        usage_error(f"There is no job {words[0]}; the jobs are: {known}.{hint_for_job(session, words[0])}")
     return job
 
 
@@ -190,37 +193,46 @@ def _looking(module: str, name: str) -> Callable[[Session, Sequence[str]], Said 
 
 
 _COMMANDS = {
-    "graph": Command("[TARGET]", "draw the graph of TARGET, or of the latest run", _graph),
-    "status": Command("[N]", "tell how run N, or the latest one, is doing", _status),
-    "jobs": Command("", "list the runs of this notebook", _jobs),
-    "attach": Command("[N]", "show run N, or the latest one, in this cell", _attach),
-    "cancel": Command("[N]", "stop run N, or the latest one", _cancel),
-    "pause": Command("[N]", "start nothing more in run N for now; what runs goes on", _pause),
-    "resume": Command("[N]", "let run N go on", _resume),
+    "graph": Command("[TARGET]", "draw the graph of TARGET, or of the latest job", _graph),
+    "status": Command("[JOB]", "tell how a job, or the latest one, is doing", _status),
+    "jobs": Command("", "list the jobs: the runs of this session, with the numbers that these commands take", _jobs),
+    "attach": Command("[JOB]", "show a job, or the latest one, in this cell", _attach),
+    "cancel": Command("[JOB]", "stop a job, or the latest one", _cancel),
+    "pause": Command("[JOB]", "start nothing more in a job for now; what runs goes on", _pause),
+    "resume": Command("[JOB]", "let a job go on", _resume),
     "limit": Command(
-        "AMOUNT [TASK] [N]",
-        "let at most AMOUNT (2, or 10/m) of TASK run in run N; off lifts it",
+        "AMOUNT [TASK] [JOB]",
+        "let at most AMOUNT (2, or 10/m) of TASK run in a job; off lifts it",
         _looking("limiting", "limit"),
     ),
-    "step": Command("[N]", "hold each start in run N until %cascade next", _looking("watching", "step")),
+    "step": Command("[JOB]", "hold each start in a job until %cascade next", _looking("watching", "step")),
     "next": Command(
-        "[N] [NODE]", "let the next node start, or NODE, in a run that goes step by step", _looking("watching", "next_")
+        "[JOB] [NODE]",
+        "let the next node start, or NODE, in a job that goes step by step",
+        _looking("watching", "next_"),
     ),
-    "replay": Command("[N]", "show run N, or the latest one, from its beginning again", _looking("watching", "replay")),
-    "report": Command("FILE [N]", "write run N, or the latest one, as one HTML page", _looking("watching", "report")),
+    "replay": Command(
+        "[JOB]", "show a job, or the latest one, from its beginning again", _looking("watching", "replay")
+    ),
+    "report": Command("FILE [JOB]", "write a job, or the latest one, as one HTML page", _looking("watching", "report")),
     "retry": Command(
-        "[N]",
-        "run again what failed or was cancelled in run N, with the rest kept",
+        "[JOB]",
+        "run again what failed or was cancelled in a job, with the rest kept",
         _looking("retrying", "retry_and_wait"),
     ),
-    "peek": Command("NODE [N]", "show what a node is, its arguments and its value", _looking("looking", "peek")),
+    "peek": Command("NODE [JOB]", "show what a node is, its arguments and its value", _looking("looking", "peek")),
     "debug": Command(
-        "[NODE] [N]", "put the inputs of a node that failed into the notebook", _looking("debugging", "debug")
+        "[NODE] [JOB]", "put the inputs of a node that failed into the notebook", _looking("debugging", "debug")
     ),
     "auto": Command(
         "[--under S] ",
         "after each cell, run by themselves the cells that it makes untrue, if that takes at most S; off ends it",
         _looking("auto", "auto"),
+    ),
+    "controls": Command(
+        "TARGET",
+        "show the Params of a task cell, or of a target, as sliders and fields; takes -p and -r, as a cell does",
+        _looking("control_command", "show_controls"),
     ),
     "run": Command("NAME [OPTIONS]", "run a task cell with what is stale before it, and bind what it gives", _run),
     "forget": Command("NAME", "let a task cell be a task no longer", _forget),
@@ -231,7 +243,7 @@ _COMMANDS = {
         _looking("memory_commands", "plan"),
     ),
     "runs": Command(
-        "[COUNT]", "list the runs of this folder, of earlier sessions too", _looking("memory_commands", "runs")
+        "[COUNT]", "list the runs in the store, of earlier sessions too", _looking("memory_commands", "runs")
     ),
     "diff": Command("RUN RUN", "tell what was different between two runs", _looking("memory_commands", "diff")),
     "export": Command(
@@ -245,7 +257,7 @@ _COMMANDS = {
     "doctor": Command("", "tell what is odd in this notebook, and what to do about it", _leaving("doctor")),
     "store": Command(
         "ACTION",
-        "ls [TASK], size, check, gc [SIZE] [AGE], limit [SIZE] [AGE] or clear [TASK]",
+        "ls [TASK], size, check, gc [SIZE] [AGE], limit [SIZE] [AGE], clear [TASK] or use PLACE",
         _looking("memory_commands", "store"),
     ),
     "nest": Command("", "let your own code call asyncio.run(...) in cells; cascade itself needs no nesting", _nest),

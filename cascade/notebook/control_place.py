@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from cascade.notebook import watching
+from cascade.notebook.bundle import live_bundle
 from cascade.notebook.control_widget import ControlRung, ControlWidget, saved_bundle
 from cascade.notebook.document import MIME, catch_up
 from cascade.notebook.forecast import mark_nodes
@@ -95,7 +96,7 @@ class Place:
     @property
     def is_watched(self) -> bool:
         """Whether someone sits before the notebook; who does not is shown one picture, which has to say all."""
-        return watching._has_front_end(self._shell)  # noqa: SLF001 - of the same package
+        return watching.has_front_end(self._shell)
 
     def take(self, controls: Controls) -> None:
         """Take what will be shown, so that it can be marked before it is."""
@@ -118,8 +119,8 @@ class Place:
         self._shown = self._rung.place
         first = self._bundle()
         if self._widget is not None:
-            first = {**_without_document(first), **_reference(self._widget)}
-        self._saved = _without_document(first)
+            first = _live(self._widget, first)
+        self._saved = first
         self._shown.show(first)
 
     def _open_form(self, controls: Controls) -> str:
@@ -293,7 +294,10 @@ class Place:
         told = controls.told_values() if controls is not None else []
         said = controls.state()["note"] if controls is not None else ""
         note = "\n".join(part for part in (said, self._note) if part)
-        return saved_bundle(self._document(live=False), shape, told, note)
+        document = self._document(live=False)
+        if controls is not None and self._form is None:
+            document["controls"] = controls.form()
+        return saved_bundle(document, shape, told, note)
 
     def _save_later(self) -> None:
         """Bring up to date what the notebook keeps, once nobody moves anything: the front end draws the output anew."""
@@ -310,7 +314,7 @@ class Place:
         view, widget = self._view, self._widget
         if widget is None or (view is not None and view.is_live):
             return
-        bundle = {**_without_document(self._bundle()), **_reference(widget)}
+        bundle = _live(widget, self._bundle())
         if bundle["text/plain"] != self._saved.get("text/plain"):
             self._saved = bundle
             self._speak(partial(self._shown.replace, bundle))
@@ -347,16 +351,7 @@ class Place:
             self._session.mark.run(say)
 
 
-def _reference(widget: ControlWidget) -> dict[str, Any]:
-    return {
-        "application/vnd.jupyter.widget-view+json": {
-            "version_major": 2,
-            "version_minor": 0,
-            "model_id": widget.model_id,
-        }
-    }
-
-
-def _without_document(bundle: dict[str, Any]) -> dict[str, Any]:
-    """Return a bundle that is drawn as widget or picture, not as a finished run."""
-    return {kind: shown for kind, shown in bundle.items() if kind != MIME}
+def _live(widget: ControlWidget, bundle: dict[str, Any]) -> dict[str, Any]:
+    """Return a bundle that is drawn as widget while it lives, not as a finished run."""
+    picture = {kind: shown for kind, shown in bundle.items() if kind != MIME}
+    return live_bundle(widget.model_id, bundle[MIME], picture)

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cascade.context import get_current_context
 from cascade.interfaces.control_errors import ControlError
-from cascade.interfaces.exceptions import CascadeError, ParamError, SettingError, nearest
+from cascade.interfaces.exceptions import CascadeError, ParamError, SettingError
+from cascade.interfaces.naming import clip, nearest
 from cascade.notebook.control_fields import Field, make_field
+from cascade.notebook.control_reader import Reader
 from cascade.notebook.forecast import Forecast, Latest, foresee
 from cascade.notebook.plain import listed, plain
 from cascade.notebook.record import RunRecord
@@ -93,13 +95,14 @@ class Controls:
         self._note = ""
         self._is_closed = False
         self._place: Place | None = None
+        self.reader: Reader = Reader()
         self._take_defaults(params or {})
 
     def _take_defaults(self, given: Mapping[str, Any]) -> None:
         names = [field.param.name for field in self._fields]
         unknown = [name for name in given if name not in names]
         if unknown:
-            raise ParamError([f"No Param is named '{name}'.{nearest(name, names)}" for name in unknown])
+            raise ParamError([f"No Param is named '{clip(name)}'.{nearest(name, names)}" for name in unknown])
         for field in self._fields:
             param = field.param
             if param.name in given:
@@ -127,7 +130,7 @@ class Controls:
         """The value of the latest run that completed; None before."""
         run = self.run
         if run is not None and run.state == "completed" and run.done():
-            self._last_value = run.result(0)
+            self._last_value = self.reader.read(run.result(0))
         return self._last_value
 
     def result(self, timeout: float | None = None) -> Any:
@@ -142,8 +145,10 @@ class Controls:
         if self.run is None:
             raise ControlError.for_no_run(self.name)
         try:
-            return self.run.result(timeout)
+            return self.reader.read(self.run.result(timeout))
         finally:
+            if self.run.done():
+                self.reader.end()
             if self._place is not None and self.run.done():
                 self._place.wait()
 
@@ -154,14 +159,16 @@ class Controls:
             ParamError: for a name that there is not, or a value that a Param refuses.
         """
         fields = {field.param.name: field for field in self._fields}
-        problems = [f"No Param is named '{name}'.{nearest(name, fields)}" for name in values if name not in fields]
+        problems = [
+            f"No Param is named '{clip(name)}'.{nearest(name, fields)}" for name in values if name not in fields
+        ]
         read = {}
         for name, value in values.items():
             if name in fields:
                 try:
                     read[name] = fields[name].param.read(value)
                 except ValueError as error:
-                    problems.append(f"Param '{name}': {error}.")
+                    problems.append(f"Param '{clip(name)}': {error}.")
         if problems:
             raise ParamError(problems)
         with self._lock:
@@ -183,7 +190,7 @@ class Controls:
             if self._is_closed:
                 raise ControlError.for_closed(self.name)
             if self._errors:
-                raise ParamError([f"Param '{name}': {error}." for name, error in self._errors.items()])
+                raise ParamError([f"Param '{clip(name)}': {error}." for name, error in self._errors.items()])
             values = dict(self._values)
             if self.run is not None and not self.run.done():
                 self.run.cancel("a control was moved")
@@ -351,10 +358,13 @@ class Controls:
         """Start a run; `watched` by a view, what its tasks print becomes events."""
         from cascade.runtime.run import start
 
-        return start(
+        self.reader.begin()
+        run = start(
             self._target, values, self._capacities, log_level=None, resources=self._resources, cache=self._store,
             capture_output=watched,
         )  # fmt: skip
+        run.add_done_callback(self.reader.end)
+        return run
 
     # -- the planner -------------------------------------------------------------------------------------------------
 
@@ -416,7 +426,7 @@ def _read(field: Field, value: Any) -> Any:
     try:
         return field.param.read(value)
     except ValueError as error:
-        raise ParamError([f"Param '{field.param.name}': {error}."]) from None
+        raise ParamError([f"Param '{clip(field.param.name)}': {error}."]) from None
 
 
 def controls(
@@ -434,8 +444,9 @@ def controls(
     go, they run. What is stored is not computed again; a task that is not pure runs each time.
 
     Args:
-        target: what to run. params: first values, by name; by default those of the Params. system_resources: capacities
-            by name. cache: where results are kept: as for `run`; by default the notebook's store, False: nowhere.
+        target: what to run; in a notebook also the name of a task cell. params: first values, by name; by default
+            those of the Params. system_resources: capacities by name. cache: where results are kept: as for `run`;
+            by default the notebook's store, False: nowhere.
         resources: as for `run`. view: ``auto``, ``live``, ``static``, ``text`` or ``none``.
 
     Raises:
@@ -458,8 +469,12 @@ def controls(
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None:
         return Controls(target, params, system_resources, resources, None if cache is False else cache)
-    from cascade.notebook.control_place import Place, store_for
+    from cascade.notebook.control_place import Place, session_for, store_for
+    from cascade.notebook.control_reader import CellReader, find_cell
 
-    made = Controls(target, params, system_resources, resources, store_for(shell, cache))
+    session = session_for(shell)
+    cell = find_cell(session, target) if isinstance(target, str) else None
+    made = Controls(cell if cell is not None else target, params, system_resources, resources, store_for(shell, cache))
+    made.reader = CellReader(session, cell, made._graph.calls)  # noqa: SLF001 - its own
     made.open(Place(shell, view))
     return made

@@ -14,6 +14,7 @@ from cascade.graph.build import slots_in
 from cascade.graph.model import ROUTE, Ref, ResourceRef
 from cascade.notebook.commands import Said
 from cascade.notebook.looking import job_and_node
+from cascade.notebook.numbers import is_number
 from cascade.notebook.options import usage_error
 from cascade.notebook.plain import listed, plain
 from cascade.notebook.session import EndedRun
@@ -34,7 +35,7 @@ def debug(session: Session, words: Sequence[str]) -> Said:
     job, node = _wanted(session, words)
     if isinstance(job.run, EndedRun):
         usage_error(
-            f"The values of run {job.number} are no longer in memory. Run its cell again, then %cascade debug {node}."
+            f"The values of {job.called} are no longer in memory. Run its cell again, then %cascade debug {node}."
         )
     view = job.views[0]
     try:
@@ -43,7 +44,7 @@ def debug(session: Session, words: Sequence[str]) -> Said:
         unit, index = None, None
     number = job.run.graph.ids.index(unit.id) if unit is not None and unit.id in job.run.graph.ids else None
     if unit is None or number is None or job.run.graph.kinds[number] == ROUTE:
-        usage_error(f"Run {job.number} has no task '{node}' whose inputs could be had.")
+        usage_error(f"{job.title} has no task '{node}' whose inputs could be had.")
     if unit.kind == "map" and index is None:
         index = next((i for i in unit.items.order(unit.total) if unit.items.state(i) == "failed"), None)
         if index is None:
@@ -62,7 +63,7 @@ def _wanted(session: Session, words: Sequence[str]) -> tuple[Job, str]:
     told = failed[-1].views[0].record.failure if failed else None
     if not words and told is not None:
         return failed[-1], told["label"]
-    if failed and not (len(words) > 1 and words[-1].isdigit()):
+    if failed and not (len(words) > 1 and is_number(words[-1])):
         return failed[-1], " ".join(words).strip("'\"")
     return job_and_node(session, words, "debug")
 

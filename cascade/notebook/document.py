@@ -17,6 +17,7 @@ from cascade.notebook.units import box_entry
 from cascade.spec.conversion import describe_type
 
 if TYPE_CHECKING:
+    from cascade.notebook.bars import Bar
     from cascade.notebook.record import GraphLike, RunRecord
 
 MIME = "application/vnd.cascade.run+json"
@@ -28,7 +29,7 @@ _FEWEST_BARS = 60
 _PEEKS, _BESIDE = 25_000, 2_000
 _MOST_BEHIND = 80
 _MOST_PARAMS = 60
-_REST = 2_500  # bytes of a frame beside nodes, bars and lines
+_REST = 4_000  # bytes of a frame beside nodes, bars and lines, the blanks between its words on the way included
 _LIGHT, _BESIDE = 1_000, 1_200  # bytes of a line with a picture that counts as any other; of lines beside a heavy one
 
 
@@ -137,8 +138,9 @@ def take_frame(record: RunRecord, elapsed: float | None = None) -> dict[str, Any
     frame: dict[str, Any] = {}
     log = _take_log(record)
     room = max(0, FRAME_LIMIT - _REST - weight(log))  # a picture takes most of it
-    bars = _take_bars(record, min(1.0, room / (_SHARE["nodes"] + _SHARE["bars"])))
+    bars = _take_bars(record, int(_SHARE["bars"] * min(1.0, room / (_SHARE["nodes"] + _SHARE["bars"]))))
     nodes = _take_nodes(record, room - weight(bars))  # all that is left: of a large graph, nodes change most
+    bars += _take_bars(record, room - weight(bars) - weight(nodes))  # of a folded one, bars
     if nodes:
         frame["nodes"] = nodes
     if len(lanes.rows) > frames.rows:
@@ -171,19 +173,29 @@ def _take_nodes(record: RunRecord, room: int) -> dict[str, Any]:
     return taken
 
 
-def _take_bars(record: RunRecord, share: float) -> list[list[Any]]:
+def _take_bars(record: RunRecord, room: int) -> list[list[Any]]:
+    """Take those that end last, since people look where now is, and those that have waited longest, half and half."""
     taken: list[list[Any]] = []
-    room = int(_SHARE["bars"] * share)
     bars = record.lanes.bars
-    for place in list(bars.changed):
-        told = bars.items[place].to_dict()
-        room -= weight(told) + 8
-        if room < 0:
-            break
-        taken.append([place, told])
-        del bars.changed[place]
-        record.frames.bars = max(record.frames.bars, place + 1)
+    oldest = list(bars.changed)
+    newest = sorted(oldest, key=lambda place: _last_moment(bars.items[place]), reverse=True)
+    for places, kept in ((newest, room // 2), (oldest, 0)):
+        for place in places:
+            if place not in bars.changed:
+                continue
+            told = bars.items[place].to_dict()
+            size = weight(told) + 8
+            if room - size < kept:
+                break
+            room -= size
+            taken.append([place, told])
+            del bars.changed[place]
+            record.frames.bars = max(record.frames.bars, place + 1)
     return taken
+
+
+def _last_moment(bar: Bar) -> float:
+    return bar.t0 if bar.t1 is None else bar.t1
 
 
 def _take_log(record: RunRecord) -> list[dict[str, Any]]:

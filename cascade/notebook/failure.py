@@ -17,7 +17,7 @@ __all__ = ["FailureBook", "describe_failure"]
 _MOST = 12
 _MOST_BESIDE = 8
 _FRAMES_BESIDE = 3
-_GOOD = frozenset({"done", "stored"})
+_GOOD = frozenset({"done", "stored", "kept"})
 _HOWS = {"cause": "caused by", "context": "raised while this was handled", "part": "one of the group"}
 
 Boxes = Mapping[str, str]

@@ -7,18 +7,20 @@ made, and one that is too large to read at once is not read.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+from cascade.notebook.limiting import EVERYTHING, limits_in_force
 from cascade.notebook.plain import duration, plain
 from cascade.notebook.session import EndedRun, Job, Session
+from cascade.spec.constraint import describe_limit
 
 __all__ = ["equipment", "limits", "runs", "stored"]
 
 Told = tuple[str, str, str]
+LONGEST: Final = 60  # characters of a pattern that is still said
 LARGEST_READ: Final = 200 << 20  # bytes of results that are read to see whether they are whole
 _EXTENSION: Final = "cascade-notebook"
 
@@ -28,7 +30,7 @@ def runs(session: Session) -> Iterator[Told]:
     for job in session.jobs.values():
         if job.over:
             continue
-        name = f"Run {job.number} ({plain(str(job.run.name), 40)})"
+        name = f"{job.title}, '{plain(str(job.run.name), 40)}',"
         if job.run.state == "paused":
             yield "paused run", f"{name} is paused.", f"Let it go on with %cascade resume {job.number}."
         elif job.run.state == "cancelling":
@@ -44,39 +46,27 @@ def limits(session: Session) -> Iterator[Told]:
     for job in session.jobs.values():
         if job.over or isinstance(job.run, EndedRun):
             continue
-        for limit_id, words in _limits_of(job):
+        known = limits_in_force(job.run)
+        for limit_id, event in known.items():
+            words = describe_limit(event.kind, event.scope, event.params)
             yield (
                 "limit",
-                f"In run {job.number} the limit '{plain(limit_id, 40)}' is in force: {plain(words, 80)}.",
-                f"If it is not meant any more, lift it: {plain(_lift(job, limit_id), 100)}.",
+                f"In {job.called} a limit is in force, '{plain(limit_id, 40)}': {words}.",
+                f"If it is not meant any more, lift it: {_lift(job, event.scope if len(known) > 1 else EVERYTHING)}.",
             )
 
 
-def _limits_of(job: Job) -> Iterator[tuple[str, str]]:
-    """Read the events: the last word on each limit says whether it is in force."""
-    from cascade.interfaces import events as ev
-
-    known: dict[str, ev.LimitSet] = {}
-    for event in job.run.events:
-        if isinstance(event, ev.LimitSet):
-            known[event.limit_id] = event
-        elif isinstance(event, ev.LimitRemoved):
-            known.pop(event.limit_id, None)
-    for limit_id, event in known.items():
-        if event.expires_at is None or event.expires_at > time.time():
-            told = ", ".join(f"{name} {value}" for name, value in event.params.items())
-            yield limit_id, f"{event.kind} {told} for {event.scope}".replace("  ", " ")
-
-
-def _lift(job: Job, limit_id: str) -> str:
-    return f"cascade.notebook.session.current_session().jobs[{job.number}].run.remove_limit({limit_id!r})"
+def _lift(job: Job, scope: str) -> str:
+    """Return the line that lifts the limits of a scope; all of them where the scope is everything, or has no name."""
+    task = scope.partition(":")[2]
+    is_sayable = bool(task) and task.isprintable() and "'" not in task and len(task) <= LONGEST
+    who = f"'{task}' " if is_sayable else ""
+    return f"%cascade limit off {who}{job.number}"
 
 
 def stored(session: Session) -> Iterator[Told]:
     """Results that cannot be read back, and a store that stores nothing."""
-    from cascade.runtime.run import FOLDER
-
-    if not (Path.cwd() / FOLDER).is_dir():
+    if not session.has_store:
         return
     store = session.store
     if store.off:

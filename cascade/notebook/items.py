@@ -6,7 +6,7 @@ it; only those that failed keep a text, and not all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cascade.notebook.plain import plain
 
@@ -14,7 +14,7 @@ __all__ = ["ORDER", "ItemBook"]
 
 MOST_TEXTS = 100
 MOST_ITEMS = 2_000_000
-ORDER = ("failed", "running", "retry", "waiting", "queued", "cancelled", "pending", "done", "stored", "skipped")
+ORDER = ("failed", "running", "retry", "waiting", "queued", "cancelled", "pending", "done", "stored", "kept", "skipped")
 _STATES = ("pending", *(state for state in ORDER if state != "pending"))  # pending is 0: what was never told
 _CODES = {state: code for code, state in enumerate(_STATES)}
 
@@ -42,6 +42,18 @@ class ItemBook:
             self.texts[first] = plain(text, 160)
         if seconds is not None and count == 1 and len(self.times) < MOST_TEXTS:
             self.times[first] = seconds
+
+    def note_spans(self, spans: Iterable[tuple[int, int]], state: str) -> int:
+        """Items of those spans, each a first index and a count, are in `state`; return how many there are."""
+        told = 0
+        for first, count in spans:
+            self.note(first, state, count)
+            told += count
+        return told
+
+    def count_told(self) -> int:
+        """How many items something is known of."""
+        return len(self._codes) - self._codes.count(0)
 
     def state(self, index: int) -> str:
         """Return the state of one item."""

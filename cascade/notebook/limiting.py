@@ -9,20 +9,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from cascade.interfaces.events import LimitRemoved, LimitSet
 from cascade.interfaces.exceptions import nearest
 from cascade.notebook.commands import Said, job_for
+from cascade.notebook.numbers import is_number
 from cascade.notebook.options import split_line, usage_error
 from cascade.notebook.plain import listed, plain
 from cascade.notebook.session import EndedRun, Job, Session
-from cascade.spec.constraint import GlobalConstraint
+from cascade.spec.constraint import GlobalConstraint, describe_limit
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["describe_limit", "limit", "limits_in_force"]
+__all__ = ["limit", "limits_in_force"]
 
 EVERYTHING: Final = "global"
 _GLOB: Final = frozenset("*?[")
@@ -35,21 +33,21 @@ _USE: Final = (
 def limit(session: Session, words: Sequence[str]) -> Said:
     """Set a limit in a run, lift those in force, or, without words, tell them: ``[AMOUNT|off] [TASK] [N]``."""
     given = [str(one) for word in words for one in split_line(word)]
-    number = [given.pop()] if len(given) > 1 and given[-1].isdigit() else []
+    number = [given.pop()] if len(given) > 1 and is_number(given[-1]) else []
     job = job_for(session, number)
     if not given:
         return _tell(job)
     if len(given) > 2:  # noqa: PLR2004 - an amount and the tasks
         usage_error(_USE)
     if job.over:
-        return Said(f"Run {job.number} is over: {job.run.state}.")
+        return Said(f"{job.title} is over: {job.run.state}.")
     amount, task = given[0], given[1] if len(given) > 1 else ""
     scope = _scope(job, task)
     if amount == "off":
         return _lift(job, scope if task else "")
     made = _constraint(amount, scope)
     job.run.set_limit(made)
-    return Said(f"Run {job.number}: {describe_limit(made.type, made.scope, made.params)}.")
+    return Said(f"{job.title}: {describe_limit(made.type, made.scope, made.params)}.")
 
 
 def limits_in_force(run: Any) -> dict[str, LimitSet]:
@@ -64,32 +62,14 @@ def limits_in_force(run: Any) -> dict[str, LimitSet]:
     return {name: event for name, event in known.items() if event.expires_at is None or event.expires_at > now}
 
 
-def describe_limit(kind: str, scope: str, params: Mapping[str, object]) -> str:
-    """Return a limit as a sentence without its full stop.
-
-    Example:
-        >>> describe_limit("concurrency", "task:fetch*", {"limit": 2})
-        "not more than 2 of 'fetch*' at once"
-    """
-    who = "" if scope == EVERYTHING else f" of '{plain(scope.partition(':')[2], 40)}'"
-    if kind == "concurrency":
-        return f"not more than {params.get('limit')}{who} at once"
-    if kind == "rate_limit":
-        return f"not more than {plain(str(params.get('rate')), 20)}{who} may start"
-    if kind == "pause":
-        return f"nothing{who} may start"
-    told = ", ".join(f"{name} {value}" for name, value in params.items())
-    return plain(f"{kind} {told}{who}", 80)
-
-
 # -- steps ------------------------------------------------------------------------------------------------------------
 
 
 def _tell(job: Job) -> Said:
     if isinstance(job.run, EndedRun) or job.over:
-        return Said(f"Run {job.number} is over: {job.run.state}.")
+        return Said(f"{job.title} is over: {job.run.state}.")
     known = [describe_limit(event.kind, event.scope, event.params) for event in limits_in_force(job.run).values()]
-    return Said(f"Run {job.number}: {'; '.join(known)}." if known else f"Run {job.number} has no limits.")
+    return Said(f"{job.title}: {'; '.join(known)}." if known else f"{job.title} has no limits.")
 
 
 def _lift(job: Job, scope: str) -> Said:
@@ -98,9 +78,9 @@ def _lift(job: Job, scope: str) -> Said:
     for name in lifted:
         job.run.remove_limit(name)
     if not lifted:
-        return Said(f"Run {job.number} has no limits{' of that kind' if scope else ''}, so there is nothing to lift.")
+        return Said(f"{job.title} has no limits{' of that kind' if scope else ''}, so there is nothing to lift.")
     told = listed([describe_limit(event.kind, event.scope, event.params) for event in lifted.values()])
-    return Said(f"Run {job.number}: lifted ({told}).")
+    return Said(f"{job.title}: lifted ({told}).")
 
 
 def _scope(job: Job, task: str) -> str:
@@ -111,7 +91,7 @@ def _scope(job: Job, task: str) -> str:
         graph = job.run.graph
         known = set(graph.labels) | {call._task.name for call in graph.calls if hasattr(call, "_task")}  # noqa: SLF001 - there is no public way
         if task not in known:
-            usage_error(f"Run {job.number} has no task '{task}'.{nearest(task, known)}")
+            usage_error(f"{job.title} has no task '{task}'.{nearest(task, known)}")
     return f"task:{task}"
 
 

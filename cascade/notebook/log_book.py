@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cascade.interfaces.events import (
+    ClusterReported,
     DisplayShown,
     Event,
     EventsDropped,
@@ -258,9 +259,9 @@ def _recalled(event: NodeRecalled) -> str:
 
 _TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
     NodeCompleted: _completed,
-    NodeRecalled: lambda e: ("stored", "info", _recalled(e)),
+    NodeRecalled: lambda e: ("kept" if e.kept else "stored", "info", _recalled(e)),
     ItemsRecalled: lambda e: (
-        "stored",
+        "kept" if e.kept else "stored",
         "info",
         f"{plural(e.count, 'item')} "
         + ("kept from the run before" if e.kept else f"from the store ({duration(e.saved)} saved)"),
@@ -286,6 +287,11 @@ _TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
     LimitSet: _limit,
     LimitRemoved: lambda e: ("running", "info", f"limit removed: {e.limit_id}"),
     EventsDropped: lambda e: ("", "warning", f"{plural(e.count, 'event')} came too fast and are not shown"),
+    ClusterReported: lambda e: (
+        ("running", "info", f"on the cluster at {e.address}{f', dashboard {e.dashboard}' if e.dashboard else ''}")
+        if e.workers
+        else ("waiting", "warning", f"the cluster at {e.address} has no workers: waits for up to {e.patience:g} s")
+    ),
     StoreReported: lambda e: (
         "",
         "warning",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.markup import Markup, element
 from cascade.interfaces.exceptions import nearest
+from cascade.notebook.numbers import is_number
 from cascade.notebook.options import usage_error
 from cascade.notebook.plain import duration, plural
 from cascade.notebook.view.questions import peeker_of
@@ -38,7 +39,7 @@ def job_and_node(session: Session, words: Sequence[str], command: str) -> tuple[
     words = list(words)
     if not words:
         usage_error(f"%cascade {command} takes the name of a node: %cascade {command} clean, or fit[3] for an item.")
-    number = [words.pop()] if len(words) > 1 and words[-1].isdigit() else []
+    number = [words.pop()] if len(words) > 1 and is_number(words[-1]) else []
     return job_for(session, number), " ".join(words).strip("'\"")
 
 
@@ -49,7 +50,7 @@ def _look(job: Job, node: str) -> dict[str, Any]:
             return peeker_of(view).look(node)
     except KeyError:
         names = sorted({unit.name for unit in view.record.units.values()})
-        usage_error(f"Run {job.number} has no node '{node}'.{nearest(node.partition('[')[0], names)}")
+        usage_error(f"{job.title} has no node '{node}'.{nearest(node.partition('[')[0], names)}")
 
 
 def peek_bundle(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from cascade.notebook.errors import short_errors
 from cascade.notebook.launch import launch, show_plan
 from cascade.notebook.options import Options, parse_line, read_options, usage_error
 from cascade.notebook.session import VIEWS, Job, Session
+from cascade.notebook.value_place import give
 from cascade.notebook.waiting import wait, wait_async
 
 __all__ = ["CascadeMagics"]
@@ -57,7 +58,7 @@ _LINE: tuple[Any, ...] = (
     no_var_expand,
     magic_arguments("cascade"),
     argument("command", nargs="?", default="help", help=", ".join(commands.NAMES)),
-    argument("words", nargs="*", help="what the command is about: the number of a run, a target"),
+    argument("words", nargs="*", help="what the command is about: the number of a job or of a run, a target"),
     argument("-h", "--help", action="store_true", help="show this text"),
     kwds(usage="cascade COMMAND [WORDS]"),
     line_magic("cascade"),
@@ -112,7 +113,7 @@ class CascadeMagics(Magics):
             if options.plan:
                 return show_plan(target, options)
             job, held = self._launch(target, options, text)
-            return None if options.background else self._give(options, text, wait(job, held))
+            return None if options.background else self._give(job, text, wait(job, held))
 
     async def run_cell_async(self, line: str, text: str) -> Any:
         """Do what `run_cell` does in a cell that may await; the cell transform calls it."""
@@ -128,7 +129,7 @@ class CascadeMagics(Magics):
             if options.plan:
                 return show_plan(target, options)
             job, held = self._launch(target, options, text)
-            return None if options.background else self._give(options, text, await wait_async(job, held))
+            return None if options.background else self._give(job, text, await wait_async(job, held))
 
     @_as_magic(_LINE)
     def run_line(self, line: str) -> Any:
@@ -182,7 +183,7 @@ class CascadeMagics(Magics):
         if name and job.run.state == "completed":
             self.shell.user_ns[name] = job.run.result(0)
 
-    def _give(self, options: Options, text: str, value: Any) -> Any:
-        if options.output:
-            self.shell.user_ns[options.output] = value
-        return None if cell.stays_silent(text) else value
+    def _give(self, job: Job, text: str, value: Any) -> Any:
+        if job.output:
+            self.shell.user_ns[job.output] = value
+        return None if cell.stays_silent(text) else give(self.session, job, value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.notebook.items import ORDER
 from cascade.notebook.plain import plain
-from cascade.notebook.units import Box, box_entry
+from cascade.notebook.units import ENDED, Box, box_entry
 
 if TYPE_CHECKING:
     from cascade.notebook.record import RunRecord
@@ -20,6 +20,7 @@ __all__ = ["MOST_ROWS", "find_parts", "list_parts", "unit_entry"]
 
 MOST_ROWS = 60
 MOST_FOUND = 40
+UNSURE = "unknown: it may have come from the store"
 
 
 def list_parts(record: RunRecord, box: str, find: str = "", most: int = MOST_ROWS) -> dict[str, Any]:
@@ -64,7 +65,9 @@ def _items(unit: Unit, find: str, most: int) -> dict[str, Any]:
     rows: list[list[Any]] = []
     name = plain(unit.name, 40)
     total = unit.total if unit.total is not None else unit.seen
-    ended = {"done": "done", "stored": "stored"}.get(unit.state, "cancelled")
+    ended = {"done": "done", "stored": "stored", "kept": "kept"}.get(unit.state, "cancelled")
+    # of those of which nothing is told, all or none came from the store
+    is_sure = not unit.recalled or book.count_told() + unit.recalled == (total or 0)
     for index in book.order(total):
         label = f"{name}[{index}]"
         if find and find not in label.lower():
@@ -72,9 +75,11 @@ def _items(unit: Unit, find: str, most: int) -> dict[str, Any]:
         count += 1
         if len(rows) < most:
             state = book.state(index)
-            if state == "pending" and unit.state in {"done", "stored", "failed", "cancelled", "skipped"}:
-                state = "stored" if unit.recalled else ended
-            rows.append([label, state, book.times.get(index), book.texts.get(index, ""), unit.box.id])
+            text = book.texts.get(index, "")
+            if state == "pending" and unit.state in ENDED:
+                state = "stored" if unit.recalled and is_sure else ended
+                text = text if is_sure else UNSURE
+            rows.append([label, state, book.times.get(index), text, unit.box.id])
     return {"rows": rows, "more": count - len(rows)}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import InputRef, Ref
+from cascade.notebook.cell_showing import preview_node, tell_shown
 from cascade.notebook.facts import Facts
 from cascade.notebook.folding import weight
 from cascade.notebook.parts import list_parts, unit_entry
@@ -32,7 +33,7 @@ __all__ = ["MOST_BYTES", "Peeker", "split_label"]
 MOST_BYTES = 90_000
 _ITEM = re.compile(r"(.+)\[(\d{1,9})\]")
 _TEXT = 160
-_WITH_VALUE = frozenset({"done", "stored"})
+_WITH_VALUE = frozenset({"done", "stored", "kept"})
 _NO_VALUE = {"type": "", "text": "", "table": None, "size": 0}
 
 
@@ -113,7 +114,7 @@ class Peeker:
     def _begun(self, box: Any) -> dict[str, Any]:
         number = self._number(box.only.id) if box.only is not None else None
         head = self._head(number) if number is not None else None
-        return {"head": self._table(head)} if head is not None else {}
+        return {"head": self._table(head, number)} if head is not None else {}
 
     # -- on request ---------------------------------------------------------------------------------------------------
 
@@ -188,26 +189,33 @@ class Peeker:
         """Return how a value looks, else its beginning as it was kept on its way, else why there is none."""
         value = self.value_of(number, index)
         if value is not GONE and not (index is not None and value is None):
-            return self._shown(value)
+            return self._shown(value, number if index is None else None)
         head = self._head(number) if index is None else None
         if head is not None:
-            return {"state": "recorded", **self._table(head)}
+            return {"state": "recorded", **self._table(head, number)}
         return {**_NO_VALUE, "state": "gone"}
 
-    def _shown(self, value: Any) -> dict[str, Any]:
-        made: dict[str, Any] = {"state": "kept", "size": size_of(value), **preview(value, self._redact)}
+    def _shown(self, value: Any, number: int | None) -> dict[str, Any]:
+        told = (
+            preview(value, self._redact)
+            if number is None
+            else preview_node(self._flow.graph, number, value, self._redact)
+        )
+        made: dict[str, Any] = {"state": "kept", "size": size_of(value), **told}
         if made.get("table") is None and (head := head_of(value)) is not None and len(head.rows) > 1:
-            made["table"] = self._table(head)["table"]
+            made["table"] = self._table(head, number)["table"]
         return made
 
     def _head(self, number: int | None) -> Head | None:
         heads = getattr(self._flow, "heads", None)
         return heads.made.get(number) if heads is not None and number is not None else None
 
-    def _table(self, head: Head) -> dict[str, Any]:
+    def _table(self, head: Head, number: int | None) -> dict[str, Any]:
         rows = [[plain(self._redact(cell), 60) for cell in row] for row in head.rows]
         columns = [plain(self._redact(column), 40) for column in head.columns]
-        table = {"columns": columns, "rows": rows, "more": head.more}
+        table: dict[str, Any] = {"columns": columns, "rows": rows, "more": head.more}
+        if number is not None and self._flow is not None:
+            table = tell_shown(self._flow.graph, number, table)
         return {"type": plain(head.type, 60), "text": "", "table": table, "size": head.size}
 
     def _arguments(self, number: int, index: int | None = None) -> list[dict[str, str]]:

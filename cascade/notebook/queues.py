@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cascade.interfaces.events import NodeWaiting
+from cascade.interfaces.events import LimitRemoved, LimitSet, NodeWaiting
 from cascade.notebook.bars import Bar, BarStore
-from cascade.notebook.plain import listed
+from cascade.notebook.plain import listed, plain
+from cascade.spec.constraint import LIMIT
 
 MOST_ROWS = 4
 
@@ -74,6 +75,12 @@ class WaitingRows:
         if not group.members:
             self._end(group, moment)
 
+    def forget_limits(self, event: LimitSet | LimitRemoved) -> None:
+        """A limit was set or lifted: who still waits for one will be told anew."""
+        for group in [group for group in self._groups.values() if group.resource.startswith(LIMIT)]:
+            for key in list(group.members):
+                self.leave(key, event.elapsed)
+
     def finish(self, moment: float) -> None:
         """The run ended."""
         self._of.clear()
@@ -97,7 +104,7 @@ class WaitingRows:
     def _tell(self, group: Group) -> None:
         bar = self._bars.items[group.place]
         who = group.first if group.peak == 1 else f"{group.name} ×{group.peak:,}"
-        bar.label = f"{who} ← {group.resource}" if group.resource else who
+        bar.label = f"{who} ← {plain(group.resource, 60)}" if group.resource else who
         if group.holders and group.peak == 1:
             bar.label += f", held by {listed(group.holders, 2)}"
         elif group.holders:

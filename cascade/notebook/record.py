@@ -272,17 +272,17 @@ class RunRecord:
             self._spend(unit.name, event.duration, 1)
 
     def _node_recalled(self, event: e.NodeRecalled) -> None:
-        unit = self._to(event, "stored")
+        unit = self._to(event, state := "kept" if event.kept else "stored")
         unit.note = "kept" if event.kept else origin(event)
-        self._end(unit, event.elapsed, "stored")
+        self._end(unit, event.elapsed, state)
 
     def _items_recalled(self, event: e.ItemsRecalled) -> None:
         unit = self._unit(event)
         if not unit.expanded:
             self._expand(unit, None)
         self._meet(unit, event.count)
-        self._count(unit, "stored", event.count)
-        unit.recalled += event.count
+        self._count(unit, state := "kept" if event.kept else "stored", event.count)
+        unit.recalled += event.count - unit.items.note_spans(event.spans, state)
 
     def _items_completed(self, event: e.ItemsCompleted) -> None:
         unit = self._unit(event)
@@ -479,10 +479,10 @@ class RunRecord:
             e.ResourceReleased: (self._capacity_used, lanes.released),
             e.ResourceSetUp: (lanes.set_up, log),
             e.ResourceTornDown: (lanes.torn_down, log),
-            e.LimitSet: (log,),
-            e.LimitRemoved: (log,),
+            e.LimitSet: (self.steps.forget_limits, lanes.waiting.forget_limits, log),
+            e.LimitRemoved: (self.steps.forget_limits, lanes.waiting.forget_limits, log),
             e.EventsDropped: (log,),
-            e.StoreReported: (log,),
+            **dict.fromkeys((e.StoreReported, e.ClusterReported), (log,)),
         }
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from cascade.graph.draw import Picture
 from cascade.notebook.plain import duration, listed, plural
 from cascade.notebook.track import RUN_STATES
-from cascade.notebook.units import UNITS, VALUES
+from cascade.notebook.units import ENDED, UNITS, VALUES
 
 __all__ = ["Moment", "describe_replay", "moment_at", "moments", "replayed", "show_replay"]
 
@@ -108,7 +108,7 @@ def _tell(document: Mapping[str, Any], times: list[float], names: Mapping[str, s
     for time in times:
         now = moment_at(document, time)
         going = [names.get(box, box) for box, state in now.states.items() if state in {"running", "retry", "waiting"}]
-        over = sum(now.counts[state] for state in ("done", "stored", "failed", "skipped", "cancelled"))
+        over = sum(now.counts[state] for state in ENDED)
         told = f"{over:,} of {sum(now.counts.values()):,} over{f' · {listed(going)}' if going else ''} · {now.run}"
         if told != before:
             yield f"{time:>10.3f} s  {told}"

@@ -77,8 +77,8 @@ def write_report(run: Any, path: str | os.PathLike[str], view: Any = None) -> Pa
         >>> write_report(run, pathlib.Path(tempfile.mkdtemp()) / "one.html").name
         'one.html'
     """
+    from cascade.notebook.cell_showing import preview_result
     from cascade.notebook.display import record_of
-    from cascade.notebook.preview import preview
 
     target = Path(path)
     if target.suffix.lower() not in {".html", ".htm"}:
@@ -87,7 +87,7 @@ def write_report(run: Any, path: str | os.PathLike[str], view: Any = None) -> Pa
         raise ReportError.while_going_on(run.name)
     record = view.record if view is not None else record_of(run)
     if record.result is None and record.state == "completed" and hasattr(run, "result"):
-        record.set_result(preview(run.result(0), run.redact))
+        record.set_result(preview_result(run, run.result(0), run.redact))
     tasks = _tasks_of(getattr(run, "graph", None))
     document = record.document()
     if hasattr(run, "figure"):

@@ -48,7 +48,7 @@ def start_retry(
     run.add_done_callback(lambda: session.cells.bind_touched(session.shell.user_ns))
     made = session.add(run, background=background)
     made.cell, job.cell = job.cell, ""
-    made.output = job.output
+    made.output, made.below, made.out = job.output, job.below, job.out
     session.show(made, shows_value=shows_value, on_end=capture.release, rung=rung or _in_place_of(session, job))
     job.let_go()
     if background and made.output:

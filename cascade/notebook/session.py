@@ -64,6 +64,27 @@ class Job:
     views: list[RunView] = field(default_factory=list)
     background: bool = False
     output: str = ""
+    below: Any = None  # where its value stands below its card, if that can be replaced
+    out: int = 0  # the number of the Out that has its value, 0 if there is none
+    known: int = 0  # the number of its run in the store, once it has been asked for
+
+    @property
+    def stored(self) -> int:
+        """The number of its run in the store, 0 while none is known: nothing is stored, or not yet."""
+        rebuilder = getattr(getattr(self.run, "_flow", None), "rebuilder", None)
+        if not self.known and rebuilder is not None:
+            self.known = rebuilder.store.run_numbers([self.run.run_id]).get(self.run.run_id, 0)
+        return self.known
+
+    @property
+    def called(self) -> str:
+        """How people call it: ``job 3``, and ``job 3 (run 14)`` where the store knows its run."""
+        return f"job {self.number} (run {self.stored})" if self.stored else f"job {self.number}"
+
+    @property
+    def title(self) -> str:
+        """The same at the beginning of a sentence."""
+        return self.called.capitalize()
 
     @property
     def over(self) -> bool:
@@ -74,15 +95,16 @@ class Job:
         """Keep the record and let the handle go, and with it the values of the run."""
         run = self.run
         if not isinstance(run, EndedRun):
+            _ = self.stored  # asked for while the run is there
             self.run = EndedRun(run.run_id, run.name, run.state, run.elapsed)
             for view in self.views:
                 view.run = self.run
 
     def describe(self) -> str:
-        """Return ``3  penguin report  running  4.2 s``."""
+        """Return ``job 3 (run 14)  penguin report  running  4.2 s``."""
         how = "  in the background" if self.background and not self.over else ""
         name = plain(str(self.run.name), 40)
-        return f"{self.number:>3}  {name:<24}  {self.run.state:<10}  {duration(self.run.elapsed)}{how}"
+        return f"{self.called:<16}  {name:<24}  {self.run.state:<10}  {duration(self.run.elapsed)}{how}"
 
 
 class Session:
@@ -100,8 +122,11 @@ class Session:
         self.usual: dict[str, float] = {}
         self.cells = Cells()
         self.cell_memory = CellMemory()
+        self.left: list[RunView] = []  # views of which a picture was left while their runs went on
+        self.replaces_values = False  # values are shown so that auto can bring them up to date
         self.guests: list[Any] = []  # controls that live in cells: each has `cell` and `close(discard=…)`
         self._store: LocalStore | None = None
+        self.chosen_store: Any = None  # in place of the notebook's own, by %cascade store use
         self._numbers = itertools.count(1)
 
     def begin(self) -> None:
@@ -128,11 +153,20 @@ class Session:
         self.jobs.clear()
 
     @property
+    def has_store(self) -> bool:
+        """Whether this notebook has a store yet; asking for it makes none."""
+        from cascade.runtime.run import FOLDER
+
+        return self.chosen_store is not None or (Path.cwd() / FOLDER).is_dir()
+
+    @property
     def store(self) -> LocalStore:
-        """The store of this notebook: in the folder that the kernel works in, which is the notebook's."""
+        """The store of this notebook: in the folder that the kernel works in, which is its own, or a chosen one."""
         from cascade.adapters.stores.local import LocalStore
         from cascade.runtime.run import FOLDER
 
+        if self.chosen_store is not None:
+            return self.chosen_store  # type: ignore[no-any-return]
         folder = Path.cwd() / FOLDER
         if self._store is None or self._store.folder != folder:
             self._store = LocalStore(folder)
@@ -159,6 +193,10 @@ class Session:
     def leave_cell(self, _result: Any = None) -> None:
         """A cell ended."""
         self.depth = max(0, self.depth - 1)
+        if not self.depth and (self.left or any(view.is_live for job in self.jobs.values() for view in job.views)):
+            from cascade.notebook.unfinished import leave_pictures
+
+            leave_pictures(self)
 
     @property
     def in_cell(self) -> bool:

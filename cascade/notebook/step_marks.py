@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from cascade.interfaces.events import StepModeEntered, StepModeLeft
 from cascade.notebook.units import Box, Unit
+from cascade.spec.constraint import LIMIT
 
 __all__ = ["StepMarks"]
 
@@ -42,6 +43,13 @@ class StepMarks:
             unit.held = False
             unit.box.held -= 1
             self._touch(unit.box)
+
+    def forget_limits(self, _event: object) -> None:
+        """A limit was set or lifted: which items of maps still wait for one will be told anew."""
+        for unit in self._units.values():
+            if unit.waits is not None and unit.waits.resource.startswith(LIMIT):
+                unit.waits = None
+                self._touch(unit.box)
 
     def change_mode(self, event: StepModeEntered | StepModeLeft) -> None:
         """Step mode began, or is over."""

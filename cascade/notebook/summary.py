@@ -53,7 +53,8 @@ def _node_lines(document: Mapping[str, Any]) -> list[str]:
         if entry is None:
             continue
         name = box["name"] if len(box["name"]) <= _WIDE else f"{box['name'][: _WIDE - 1]}…"
-        why = "" if entry["why"].startswith(entry["d"].rstrip("…")) and not entry["v"] else entry["d"]
+        is_told = entry["d"] == entry["s"] or (entry["why"].startswith(entry["d"].rstrip("…")) and not entry["v"])
+        why = "" if is_told else entry["d"]
         told = "  ".join(part for part in (why, entry["v"] or entry["why"]) if part)
         lines.append(f"  {name:<{_WIDE}} {entry['s']:<9} {told}".rstrip())
     if len(boxes) > _MOST_NODES:

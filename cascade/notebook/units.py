@@ -23,12 +23,13 @@ from cascade.interfaces.events import (
 from cascade.messaging.catalogue import time_ago
 from cascade.notebook.items import ItemBook
 from cascade.notebook.plain import duration, listed, plain
+from cascade.spec.constraint import LIMIT
 
-UNITS = ("pending", "queued", "running", "waiting", "retry", "done", "stored", "failed", "skipped", "cancelled")
-ENDED = frozenset({"done", "stored", "failed", "skipped", "cancelled"})
+UNITS = ("pending", "queued", "running", "waiting", "retry", "done", "stored", "failed", "skipped", "cancelled", "kept")
+ENDED = frozenset({"done", "stored", "kept", "failed", "skipped", "cancelled"})
 VALUES = frozenset({"param", "env"})
 _LIVE_FIRST = ("running", "retry", "waiting")
-_ENDED_FIRST = ("failed", "cancelled", "done", "stored", "skipped")
+_ENDED_FIRST = ("failed", "cancelled", "done", "stored", "kept", "skipped")
 DETAIL, REASON, VALUE = 60, 240, 160
 
 
@@ -61,7 +62,8 @@ class Unit:
         total: items of a map; None while unknown or for other nodes. expanded: whether it counts by items.
         pending: items that are known and have not begun. seen: items met so far. active: the state of each item that
             has begun or waits and has not ended.
-        items: what became of each. recalled: how many came from the store; nobody tells which.
+        items: what became of each. recalled: how many came from the store, or were kept, of which nobody
+            told which.
         last: the event that tells the present state. waits: for what the pending items of a map wait.
     """
 
@@ -177,6 +179,8 @@ def _map_entry(unit: Unit) -> dict[str, Any]:
 
 def _items(tally: dict[str, int], total: int | None, waiting: int = 0) -> dict[str, Any]:
     counts = {state: tally.get(state, 0) for state in ("done", "stored", "running", "failed")}
+    if tally.get("kept"):
+        counts["kept"] = tally["kept"]
     return {"total": total, **counts, "waiting": waiting + tally.get("waiting", 0) + tally.get("retry", 0)}
 
 
@@ -226,6 +230,8 @@ def _waiting_words(event: NodeWaiting) -> str:
     """Return ``waits for gpu: train[3]``, short enough for a box."""
     if not event.resource:
         return "waits"
+    if event.resource.startswith(LIMIT):
+        return event.resource
     return f"waits for {event.resource}: {listed(event.holders, 1)}" if event.holders else f"waits for {event.resource}"
 
 

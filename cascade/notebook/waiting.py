@@ -107,13 +107,13 @@ def _interrupt(job: Job) -> RunInterrupt:
     """Tell in one line what was kept, what was cancelled, what still runs."""
     record = job.views[0].record
     if job.run.done() and job.run.state != "cancelled":
-        return RunInterrupt(f"run {job.number} was over by then: {job.run.state}.")
+        return RunInterrupt(f"{job.called} was over by then: {job.run.state}.")
     if not job.run.done():
         running = [unit.name for unit in record.units.values() if unit.state == "running"]
         threads = f" Still running, since a thread cannot be stopped: {listed(running)}." if running else ""
-        return RunInterrupt(f"run {job.number} is being cancelled.{threads}")
-    kept = record.counts["done"] + record.counts["stored"]
-    told = f"run {job.number} was cancelled: {kept:,} kept, {record.counts['cancelled']:,} cancelled."
+        return RunInterrupt(f"{job.called} is being cancelled.{threads}")
+    kept = record.counts["done"] + record.counts["stored"] + record.counts["kept"]
+    told = f"{job.called} was cancelled: {kept:,} kept, {record.counts['cancelled']:,} cancelled."
     if record.abandoned:
         told += f" Still running, since a thread cannot be stopped: {listed(record.abandoned)}."
     return RunInterrupt(told)

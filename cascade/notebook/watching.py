@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from cascade.notebook.commands import Said, job_for
+from cascade.notebook.numbers import is_number
 from cascade.notebook.options import split_line, usage_error
 from cascade.notebook.plain import listed
 from cascade.notebook.session import Job, Session
 
-__all__ = ["leave_step_mode_alone", "next_", "replay", "report", "step"]
+__all__ = ["has_front_end", "leave_step_mode_alone", "next_", "replay", "report", "step"]
 
 PATIENCE = 5.0  # seconds that a browser may take to open the view of a blocking cell
 NOBODY = "Nobody can click Next here, so the run goes on by itself. {} To go step by step from other cells: --bg."
@@ -33,12 +34,12 @@ def step(session: Session, words: Sequence[str]) -> Said:
     if job.over:
         return _over(job)
     job.run.step()
-    return Said(f"Run {job.number} goes step by step: each start waits for %cascade next, %cascade resume ends it.")
+    return Said(f"{job.title} goes step by step: each start waits for %cascade next, %cascade resume ends it.")
 
 
 def next_(session: Session, words: Sequence[str]) -> Said:
     """Let the next node start, or the one that is named."""
-    numbers = [word for word in words[:1] if word.isdigit()]
+    numbers = [word for word in words[:1] if is_number(word)]
     job = job_for(session, numbers)
     names = [str(one) for word in words[len(numbers) :] for one in split_line(word)]
     if job.over:
@@ -50,11 +51,11 @@ def next_(session: Session, words: Sequence[str]) -> Said:
     except ValueError as error:
         usage_error(str(error))
     if not ready:
-        return Said(f"Run {job.number}: nothing is ready now; {name or 'the next node that is'} will start by itself.")
+        return Said(f"{job.title}: nothing is ready now; {name or 'the next node that is'} will start by itself.")
     started = name or ready[0]
     left = [label for label in ready if label != started]
     more = f" Ready beside it: {listed(left)}." if left else ""
-    return Said(f"Run {job.number}: {started} may start.{more}")
+    return Said(f"{job.title}: {started} may start.{more}")
 
 
 def replay(session: Session, words: Sequence[str]) -> Said | None:
@@ -63,7 +64,7 @@ def replay(session: Session, words: Sequence[str]) -> Said | None:
 
     job = job_for(session, words)
     if not job.over:
-        return Said(f"Run {job.number} goes on; it can be replayed when it is over.")
+        return Said(f"{job.title} goes on; it can be replayed when it is over.")
     show_replay(job.views[0].make_document(), job.views[0].record.drawing.shape)
     return None
 
@@ -74,10 +75,10 @@ def report(session: Session, words: Sequence[str]) -> Said:
 
     paths = [str(one) for word in words for one in split_line(word)]
     if not paths or len(paths) > 2:  # noqa: PLR2004 - a path and a number
-        usage_error("%cascade report takes a file, and the number of a run if it is not the latest: report out.html 3.")
+        usage_error("%cascade report takes a file, and the number of a job if it is not the latest: report out.html 3.")
     job = job_for(session, paths[1:])
     if not job.over:
-        return Said(f"Run {job.number} goes on; its report can be written when it is over.")
+        return Said(f"{job.title} goes on; its report can be written when it is over.")
     try:
         path = write_report(job.run, Path(paths[0]), job.views[0])
     except ValueError as error:
@@ -88,7 +89,7 @@ def report(session: Session, words: Sequence[str]) -> Said:
 
 
 def _over(job: Job) -> Said:
-    return Said(f"Run {job.number} is over: {job.run.state}.")
+    return Said(f"{job.title} is over: {job.run.state}.")
 
 
 # -- a blocking cell without anyone to click -------------------------------------------------------------------------
@@ -97,7 +98,7 @@ def _over(job: Job) -> Said:
 def leave_step_mode_alone(session: Session, job: Job) -> None:
     """See to it that a blocking cell in step mode runs on when no view of it can say Next."""
     view = job.views[-1]
-    if not view.takes_clicks or not _has_front_end(session.shell):
+    if not view.takes_clicks or not has_front_end(session.shell):
         _run_on(job, _NO_VIEW)
         return
 
@@ -110,7 +111,7 @@ def leave_step_mode_alone(session: Session, job: Job) -> None:
     timer.start()
 
 
-def _has_front_end(shell: Any) -> bool:
+def has_front_end(shell: Any) -> bool:
     """Whether someone sits before the notebook: who runs one without a browser also forbids it to ask for input."""
     kernel = getattr(shell, "kernel", None)
     return kernel is not None and getattr(kernel, "_allow_stdin", True) is not False

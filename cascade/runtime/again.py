@@ -24,6 +24,7 @@ from cascade.interfaces.retry_errors import RetryError
 from cascade.runtime import journal as jr
 from cascade.runtime import states as st
 from cascade.runtime.arguments import GONE
+from cascade.runtime.spans import spans_of
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
 from cascade.spec.routing import Router
 
@@ -97,7 +98,7 @@ class Kept:
             state.results[index] = known[index]
         state.waiting.extend([row for row in rows if row[0] not in found])
         self.given[node] = found
-        flow.record((jr.ITEMS_KEPT, flow.now(), node, len(found), 0.0, True))
+        flow.record((jr.ITEMS_KEPT, flow.now(), node, len(found), 0.0, True, spans_of(found)))
         return True
 
 

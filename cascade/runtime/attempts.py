@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cascade.spec.resource import Resource
 
 __all__ = [
-    "Attempt", "Writer", "attend", "call", "call_in_process", "call_pickled", "current_attempt", "launch", "spawn",
+    "Attempt", "Writer", "attend", "call", "current_attempt", "launch", "spawn",
 ]  # fmt: skip
 
 
@@ -299,36 +299,3 @@ async def _await(attempt: Attempt, gather: Gather) -> Any:
             _join(errors, error, failure, name)
     attempt.closing = False
     return _conclude(value, failure, errors)
-
-
-# -- in another process -----------------------------------------------------------------------------------------------
-
-
-def call_in_process(
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    heard: bool = False,  # noqa: FBT001, FBT002 - executors of others pass on positions best
-) -> tuple[Any, ...]:
-    """Run a call in a worker process; what would end the worker comes back as a value.
-
-    Args:
-        heard: whether its output comes back too, as a third part.
-    """
-    if heard:
-        from cascade.runtime.worker_output import listen
-
-        return listen(lambda: call_in_process(function, args, kwargs))
-    try:
-        return True, function(*args, **kwargs)
-    except Exception:
-        raise
-    except BaseException as error:  # noqa: BLE001 - SystemExit would end the worker
-        return False, (type(error).__name__, [repr(a) for a in error.args])
-
-
-def call_pickled(payload: bytes) -> tuple[Any, ...]:
-    """Run a call that was pickled by cloudpickle, since an executor of the standard library knows only pickle."""
-    from pickle import loads
-
-    return call_in_process(*loads(payload))  # noqa: S301 - made a moment ago by the process that runs the flow

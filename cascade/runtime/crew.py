@@ -61,7 +61,7 @@ class Crew:
 
     def look_for_help(self) -> None:
         """Nodes wait for threads: hire the first worker, or have the driver watch. Under the lock."""
-        if self.flow.settings.executor is not None:
+        if self.flow.settings.executor is not None or self.flow.settings.apart:
             self.flow.process_side.start_ready(THREAD)
         elif not self.workers:
             self._hire(1)

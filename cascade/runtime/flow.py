@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from cascade.graph.model import Graph
     from cascade.interfaces.protocols import Clock, ExecutionPlan
     from cascade.runtime.again import Kept
+    from cascade.runtime.cluster_side import ClusterSide
     from cascade.runtime.journal import Journal
     from cascade.runtime.limits import Limits
     from cascade.runtime.rebuilder import Rebuilder
@@ -63,13 +64,14 @@ class Settings:
     Args:
         on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. stepping: hold every start.
         foreign_loop: the caller's event loop, for `arun`. executor: runs blocking and compute calls elsewhere.
-        watched: make value summaries, route output. redact: takes secrets out of texts. admit: checks nodes that the
-            graph gains while the run goes on. kept: what a run before leaves to this one.
+        apart: blocking calls run in processes too. watched: make value summaries, route output. redact: takes secrets
+            out of texts. admit: checks nodes that the graph gains while the run goes on. kept: what a run before leaves to this one.
         clock: tells the time instead of the machine. state: keeps values where others can read them.
     """
 
     __slots__ = (
         "admit",
+        "apart",
         "clock",
         "executor",
         "foreign_loop",
@@ -90,6 +92,7 @@ class Settings:
         self.stepping = False
         self.foreign_loop: asyncio.AbstractEventLoop | None = None
         self.executor: Any = None
+        self.apart = False
         self.kept: Kept | None = None
         self.max_threads = 256
         self.max_processes = 0
@@ -150,7 +153,7 @@ class Flow:
         self.inline_side = InlineSide(self)
         self.crew = Crew(self)
         self.loop_side = LoopSide(self)
-        self.process_side = ProcessSide(self)
+        self.process_side = self._make_process_side()
         self.growth = Growth(self)
         self.output_side = OutputSide(self)
         self.rebuilder: Rebuilder | None = None
@@ -166,6 +169,13 @@ class Flow:
         resources.loop = self.loop_side.open
         resources.post = self.post
         resources.context = self.context
+
+    def _make_process_side(self) -> ProcessSide | ClusterSide:
+        if not hasattr(self.settings.executor, "join"):
+            return ProcessSide(self)
+        from cascade.runtime.cluster_side import ClusterSide
+
+        return ClusterSide(self)
 
     def _count_uses(self) -> list[int]:
         """Count who will read each value, so that it can be let go after the last; targets are kept."""
@@ -198,6 +208,7 @@ class Flow:
     def keep_state(self, state: StateSide) -> None:
         """Have what becomes known written to `state`: every node gets an attempt."""
         self.settings.state = state
+        state.put_facts(nodes=len(self.graph))
         if self.flagged is self.special:
             self.flagged = bytearray(b"\1") * len(self.graph)
 

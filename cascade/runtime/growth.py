@@ -136,3 +136,4 @@ class Growth:
         if flow.rebuilder is not None:
             flow.mark_remembered(n for n in added if n in flow.rebuilder.policies)
         flow.shared = flow.shared or any(graph.modes[node] != INLINE for node in added)
+        flow.process_side.admit(added)

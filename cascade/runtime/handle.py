@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cascade.runtime.flow import Flow
     from cascade.runtime.limits import Names, Ticket
     from cascade.runtime.pictures import Picture
+    from cascade.runtime.telemetry_link import Link
     from cascade.spec.constraint import GlobalConstraint
 
 __all__ = ["Run"]
@@ -47,7 +48,7 @@ class Run:
 
     Attributes:
         run_id: unique. name: shown in views. params: previews of the inputs' values by name.
-        capacities: amounts by name.
+        capacities: amounts by name. connections: what carries its events out and limits in, if anything does.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Run:
         self._told = False
         self._readers = [Reader(flow.journal, s) for s in subscriptions]
         self._begun: Remembered | None = None
+        self.connections: tuple[Link, ...] = ()
 
     # -- the life of a run ------------------------------------------------------------------------------------------
 

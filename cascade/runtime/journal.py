@@ -39,9 +39,9 @@ DONE_INLINE: Final = 16  # node: the short form of COMPLETED for a first attempt
 GROWN: Final = 17  # node, first and last of the new nodes' numbers
 TURNED: Final = 18  # node, turns, key
 RECALLED: Final = 19  # node, index, attempt, duration, summary, made_by, made_at, saved, number
-ITEMS_RECALLED: Final = 20  # node, count, saved
+ITEMS_RECALLED: Final = 20  # node, count, saved, spans
 KEPT: Final = 30  # as RECALLED: kept from the run that this one retries
-ITEMS_KEPT: Final = 31  # as ITEMS_RECALLED
+ITEMS_KEPT: Final = 31  # node, count, saved, kept, spans
 TOLD: Final = 21  # any whole event, given as class and fields
 
 _CLASSES: Final[dict[int, type[ev.Event]]] = {
@@ -261,8 +261,8 @@ _MAKERS: Final[dict[int, Callable[[Journal, int, Record], ev.Event]]] = {
     OUTPUT: _plain("stream", "text", "level"),
     GROWN: _grown,
     TURNED: _whole("turns", "key"),
-    ITEMS_RECALLED: _whole("count", "saved"),
-    ITEMS_KEPT: _whole("count", "saved", "kept"),
+    ITEMS_RECALLED: _whole("count", "saved", "spans"),
+    ITEMS_KEPT: _whole("count", "saved", "kept", "spans"),
     KEPT: _plain("attempt", "duration", "summary", "made_by", "made_at", "saved", "kept"),
     RECALLED: _plain("attempt", "duration", "summary", "made_by", "made_at", "saved", "number"),
 }

@@ -41,9 +41,10 @@ class Limits:
         active: whether there is any; the engine asks nothing otherwise.
         wake_at: earliest time (on `clock`) at which a parked node may start, None if that needs something else.
         stepping: holds every start until its Next, None outside of step mode.
+        news: the limit that the last node that was refused waits for since then, None if it did before.
     """
 
-    __slots__ = ("_rules", "active", "clock", "stepping", "wake_at", "wall")
+    __slots__ = ("_rules", "active", "clock", "news", "stepping", "wake_at", "wall")
 
     def __init__(self, clock: Callable[[], float], wall: Callable[[], float]) -> None:
         """Begin without limits; `clock` is monotonic, `wall` counts from the epoch, both in seconds."""
@@ -52,6 +53,7 @@ class Limits:
         self.active = False
         self.wake_at: float | None = None
         self.stepping: Stepping | None = None
+        self.news: GlobalConstraint | None = None
         self._rules: dict[str, _Rule] = {}
 
     # -- rules ----------------------------------------------------------------------------------------------------
@@ -91,6 +93,11 @@ class Limits:
     def _look(self) -> None:
         self.active = bool(self._rules) or self.stepping is not None
 
+    def find(self, limit_id: str) -> GlobalConstraint | None:
+        """Return the limit with this id, None if it is not in force."""
+        rule = self._rules.get(limit_id)
+        return rule.limit if rule is not None else None
+
     def __contains__(self, limit_id: object) -> bool:
         """Whether a limit with this id is in force."""
         return limit_id in self._rules
@@ -115,6 +122,7 @@ class Limits:
         """Say whether an attempt of `node` may start now; if not, park the node."""
         for rule in self._rules.values():
             if _matches(rule.limit, names) and self._count_turns(rule) < 1:
+                self.news = None if node in rule.parked else rule.limit
                 rule.parked[node] = None
                 return False
         return True

@@ -13,6 +13,7 @@ from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
 from cascade.runtime.attempts import Attempt, current_attempt
 from cascade.runtime.maps import MapState
+from cascade.runtime.spans import spans_of
 from cascade.runtime.threads import run_in_thread
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class MapSide:
 
         def found(values: dict[int, Any], saved: float) -> None:
             if values and self.flow.core.state[node] == core_.RUNNING:
-                self.flow.record((jr.ITEMS_RECALLED, self.flow.now(), node, len(values), saved))
+                self.flow.record((jr.ITEMS_RECALLED, self.flow.now(), node, len(values), saved, spans_of(values)))
                 state.put_stored(values)
             self._take_in(node, state, [row for row in rows if row[0] not in values], None)
 

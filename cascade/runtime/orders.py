@@ -18,6 +18,7 @@ from cascade.interfaces import events as ev
 from cascade.interfaces.exceptions import RouteError
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
+from cascade.spec.constraint import LIMIT, describe_limit
 from cascade.spec.policy import UNSET
 
 if TYPE_CHECKING:
@@ -179,6 +180,12 @@ class Orders:
             flow.record((jr.NODE_CANCELLED, now, node, None, flow.cancel_reason))
         elif order == core_.TELL_HELD:
             flow.journal.tell(ev.NodeHeld, node=flow.graph.ids[node], name=flow.graph.labels[node])
+        elif order == core_.TELL_LIMITED:
+            limit = flow.core.limits.find(text)
+            if limit is not None:
+                told = describe_limit(limit.type, limit.scope, limit.params)
+                reason = f"waits, since a limit is in force: {told}"
+                flow.record((jr.WAITING, now, node, None, f"{LIMIT}{told}", reason, ()))
         elif order == core_.TELL_WAITING:
             holders = self.holders(text)
             shown = f", held by {', '.join(holders[:3])}{' …' if len(holders) > 3 else ''}" if holders else ""  # noqa: PLR2004

@@ -29,7 +29,7 @@ from cascade.interfaces.exceptions import CascadeError, TaskExitError
 from cascade.runtime.failure import text_of
 from cascade.runtime.notes import args_of, set_trace, state_of
 
-__all__ = ["Parcel", "begin_worker", "call_and_pack", "quiet_start", "unpack"]
+__all__ = ["Parcel", "begin_worker", "call_and_pack", "pack_error", "quiet_start", "unpack"]
 
 Place = tuple[str, str, tuple[int, int, int, int]]  # file, function; line, last line, first column, end
 Parcel = list[tuple[bytes, str, list[Place], bool]]  # an exception, in words, where; whether it caused the one before
@@ -82,10 +82,11 @@ def call_and_pack(
         return True, function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the worker
         trace = sys.exc_info()[2]
-        return False, _pack(error, trace and trace.tb_next)
+        return False, pack_error(error, trace and trace.tb_next)
 
 
-def _pack(error: BaseException, trace: TracebackType | None) -> Parcel:
+def pack_error(error: BaseException, trace: TracebackType | None) -> Parcel:
+    """Return `error` with its causes and the places of `trace`, so that they can travel."""
     parcel: Parcel = []
     current: BaseException | None = error
     seen: set[int] = set()

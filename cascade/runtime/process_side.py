@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import MAP, PROCESS
 from cascade.interfaces.exceptions import CascadeError, TaskExitError, WorkerDiedError
-from cascade.runtime.attempts import Attempt, call_in_process, call_pickled
+from cascade.runtime.attempts import Attempt
 from cascade.runtime.notes import add_note
 from cascade.runtime.parcels import begin_worker, call_and_pack, quiet_start, unpack
+from cascade.runtime.shipments import Shipment, run_shipment
 from cascade.runtime.threads import run_in_thread
 from cascade.runtime.worker_output import repeat
 
@@ -113,17 +114,13 @@ class ProcessSide:
 
     def _submit_to(self, executor: Executor, attempt: Attempt) -> Future[Any]:
         """Submit to the user's executor."""
-        from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+        from concurrent.futures import ThreadPoolExecutor
 
         if isinstance(executor, ThreadPoolExecutor):
             return executor.submit(self._run_in_thread, attempt)
         args, kwargs = self._gather(attempt)
         heard = (True,) if attempt.writer is not None else ()
-        if isinstance(executor, ProcessPoolExecutor):
-            from cloudpickle import dumps
-
-            return executor.submit(call_pickled, dumps((self._portable(attempt), args, kwargs, *heard)))
-        return executor.submit(call_in_process, self._portable(attempt), args, kwargs, *heard)
+        return executor.submit(run_shipment, Shipment(self._portable(attempt), args, kwargs), *heard)
 
     def _portable(self, attempt: Attempt) -> Callable[..., Any]:
         task = getattr(self.flow.graph.calls[attempt.node], "_task", None)
@@ -190,6 +187,13 @@ class ProcessSide:
             if attempt not in self._alone:
                 self._alone.append(attempt)
             self._queue.append(attempt)
+
+    def admit(self, nodes: range) -> None:
+        """The graph has gained `nodes`; no value is anywhere but here."""
+
+    def bring_all(self, value: Any) -> Any:
+        """Return `value`, which is here."""
+        return value
 
     # -- stopping -------------------------------------------------------------------------------------------------
 

@@ -116,6 +116,15 @@ class Rebuilder:
         if self.policies:
             self.recalled.update(self._recipes.find(self.policies, is_fresh=self.is_fresh))
 
+    def needs_arguments(self, node: int) -> bool:
+        """Whether the policy of a node may want to know its arguments."""
+        return not isinstance(self.policies[node], _SIMPLE)
+
+    def find_entry(self, node: int) -> Entry | None:
+        """Return what would serve a node whose inputs are known; loads nothing."""
+        key, _ = self.keys.node_key(node)
+        return self._entry_of(node, key, self._find([key])) if key else None
+
     def look_at(self, nodes: Iterable[int]) -> None:
         """See which of `nodes` are remembered: pure ones, and those with a policy."""
         graph, policies = self.flow.graph, self.policies

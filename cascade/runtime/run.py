@@ -10,11 +10,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, overload
 
 from cascade.context import get_current_context
 from cascade.interfaces import events as ev
-from cascade.interfaces.exceptions import CascadeError
+from cascade.interfaces.exceptions import CascadeError, SettingError
 from cascade.runtime.bus import Subscription
 from cascade.runtime.collector import SOME, UNKNOWN, calm_collector
 from cascade.runtime.handle import Run
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cascade.runtime.again import Kept
     from cascade.runtime.flow import Flow, Settings
     from cascade.runtime.state_side import StateSide
+    from cascade.runtime.telemetry_link import Link
     from cascade.spec.lazy_types import LazyResult
 
     class _Gives(Protocol[Out_co]):
@@ -94,8 +96,8 @@ def start(
     """  # noqa: D415 - the arguments go on
     from cascade.runtime.again import Remembered
     from cascade.runtime.flow import Settings
+    from cascade.runtime.reachable import offer_connector
 
-    _refuse_unbuilt(connector=connector)
     if on_failure not in ("cancel", "continue"):
         raise ValueError(f"on_failure is 'cancel' or 'continue', not {on_failure!r}.")
     subscriptions = [_subscription(s) for s in subscribers]
@@ -116,12 +118,16 @@ def start(
     settings.stepping = step
     settings.kept = _kept
     _set_executor(settings, executor)
-    flow = lay_out(target, params, system_resources, resources, settings, solver, name or "")
+    reachable = resources if connector is None else offer_connector(connector, resources, _adapter("connector"))
+    flow = lay_out(target, params, system_resources, reachable, settings, solver, name or "")
     if cache is not None and cache is not False:
         _remember(flow, cache, fresh=_fresh)
     if state_backend is not None:
         flow.keep_state(_make_state(state_backend, flow.journal.run_id, settings.redact))
     shown = {i.name: i.preview(v) for i, v in flow.inputs.items()}
+    link = _make_link(connector) if connector is not None else None
+    if link is not None:
+        subscriptions.append(link.subscription)
     made = Run(flow, flow.graph.name, shown, flow.core.ledger.capacity, subscriptions)
 
     def begin_again(graph: Graph, kept: Kept) -> Run:
@@ -134,6 +140,9 @@ def start(
         )  # fmt: skip
 
     made._begun = Remembered.of_now(begin_again)  # noqa: SLF001
+    for each in subscriptions:  # a link connects now, a sink may read the graph; most have nothing to attach
+        with suppress(Exception):
+            each.handler.attach(made)  # type: ignore[attr-defined]
     made._begin()  # noqa: SLF001
     return made
 
@@ -181,10 +190,13 @@ def run(
         target: a lazy result, a Router, or lists, tuples and dicts of them (the value has the same shape).
         params: values of Params by name. system_resources: capacities by name.
         log_level: ``DEBUG`` to ``CRITICAL``; None: no log at all. log_format: ``human`` or ``json``.
-        connector: carries events out and limits in. resources: instead of those in the workflow context.
-        executor: runs blocking and compute calls: any `concurrent.futures.Executor`. solver: makes the plan.
-        cache: where results outlive the run. state_backend: keeps values while the run goes on, where others can
-            read them (`cascade.adapters.state`): a backend, or a function that makes one of a run's id.
+        connector: carries events out and limits in: an address (``local``, ``mqtt://host:port``, ``inprocess:name``) or
+            an object; see docs/telemetry.md. resources: instead of those in the workflow context.
+        executor: runs blocking and compute calls: ``threads``, ``process``, ``dask`` (a cluster on this machine),
+            ``dask://host:port``, a `distributed.Client`, or any `concurrent.futures.Executor`. solver: makes the plan.
+        cache: where results outlive the run: a folder, the address of a Redis server (``redis://host/0``), a store.
+        state_backend: keeps values while the run goes on, where others can read them (`cascade.adapters.state`): a
+            backend, a function that makes one of a run's id, the path of an SQLite file, the address of a Redis server.
         subscribers: functions of an event, or ``(event type, function)`` pairs.
         timeout: seconds for the whole run.
         on_failure: ``cancel`` stops what runs beside a failure; ``continue`` finishes what does not depend on it.
@@ -335,15 +347,26 @@ def _make_state(given: Any, run_id: str, redact: Callable[[str], str]) -> StateS
     from cascade.runtime.state_side import StateSide
 
     is_backend = hasattr(given, "put_result") and not isinstance(given, type)
-    if not is_backend and not callable(given):
+    if isinstance(given, (str, os.PathLike)):
+        backend = _adapter("address").state_at(os.fspath(given), run_id)
+    elif is_backend or callable(given):
+        backend = given if is_backend else given(run_id)
+    else:
         raise CascadeError(
-            f"state_backend is a StateBackend, or a function that makes one of a run's id, not {type(given).__name__}."
+            "state_backend is a StateBackend, or a function that makes one of a run's id, the path of a file or the "
+            f"address of a Redis server, not {type(given).__name__}."
         )
-    backend = given if is_backend else given(run_id)
     return StateSide(backend, run_id, closes=not is_backend, redact=redact)
 
 
 def _set_executor(settings: Any, executor: Any) -> None:
+    """Note where blocking and compute calls run.
+
+    Raises:
+        CascadeError: when `executor` is none, or names none.
+    """
+    if isinstance(executor, str) or type(executor).__module__.partition(".")[0] == "distributed":
+        executor = _named_executor(settings, executor)
     if executor is None:
         return
     threads = getattr(executor, "max_threads", None)
@@ -356,18 +379,29 @@ def _set_executor(settings: Any, executor: Any) -> None:
         raise CascadeError(f"An executor has a method submit(function, …); {type(executor).__name__} has none.")
 
 
+def _named_executor(settings: Any, given: Any) -> Any:
+    """Return the executor for a name, an address or a client of Dask; None: the threads and processes of the run."""
+    if given in ("threads", "process"):
+        settings.apart = given == "process"
+        return None
+    if isinstance(given, str) and given != "dask" and not given.startswith("dask://"):
+        raise SettingError.for_choice("executor", given, ["threads", "process", "dask", "dask://host:port"])
+    return _adapter("dask")(None if isinstance(given, str) and given == "dask" else given)
+
+
+def _make_link(connector: Any) -> Link:
+    """Return what will connect a run; refuse what is no connector and no address."""
+    from cascade.runtime.telemetry_link import Link
+
+    return Link(_adapter("connector")(connector))
+
+
 def _at_terminal() -> bool:
     """Whether someone reads stderr on a terminal, on which a run can show how far it is."""
     try:
         return sys.stderr.isatty() and sys.stdout.isatty()
     except (AttributeError, ValueError):
         return False
-
-
-def _refuse_unbuilt(**given: object) -> None:
-    for word, value in given.items():
-        if value is not None:
-            raise CascadeError(f"{word}= is not available in this version of cascade; leave it out.")
 
 
 def _subscription(given: Any) -> Subscription:
@@ -401,19 +435,22 @@ def open_store(cache: Any) -> Store:
     """Return the store that ``cache=`` names.
 
     Args:
-        cache: a store; a `CacheBackend`; the path of a folder; True: the folder ``.cascade``.
+        cache: a store; a `CacheBackend`; the path of a folder; the address of a Redis server (``redis://host/0``), or
+            of a folder that fsspec reaches (``s3://bucket/folder``); True: the folder ``.cascade``.
 
     Raises:
         CascadeError: when it is none of these.
     """
     if hasattr(cache, "find_recipes"):
         return cache  # type: ignore[no-any-return]
+    if isinstance(cache, str) and ("://" in cache or "::" in cache):
+        return _adapter("backend")(_adapter("address").cache_at(cache))  # type: ignore[no-any-return]
     if cache is True or isinstance(cache, (str, os.PathLike)):
         return _adapter("store")(FOLDER if cache is True else cache)  # type: ignore[no-any-return]
     if hasattr(cache, "get") and hasattr(cache, "put"):
         return _adapter("backend")(cache)  # type: ignore[no-any-return]
     raise CascadeError(
-        f"cache is a store, a cache backend, the path of a folder or True, not {type(cache).__name__}. "
+        f"cache is a store, a cache backend, the path of a folder, an address or True, not {type(cache).__name__}. "
         "Write cache='.cascade' to remember results in that folder."
     )
 
@@ -434,7 +471,7 @@ def secret_of(store: Any) -> bytes:
     return secret() if callable(secret) else os.urandom(32)
 
 
-def _adapter(kind: Literal["solver", "store", "backend"]) -> Any:
+def _adapter(kind: Literal["solver", "store", "backend", "address", "dask", "connector"]) -> Any:
     """Return the adapter that serves where nobody names one: the only place here that knows any."""
     if kind == "solver":
         from cascade.adapters.solvers.native import NativeSolver
@@ -444,6 +481,18 @@ def _adapter(kind: Literal["solver", "store", "backend"]) -> Any:
         from cascade.adapters.stores.local import LocalStore
 
         return LocalStore
+    if kind == "dask":
+        from cascade.adapters.executors.dask import DaskExecutor
+
+        return DaskExecutor
+    if kind == "address":
+        from cascade.adapters import addresses
+
+        return addresses
+    if kind == "connector":
+        from cascade.adapters.connectors.addresses import open_connector
+
+        return open_connector
     from cascade.adapters.stores.remote import BackendStore
 
     return BackendStore

@@ -46,6 +46,7 @@ DORMANT, GATE, PREPARE = 1, 2, 4
     TELL_CANCELLED,
     TELL_WAITING,
     TELL_HELD,
+    TELL_LIMITED,
 ) = (
     "evaluate",
     "make_ready",
@@ -57,6 +58,7 @@ DORMANT, GATE, PREPARE = 1, 2, 4
     "tell_cancelled",
     "tell_waiting",
     "tell_held",
+    "tell_limited",
 )
 
 
@@ -426,6 +428,9 @@ class Scheduler:
         elif node in self._granted:
             self.give_up_grant(node)
             self.orders.append((LOOK_AGAIN, node, "", -1))
+        if self.limits.news is not None:
+            self.orders.append((TELL_LIMITED, node, self.limits.news.id, -1))
+            self.limits.news = None
         self._pass_on(node, names)
         return False
 

@@ -2,12 +2,13 @@
 
 In: a store that gives claims, keys that a run wants to compute. Out: the right to compute, at once or later.
 Invariant: who waits holds nothing under that node, so that no two runs wait for each other; a claim is given back when
-its node has ended, and the operating system takes it from a process that is killed.
+its node has ended; from a process that is killed the operating system takes it, or the end of its lease.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ __all__ = ["Flights"]
 
 FIRST_PAUSE: Final = 0.002  # seconds between two tries, twice as long each time …
 LONGEST_PAUSE: Final = 0.05  # … up to this
+SHARE: Final = 2.0  # times as long as the tries themselves took: claims of a server far away cost it little
 
 
 class Flights:
@@ -91,13 +93,14 @@ class Flights:
         pause = FIRST_PAUSE
         try:
             while waiting := self._list_waiting():
+                asked_at = time.perf_counter()
                 begun = [node for node, (key, _) in waiting if self._is_wanted(node) and self.begin(node, key)]
                 with self._lock:
                     calls = [self._waiting.pop(node)[1] for node in begun]
                 for call in calls:
                     call()
                 pause = FIRST_PAUSE if begun else min(2 * pause, LONGEST_PAUSE)
-                self._closing.wait(pause)
+                self._closing.wait(max(pause, SHARE * (time.perf_counter() - asked_at)))
         except BaseException as fault:  # noqa: BLE001 - a node that waits for ever would hang the run
             self._failed(fault)
 

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from cascade.interfaces.exceptions import CascadeError
 
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import StateBackend
@@ -59,6 +62,13 @@ class StateSide:
         try:
             call(self._backend)
         except BaseException as error:  # noqa: BLE001 - a backend's fault is not the run's
-            name, told = type(self._backend).__name__, self._redact(f"{type(error).__name__}: {error}")
-            logging.getLogger("cascade").warning("The state of the run is kept no more: %s raised %s.", name, told)
-            self._backend = None
+            backend, self._backend = self._backend, None
+            told = f"{error}" if isinstance(error, CascadeError) else _name_fault(backend, error)
+            logging.getLogger("cascade").warning("The state of the run is kept no more: %s", self._redact(told))
+            if self._closes:
+                with suppress(BaseException):  # it has said what is wrong
+                    backend.close()
+
+
+def _name_fault(backend: StateBackend, error: BaseException) -> str:
+    return f"{type(backend).__name__} raised {type(error).__name__}: {error}."

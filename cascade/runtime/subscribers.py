@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from cascade.interfaces import events as ev
 from cascade.interfaces.exceptions import SettingError
+from cascade.interfaces.remote_events import ControlRefused, RunHeld
 from cascade.messaging.bus import Messenger, check_level, messaging_bus
 
 if TYPE_CHECKING:
@@ -197,6 +198,18 @@ def _limit_removed(event: ev.LimitRemoved) -> list[Said]:
     return [("INFO", "limit.removed", {"limit": event.limit_id})]
 
 
+def _run_held(event: RunHeld) -> list[Said]:
+    where: dict[str, object] = {"limit": event.limit_id, "scope": event.scope, "source": event.source}
+    if event.set_at:
+        return [("WARNING", "run.held_since", {**where, "age": max(0.0, event.at - event.set_at)})]
+    return [("WARNING", "run.held", where)]
+
+
+def _control_refused(event: ControlRefused) -> list[Said]:
+    fields: dict[str, object] = {"topic": event.topic, "reason": event.reason, "count": event.count}
+    return [("WARNING", "control.refused", fields)]
+
+
 def _dropped(event: ev.EventsDropped) -> list[Said]:
     return [("WARNING", "events.dropped", {"count": event.count})]
 
@@ -204,6 +217,13 @@ def _dropped(event: ev.EventsDropped) -> list[Said]:
 def _store_reported(event: ev.StoreReported) -> list[Said]:
     message_id = "run.store_of" if event.task else "run.store"
     return [("WARNING", message_id, {"problem": event.problem, "kind": event.kind, "task": event.task})]
+
+
+def _cluster(event: ev.ClusterReported) -> list[Said]:
+    facts = {"address": event.address, "workers": event.workers, "patience": event.patience, "link": event.dashboard}
+    if not event.workers:
+        return [("WARNING", "cluster.empty", facts)]
+    return [("INFO", "cluster.linked" if event.dashboard else "cluster.joined", facts)]
 
 
 # -- nodes ----------------------------------------------------------------------------------------------------------
@@ -332,8 +352,11 @@ _WAYS: Final[dict[type[ev.Event], _Way]] = {
     ev.RunCancelRequested: _Way("WARNING", _cancel_requested),
     ev.LimitSet: _Way("INFO", _limit_set),
     ev.LimitRemoved: _Way("INFO", _limit_removed),
+    RunHeld: _Way("WARNING", _run_held),
+    ControlRefused: _Way("WARNING", _control_refused, "control.refused.more"),
     ev.EventsDropped: _Way("WARNING", _dropped),
     ev.StoreReported: _Way("WARNING", _store_reported),
+    ev.ClusterReported: _Way("WARNING", _cluster),
     ev.NodeStarted: _Way("DEBUG", _started, "node.started.more"),
     ev.NodeCompleted: _Way("INFO", _completed, "node.completed.more", "done"),
     ev.NodeRecalled: _Way("INFO", _recalled, "node.recalled.more", "stored"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cascade.runtime.cluster_values import RemoteValue
 from cascade.spec.file import File
 
 __all__ = ["preview_arguments", "summarize"]
@@ -34,6 +35,8 @@ def _summarize(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
     kind = type(value)
     if value is None or kind is bool:
         return str(value)
+    if kind is RemoteValue:
+        return str(value.summary) or value.label
     if kind is float:
         return f"{value:.6g}"
     if kind is int:

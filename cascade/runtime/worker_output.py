@@ -21,7 +21,7 @@ from cascade.runtime.capture import OutputCapture, listener
 from cascade.runtime.displays import Display, bundle_of, from_bundle
 from cascade.runtime.figures import WhenImported, is_figure
 
-__all__ = ["Piece", "listen", "prepare_display", "repeat"]
+__all__ = ["Ears", "Piece", "listen", "prepare_display", "prepare_display_here", "repeat"]
 
 MOST_TEXT: Final = 1_000_000  # characters of one call
 MOST_DISPLAYS: Final = 200  # of one call
@@ -30,31 +30,37 @@ DISPLAY: Final = "IPython.core.display_functions"
 Piece = tuple[str, str, str] | Display  # stream, text, level
 
 
-class _Ears:
-    """Keeps what one call writes and shows; its attempt's `Writer`."""
+class Ears:
+    """Takes what one call writes and shows; its attempt's `Writer`.
 
-    __slots__ = ("pieces", "room", "shown")
+    Args:
+        pass_on: takes pieces as they come; None: they are kept in `pieces`.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_pass_on", "pieces", "room", "shown")
+
+    def __init__(self, pass_on: Callable[[list[Piece]], object] | None = None) -> None:
+        """Hear nothing yet."""
         self.pieces: list[Piece] = []
         self.room = MOST_TEXT
         self.shown = 0
+        self._pass_on = self.pieces.extend if pass_on is None else pass_on
 
     def write(self, attempt: Attempt, stream: str, text: str, level: str) -> None:
         """Keep a piece of text."""
         del attempt
         if self.room > 0:
-            self.pieces.append((stream, text[: self.room], level))
+            self._pass_on([(stream, text[: self.room], level)])
             self.room -= len(text)
             if self.room <= 0:
-                self.pieces.append(("stderr", "The rest of the output is left out.", "warning"))
+                self._pass_on([("stderr", "The rest of the output is left out.", "warning")])
 
     def show(self, attempt: Attempt, display: Display) -> None:
         """Keep a display."""
         del attempt
         self.shown += 1
         if self.shown <= MOST_DISPLAYS:
-            self.pieces.append(display)
+            self._pass_on([display])
 
 
 _capture = OutputCapture()  # of this process; workers of others may run several calls at once
@@ -62,11 +68,10 @@ _capture = OutputCapture()  # of this process; workers of others may run several
 
 def listen(call: Callable[[], Any]) -> tuple[bool, Any, list[Piece]]:
     """Return what came of `call` (two parts) and what it wrote and showed meanwhile; in a worker."""
-    ears = _Ears()
+    ears = Ears()
     attempt = Attempt(0, 0, print)
     attempt.writer = ears
-    if not _is_notebook():
-        prepare_display()
+    prepare_display_here()
     _capture.acquire()
     try:
         ended_well, value = copy_context().run(_run, attempt, call)  # lines without an end are written as it goes
@@ -111,6 +116,12 @@ def prepare_display() -> None:
     WhenImported(DISPLAY, place).begin()
     if not hasattr(builtins, "display"):  # as in the cells of a notebook
         builtins.display = _display  # type: ignore[attr-defined]
+
+
+def prepare_display_here() -> None:
+    """Do so unless this process is a notebook's own."""
+    if not _is_notebook():
+        prepare_display()
 
 
 def _is_notebook() -> bool:

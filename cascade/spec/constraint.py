@@ -10,7 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["GlobalConstraint", "parse_rate"]
+from cascade.interfaces.naming import clip
+
+__all__ = ["LIMIT", "GlobalConstraint", "describe_limit", "parse_rate"]
+
+LIMIT = "limit: "  # before the words of a limit, where events name what a node waits for
 
 _RATE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*/\s*([smhd])\s*$")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -59,6 +63,23 @@ class GlobalConstraint:
         from fnmatch import fnmatchcase
 
         return fnmatchcase(name, self.scope[len("task:") :])
+
+
+def describe_limit(kind: str, scope: str, params: Mapping[str, object]) -> str:
+    """Return a limit as a sentence without its full stop.
+
+    Example:
+        >>> describe_limit("concurrency", "task:fetch*", {"limit": 2})
+        "not more than 2 of 'fetch*' at once"
+    """
+    who = "" if scope == "global" else f" of '{clip(scope.partition(':')[2])}'"
+    if kind == "concurrency":
+        return f"not more than {params.get('limit')}{who} at once"
+    if kind == "rate_limit":
+        return f"not more than {clip(params.get('rate'))}{who} may start"
+    if kind == "pause":
+        return f"nothing{who} may start"
+    return clip(f"{kind} {', '.join(f'{name} {value}' for name, value in params.items())}{who}")
 
 
 def parse_rate(rate: object) -> float:

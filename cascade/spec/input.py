@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from cascade.context import get_current_context
-from cascade.interfaces.exceptions import LazyUseError, ParamError, nearest
+from cascade.interfaces.exceptions import LazyUseError, ParamError
+from cascade.interfaces.naming import clip, nearest, short
 from cascade.spec.conversion import convert, describe_type
 from cascade.spec.policy import UNSET
 from cascade.spec.standin import StandIn
 
 __all__ = ["Env", "Param", "describe_bounds", "resolve_inputs"]
+
+MOST_CHOICES = 20  # that an error lists
 
 
 class Input(StandIn):
@@ -62,7 +65,8 @@ class Input(StandIn):
         if self.choices is not None and value not in self.choices:
             if self.secret:
                 raise ValueError("the value given is not one of the choices")
-            raise ValueError(f"{value!r} is not one of {', '.join(map(repr, self.choices))}")
+            more = ", …" if len(self.choices) > MOST_CHOICES else ""
+            raise ValueError(f"{short(value)} is not one of {', '.join(map(short, self.choices[:MOST_CHOICES]))}{more}")
         if self.bounds is not None:
             self._check_bounds(value)
         return value
@@ -177,10 +181,10 @@ def _checked_bounds(name: str, bounds: Sequence[Any]) -> tuple[Any, Any]:
         in_order = low is None or high is None or bool(low <= high)
     except (TypeError, ValueError):
         raise ParamError(
-            [f"The bounds of Param '{name}' are a pair such as (0, 10) or (0, None), not {bounds!r}."]
+            [f"The bounds of Param '{clip(name)}' are a pair such as (0, 10) or (0, None), not {bounds!r}."]
         ) from None
     if not in_order:
-        raise ParamError([f"The bounds of Param '{name}' are the wrong way round: {low!r} is above {high!r}."])
+        raise ParamError([f"The bounds of Param '{clip(name)}' are the wrong way round: {low!r} is above {high!r}."])
     return low, high
 
 
@@ -213,7 +217,7 @@ def resolve_inputs(
     given = given or {}
     names = {p.name for p in params}
     problems = [
-        f"No Param is named '{name}'.{nearest(str(name), names) or ' This graph has no Params.'}"
+        f"No Param is named '{clip(name)}'.{nearest(str(name), names) or ' This graph has no Params.'}"
         for name in given
         if name not in names
     ]
@@ -223,7 +227,7 @@ def resolve_inputs(
         earlier = first.setdefault((item.word, item.name), item)
         if earlier is not item and (difference := _difference(earlier, item)):
             problems.append(
-                f"This graph has two {item.word}s named '{item.name}' that differ in {difference}. "
+                f"This graph has two {item.word}s named '{clip(item.name)}' that differ in {difference}. "
                 "Use one of them everywhere; in a notebook, run the cells again that used the older one."
             )
         source = given if isinstance(item, Param) else environment
@@ -235,7 +239,7 @@ def resolve_inputs(
             else:
                 values[item] = item.read(item.default)
         except ValueError as error:
-            problems.append(f"{item.word} '{item.name}': {error}.")
+            problems.append(f"{item.word} '{clip(item.name)}': {error}.")
     if problems:
         raise ParamError(list(dict.fromkeys(problems)))
     return values
@@ -255,10 +259,10 @@ def _difference(one: Input, other: Input) -> str:
 
 
 def _missing(item: Input) -> str:
-    about = f" ({item.description})" if item.description else ""
+    about, name = f" ({item.description})" if item.description else "", clip(item.name)
     if isinstance(item, Env):
-        return f"Env '{item.name}'{about} is not set. Set the environment variable {item.name}."
+        return f"Env '{name}'{about} is not set. Set the environment variable {name}."
     return (
-        f"Param '{item.name}'{about} is missing. Pass params={{'{item.name}': …}} "
+        f"Param '{name}'{about} is missing. Pass params={{'{name}': …}} "
         f"({describe_type(item.type)}), or give it a default."
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from cascade.adapters.stores.history import is_alive
+from cascade.interfaces.naming import clip
 from cascade.messaging.catalogue import in_seconds, time_ago
 from cascade.runtime.run import open_store
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from cascade.interfaces.protocols import Store
     from cascade.interfaces.records import NodeRow, RunRow
 
-__all__ = ["History", "PastRun", "ago", "find_run", "history", "run_word"]
+__all__ = ["History", "PastRun", "ago", "find_run", "find_runs", "history", "is_unsayable", "run_word"]
+
+LEAST_DIGITS = 4  # of an id that is all digits, so that it is not taken for a number
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,22 +141,38 @@ def history(cache: Any = None, *, limit: int | None = 50) -> History:
     return History([_read(row) for row in store.runs(limit)], store)
 
 
+def find_runs(store: Store, word: str) -> list[RunRow]:
+    """Return the run of that id or number, else those whose ids begin so; few digits are a number and nothing else.
+
+    An id may begin with a digit: whoever asks for run 9 of seven runs has miscounted, and means no id.
+    """
+    found = [] if is_unsayable(word) else store.find_runs(word)
+    if word.isdecimal() and len(word) < LEAST_DIGITS:
+        return [row for row in found if word in {str(row.number), row.run_id}]
+    return found
+
+
+def is_unsayable(word: str) -> bool:
+    """Whether a text has halves of characters in it, which no store can be asked for; nothing has such a name there."""
+    return not word.isascii() and any("\ud800" <= char <= "\udfff" for char in word)
+
+
 def find_run(store: Store, run: int | str) -> RunRow:
     """Return the run of that number, or id, or whose id begins so.
 
     Raises:
         ValueError: when there is none, or more than one.
     """
-    found = store.find_runs(str(run))
+    found = find_runs(store, str(run))
     if len(found) == 1:
         return found[0]
     if found:
-        raise ValueError(f"{len(found)} runs begin with '{run}'. Give more of the id; cs.history() lists them.")
+        raise ValueError(f"{len(found)} runs begin with '{clip(run)}'. Give more of the id; cs.history() lists them.")
     if str(run).isdigit():
         last = max([row.number for row in store.runs(1)], default=0)
         known = f"the latest is run {last}" if last else "no run is known here yet"
-        raise ValueError(f"There is no run {run} in this store: {known}. cs.history() lists them.")
-    raise ValueError(f"No run begins with '{run}'. cs.history() lists them.")
+        raise ValueError(f"There is no run {clip(run)} in this store: {known}. cs.history() lists them.")
+    raise ValueError(f"No run begins with '{clip(run)}'. cs.history() lists them.")
 
 
 def run_word(run_id: str, number: int) -> str:

@@ -107,8 +107,10 @@ class _Steps:
             self.rebuilder.keys.digests[node] = entry.digest
             made = run_word(entry.run_id, self._number(entry.run_id))
             return Step(label, "stored", seconds, f"made by {made}", entry.size)
-        if self._is_known(node):
+        if self._is_known(node) and (not self._looks_inside(node) or self._are_loaded(node)):
             return Step(label, "run", seconds, self._why(node), size)
+        if self._is_known(node):
+            return Step(label, "unknown", seconds, "what it takes of its inputs is known when they are loaded", size)
         above = next(self.steps[need].node for need in may_need(graph, node) if not self._has_value(need))
         return Step(label, "unknown", seconds, f"depends on what {above} gives", size)
 
@@ -125,19 +127,27 @@ class _Steps:
         return all(self._has_value(need) for need in may_need(self.graph, node))
 
     def _look_up(self, node: int) -> Entry | None:
-        if not self._is_known(node) or self._takes_parts(node):
+        if not self._is_known(node) or (self._looks_inside(node) and not self._load_needs(node)):
             return None
-        key, _ = self.rebuilder.keys.node_key(node)
-        return self.store.find([key]).get(key) if key else None
+        return self.rebuilder.find_entry(node)
 
-    def _takes_parts(self, node: int) -> bool:
-        """Whether the node takes items of values: these are known only when the values are."""
+    def _are_loaded(self, node: int) -> bool:
+        return all(need in self.loaded for need in may_need(self.graph, node))
+
+    def _looks_inside(self, node: int) -> bool:
+        """Whether the node takes items of values, or its policy looks at them: these are known when the values are."""
+        if self.rebuilder.needs_arguments(node):
+            return True
         slots = (*self.graph.args[node], *self.graph.kwargs.get(node, {}).values())
         return any(type(inner) is Ref and inner.path for slot in slots for inner in slots_in(slot))
 
     def _why(self, node: int) -> str:
         before = self.store.latest(self.graph.ids[node])
-        return "code or inputs changed" if before is not None else "it has not run before"
+        if before is None:
+            return "it has not run before"
+        if before.key and before.key == self.rebuilder.keys.node_key(node)[0]:
+            return "its result has expired or is not in the store any more"
+        return "code or inputs changed"
 
     # -- maps -----------------------------------------------------------------------------------------------------
 

@@ -9,16 +9,18 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from cascade.interfaces.exceptions import SettingError
+from cascade.interfaces.naming import clip
 from cascade.interfaces.protocols import Store
 from cascade.interfaces.records import StorePart
 from cascade.messaging.catalogue import in_seconds
 from cascade.runtime.run import open_store
-from cascade.tools.history import ago
+from cascade.tools.history import ago, is_unsayable
 from cascade.tools.sizes import UNITS, in_bytes
 
 __all__ = ["ACTIONS", "storage"]
 
 MOST_SHOWN: Final = 50
+LARGEST: Final = 1e15  # of a size or an age in its unit: beyond what there is
 _TIMES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -47,7 +49,7 @@ def storage(action: str = "size", *words: str, cache: Any = None) -> str:
 
 
 def _ls(store: Store, words: Sequence[str]) -> str:
-    entries = store.ls(words[0] if words else None)
+    entries = store.ls(words[0] if words else None) if not any(map(is_unsayable, words)) else []
     if not entries:
         return "Nothing is stored."
     rows = [("task", "value", "size", "took", "when", "run")]
@@ -115,20 +117,23 @@ def _limits(words: Sequence[str]) -> tuple[int | None, float | None]:
         elif unit.rstrip("b") in UNITS or unit in ("", "b"):
             size = int(number * UNITS.get(unit.rstrip("b"), 1.0))
         else:
-            raise SettingError(f"'{word}' is neither a size such as 2GB nor an age such as 30d.")
+            raise SettingError(f"'{clip(word)}' is neither a size such as 2GB nor an age such as 30d.")
     return size, age
 
 
 def _split(word: str) -> tuple[float, str]:
     digits = word.rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     try:
-        return float(digits), word[len(digits) :].lower()
+        number = float(digits)
+        if number > LARGEST:
+            raise ValueError  # noqa: TRY301 - not a number of bytes or of anything else
+        return number, word[len(digits) :].lower()
     except ValueError:
-        raise SettingError(f"'{word}' is neither a size such as 2GB nor an age such as 30d.") from None
+        raise SettingError(f"'{clip(word)}' is neither a size such as 2GB nor an age such as 30d.") from None
 
 
 def _clear(store: Store, words: Sequence[str]) -> str:
-    count = store.clear(words[0] if words else None)
+    count = store.clear(words[0] if words else None) if not any(map(is_unsayable, words)) else 0
     return f"{count:,} result{'' if count == 1 else 's'} forgotten"
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.run import open_store
 from cascade.tools.files import tell_file
-from cascade.tools.history import ago, find_run, run_word
+from cascade.tools.history import ago, find_run, is_unsayable, run_word
 from cascade.tools.items import PastItems, read_items, tell_makers, tell_new
 
 if TYPE_CHECKING:
@@ -223,18 +223,18 @@ def find_row(store: Store, name: str, run: int | str | None) -> NodeRow:
     Raises:
         ValueError: when there is none, with the nearest name.
     """
-    from cascade.interfaces.exceptions import nearest
+    from cascade.interfaces.naming import clip, nearest
 
     if run is None:
-        found = store.latest(name)
+        found = None if is_unsayable(name) else store.latest(name)
         if found is not None:
             return found
         known = {row.node for past in store.runs(20) for row in store.nodes(past.run_id)}
-        raise ValueError(f"No run in this store had a node '{name}'.{nearest(name, known)}")
+        raise ValueError(f"No run in this store had a node '{clip(name)}'.{nearest(name, known)}")
     past_run = find_run(store, run)
     rows = store.nodes(past_run.run_id)
     for row in rows:
         if name in {row.node, row.task}:
             return row
     told = run_word(past_run.run_id, past_run.number)
-    raise ValueError(f"{told.capitalize()} had no node '{name}'.{nearest(name, [row.node for row in rows])}")
+    raise ValueError(f"{told.capitalize()} had no node '{clip(name)}'.{nearest(name, [row.node for row in rows])}")

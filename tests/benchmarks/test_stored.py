@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import cascade as cs
-from benchmarks.engines import cascade_memory
+from benchmarks.engines import cascade_memory, cascade_redis
 from benchmarks.workloads import BY_NAME, Workload
 
 ROWS = ("plain", "opted_out", "pure", "first", "again", "changed")
@@ -31,6 +31,16 @@ def test_keys_agree(name: str) -> None:
     """Two keys of one large value agree."""
     workload = replace(BY_NAME[name], size=8000)
     assert cascade_memory.PREPARE[workload.kind](workload)() == workload.answer
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["redis_look_up", "redis_first", "redis_again"])
+def test_answers_from_redis(name: str) -> None:
+    """Each row with a Redis server gives what plain calls give, twice."""
+    pytest.importorskip("redis", reason="redis-py is not installed")
+    workload = small(name)
+    call = cascade_redis.PREPARE[workload.kind](workload)
+    assert (call(), call()) == (workload.answer, workload.answer)
 
 
 def test_why_is_asked_of_a_node_that_ran() -> None:

@@ -33,8 +33,7 @@ FAILED = "%%cascade\ndivide(step.map(i=load(cs.Param('rows', 4))), 0)"
 RUN = """async () => {
   const outcome = await axe.run(".cascade-view", {
     resultTypes: ["violations"],
-    // The notebook has the landmarks; the name of a node begins with what its box shows, and goes on with its state.
-    rules: {region: {enabled: false}, "label-content-name-mismatch": {enabled: false}},
+    rules: {region: {enabled: true}, "label-content-name-mismatch": {enabled: true}},
   });
   return outcome.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ") + " " + n.failureSummary)
     .slice(0, 3).join(" | ")}`);

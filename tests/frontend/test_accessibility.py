@@ -20,8 +20,7 @@ STILL = "*, ::before, ::after { transition: none !important; animation: none !im
 RUN = """async (only) => {
   const outcome = await axe.run(only ? document.querySelector(only) : document, {
     resultTypes: ["violations"],
-    // The name of a node begins with the name that its box shows, and goes on with its state.
-    rules: {"label-content-name-mismatch": {enabled: false}, ...(only ? {region: {enabled: false}} : {})},
+    rules: {region: {enabled: true}, "label-content-name-mismatch": {enabled: true}},
   });
   return outcome.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ") + " " + n.failureSummary)
     .slice(0, 3).join(" | ")}`);

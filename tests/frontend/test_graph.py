@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ def test_focus_hides_the_rest(stage: Any, samples: Any) -> None:
     view.locator('[data-index="5"]').click()
     view.get_by_role("button", name="Focus").click()
     one.settle()
-    names = {text.split(":")[0] for text in view.locator(".cascade-node").evaluate_all(LABELS)}
+    names = {re.split("[,:]", text)[0] for text in view.locator(".cascade-node").evaluate_all(LABELS)}
     assert names == {"load", "min_rows", "clean", "read_islands", "publish?", "plot", "send_mail"}
     room = view.locator(".cascade-graph-room").bounding_box()
     for box in view.locator(".cascade-node").all():

@@ -142,9 +142,9 @@ def test_keys_follow_the_edges(stage: Any, samples: Any) -> None:
     focused = "document.activeElement.getAttribute('aria-label')"
     view.locator('[data-index="0"]').focus()
     for key, label in [
-        ("ArrowRight", "clean: done, 0.18 s"),
-        ("ArrowLeft", "load: from the store, run 14"),
-        ("End", "archive: skipped, run_if: false"),
+        ("ArrowRight", "clean, 0.18 s: done"),
+        ("ArrowLeft", "load, run 14: from the store"),
+        ("End", "archive, run_if: false: skipped"),
     ]:
         one.page.keyboard.press(key)
         assert one.page.evaluate(focused).startswith(label)
@@ -180,7 +180,7 @@ def test_failure_card(stage: Any, samples: Any) -> None:
     ):
         assert words in card.inner_text()
     card.get_by_role("button", name="fit[21]").click()
-    assert view.locator(".cascade-is-selected").get_attribute("aria-label").startswith("fit: failed")
+    assert view.locator(".cascade-is-selected").get_attribute("aria-label").startswith("fit, 22 of 32: failed")
 
 
 def test_result_table(stage: Any, samples: Any) -> None:

@@ -22,6 +22,7 @@ HOST = """async ([code, snapshot]) => {
   window.tell = (event, content) => (listeners.get(event) ?? []).forEach((listener) => listener(content));
   window.listening = () => [...listeners.values()].flat().length;
   const el = document.getElementById('one');
+  window.again = (model) => module.default.render({model, el});
   window.render = () => { window.leave = module.default.render({model: window.model, el}); };
   window.render();
 }"""
@@ -31,7 +32,7 @@ HOST = """async ([code, snapshot]) => {
 def host(stage: Any, samples: Any, widget_code: str) -> Any:
     """A page whose only script is the module itself, showing five nodes."""
     one = stage()
-    one.page.evaluate(HOST, [widget_code, samples.small()])
+    one.page.evaluate(HOST, [widget_code, samples.small() | {"display": "first"}])
     one.requests.clear()  # the module's own blob
     one.settle()
     return one
@@ -92,3 +93,13 @@ def test_rendered_again_it_is_as_before(host: Any) -> None:
     host.page.evaluate("render()")
     assert host.page.get_by_role("button", name="Table", exact=True).get_attribute("aria-pressed") == "true"
     assert host.page.locator(".cascade-node").count() == 5
+
+
+def test_two_displays_of_one_run_keep_their_own(host: Any, samples: Any) -> None:
+    """What was opened in one display of a run is not open in another one of the same run."""
+    host.page.get_by_role("button", name="Table", exact=True).click()
+    other = samples.small() | {"display": "second"}
+    host.page.evaluate("(snapshot) => again({...model, snapshot, get: () => snapshot})", other)
+    buttons = host.page.get_by_role("button", name="Table", exact=True).all()
+    pressed = [one.get_attribute("aria-pressed") for one in buttons]
+    assert pressed == ["true", "false"]

@@ -65,6 +65,7 @@ def test_reading_imports_nothing_by_name(monkeypatch: pytest.MonkeyPatch) -> Non
 
     numbers = range(20_000, 20_300)
     texts = [hostile.damaged(number) for number in numbers]
+    cs.get_current_context().find_task("none")  # from now on it is known which tasks are ready-made
     monkeypatch.setattr(builtins, "__import__", notice)
     for text in texts:
         try:

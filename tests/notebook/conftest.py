@@ -74,6 +74,10 @@ def chain(n, task=nap, **given):
 """
 
 
+# Tests look and click as a browser does: what is left for a notebook that nobody looks at is tested in test_headless.
+WATCHED = f"{SETUP}\nimport cascade.notebook.unfinished as unfinished\nunfinished.has_front_end = lambda shell: True\n"
+
+
 @pytest.fixture(scope="module")
 def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """A kernel with the extension and some tasks."""
@@ -81,7 +85,7 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
     kernel = Kernel(tmp_path_factory.mktemp("kernel"))
     try:
-        ready = kernel.run(SETUP)
+        ready = kernel.run(WATCHED)
         assert ready.ok, ready.error
         yield kernel
     finally:
@@ -92,6 +96,6 @@ def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 def kernel(shared_kernel: Kernel) -> Kernel:
     """The module's kernel, with the counters of its resource at zero; a new one after a test that it was lost in."""
     if shared_kernel.is_lost:
-        shared_kernel.begin_again(SETUP)
+        shared_kernel.begin_again(WATCHED)
     assert shared_kernel.run("opened.clear(); closed.clear()").ok
     return shared_kernel

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = "application/vnd.cascade.run+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+LIVE = "application/vnd.cascade.live+json"
 
 
 @dataclass

@@ -329,3 +329,47 @@ def test_which_lines_make_a_task() -> None:
     assert not is_task_line("tasks clean")
     assert not is_task_line("task.lazy")
     assert not is_task_line("")
+
+
+PICK = "%%cascade task pick_some\npicked = [r for r in range(20) if r > low_end]\nlen(picked)"
+LOW = "low_end = cs.Param('low_end', default=3, bounds=(0, 10))"
+
+
+@pytest.mark.parametrize("line", ["%cascade controls pick_some", "cs.controls('pick_some')", "cs.controls('picked')"])
+def test_a_task_cell_has_controls(kernel: Kernel, line: str) -> None:
+    """Its Params become fields; a run binds what the cell gives, and the value is that of its last expression."""
+    assert kernel.run(LOW).ok
+    assert kernel.run(PICK, "pick").value == "16"
+    asked = kernel.run(f"knobs = {line}", "knobs")
+    assert asked.ok, asked.error
+    assert kernel.run("knobs.params").value == "{'low_end': 3}"
+    assert kernel.run("knobs.set(low_end=9); _ = knobs.start(); knobs.result()").value == "10"
+    assert kernel.run("picked[0], knobs.value").value == "(10, 10)"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("", "takes a task cell or a target"),
+        ("pick_some -p high_end=3", "No Param is named 'high_end'"),
+        ("nothing_here", "cannot be found"),
+        ("42", "There is nothing to run"),
+    ],
+)
+def test_wrong_controls_are_one_line(kernel: Kernel, words: str, told: str) -> None:
+    """What is wrong with the line is said without a traceback."""
+    assert kernel.run(f"{LOW}\n").ok
+    assert kernel.run(PICK, "pick").ok
+    error = kernel.run(f"%cascade controls {words}").error
+    assert told in error
+    assert "Traceback" not in error
+
+
+def test_controls_on_the_line_begin_with_its_values(kernel: Kernel) -> None:
+    """`-p` sets a first value; a run of several cells binds what all of them give."""
+    assert kernel.run(LOW).ok
+    assert kernel.run(PICK, "pick").ok
+    assert kernel.run("%%cascade task pick_none\nnone_picked = picked[:0]", "none").ok
+    assert kernel.run("both = %cascade controls [pick_some, pick_none] -p low_end=7", "both").ok
+    assert kernel.run("_ = both.start(); _ = both.result()").ok
+    assert kernel.run("picked[0], none_picked").value == "(8, [])"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.notebook.kernel import DOCUMENT, WIDGET
+from tests.notebook.kernel import DOCUMENT, LIVE, WIDGET
 
 if TYPE_CHECKING:
     from tests.notebook.kernel import Kernel
@@ -18,7 +18,7 @@ def test_a_cell_runs_its_graph_shows_it_and_gives_its_value(kernel: Kernel) -> N
     """A live widget first, the finished bundle in its place at the end, the value as the cell's value."""
     cell = kernel.run("%%cascade -r cpu=2\nxs = list(range(3))\n[nap(x).with_constraints(cpu=1) for x in xs]", "c1")
     first, *_ = cell.of("display_data")
-    assert set(first["data"]) == {WIDGET, "text/html", "text/plain"}
+    assert set(first["data"]) == {LIVE, WIDGET, "text/html", "text/plain"}
     assert set(cell.bundle) == {DOCUMENT, "text/html", "text/plain"}
     assert cell.document["run"]["counts"]["done"] == 3
     assert [row["label"] for row in cell.document["lanes"]["rows"][:2]] == ["cpu 1", "cpu 2"]
@@ -80,8 +80,8 @@ def test_params_and_their_errors(kernel: Kernel) -> None:
         ("%%cascade nap(\n", "The target is not an expression: nap("),
         ("%%cascade\nx = = 1", "invalid syntax"),
         ("%cascade grap", "There is no %cascade grap. Did you mean 'graph'?"),
-        ("%cascade cancel 99", "There is no run 99"),
-        ("%cascade cancel last", "A run is named by its number, not 'last'."),
+        ("%cascade cancel 99", "There is no job 99"),
+        ("%cascade cancel last", "A job is named by its number, not 'last'."),
     ],
 )
 def test_bad_input_is_told_in_one_sentence(kernel: Kernel, code: str, told: str) -> None:

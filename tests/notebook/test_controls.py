@@ -20,7 +20,7 @@ from cascade.notebook.control_fields import make_field
 from cascade.notebook.controls import Controls
 from cascade.notebook.forecast import Latest, foresee
 from tests.notebook.conftest import SETUP
-from tests.notebook.kernel import DOCUMENT, ROOT, WIDGET
+from tests.notebook.kernel import DOCUMENT, LIVE, ROOT, WIDGET
 
 if TYPE_CHECKING:
     from tests.notebook.kernel import Cell, Kernel
@@ -200,8 +200,8 @@ def slow(x, seconds=0.0):
 flow = slow(grow(cs.Param("x", default=1, bounds=(0, 50), description="where to begin"), cs.Param("by", default=1)),
             cs.Param("wait", default=0.0))
 import cascade.notebook.watching as watching
-nobody = watching._has_front_end
-watching._has_front_end = lambda shell: True
+nobody = watching.has_front_end
+watching.has_front_end = lambda shell: True
 """
 SEND = "ui._place._take({})"
 
@@ -236,7 +236,7 @@ class TestInAKernel:
 
     def test_nothing_runs_before_someone_asks(self, kernel: Kernel, cell: Cell) -> None:
         """The first picture has the widget, the values as text and what would run; dragging only plans."""
-        assert set(cell.bundle) == {WIDGET, "text/html", "text/plain"}
+        assert set(cell.bundle) == {LIVE, WIDGET, "text/html", "text/plain"}
         assert "x = 1" in cell.bundle["text/plain"]
         kernel.until(lambda: "2 of 2 nodes would run" in cell.bundle["text/plain"], 10)
         self.say(kernel, type="input", field=0, value="7")

@@ -120,9 +120,10 @@ def test_runs_that_wait_and_limits_in_force_are_told(desk: Kernel) -> None:
     assert made.ok, made.error
     desk.run("while not any(type(e).__name__ == 'LimitSet' for e in run.events):\n    time.sleep(0.01)")
     told = doctor(desk)
-    assert "Run 1 (nap) still goes on after" in told
-    assert "Run 2 (nap) is paused. Let it go on with %cascade resume 2." in told
-    assert "In run 1 the limit 'slow' is in force: concurrency limit 1 for global." in told
+    assert "Job 1 (run 1), 'nap', still goes on after" in told
+    assert "Job 2 (run 2), 'nap', is paused. Let it go on with %cascade resume 2." in told
+    assert "In job 1 (run 1) a limit is in force, 'slow': not more than 1 at once." in told
+    assert "lift it: %cascade limit off 1." in told
     assert desk.run("%cascade cancel 1\n").ok
     assert desk.run("%cascade cancel 2\n").ok
 

@@ -130,3 +130,29 @@ def test_the_inputs_are_told_with_type_and_description() -> None:
     rows, key = RunRecord(graph).document()["params"]
     assert rows == {"name": "rows", "value": "10", "type": "int", "description": "how many"}
     assert key["value"] == "•••"
+
+
+def test_a_frame_takes_the_newest_bars_and_the_oldest_of_those_that_wait() -> None:
+    """People look where now is, and nothing waits for ever; what nodes leave of the room, bars take."""
+    script = Script()
+    script.begin({"cpu": 2})
+    script.expand("fit", 300)
+    for index in range(300):
+        script.hold("fit", index=index)
+        script.start("fit", index)
+        script.wait(0.001)
+        script.complete("fit", index, 0.001)
+        script.release("fit", index=index)
+    graph, _ = many_items(1)
+    record = RunRecord(graph)
+    documents.catch_up(record)
+    record.apply(script.events)
+    bars = record.lanes.bars.items
+    frame = record.take_frame()
+    assert frame is not None
+    assert weight(frame) <= 20_000
+    places = [place for place, _ in frame["bars"]]
+    assert max(bar.t1 or 0.0 for bar in bars) == max(bars[place].t1 or 0.0 for place in places)
+    assert min(places) == 0
+    assert weight(frame["bars"]) > 6_500
+    assert len(places) == len(set(places)) < len(bars)

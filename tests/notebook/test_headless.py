@@ -28,10 +28,10 @@ CELLS = [
 ]
 
 
-def execute(folder: Path) -> nbformat.NotebookNode:
+def execute(folder: Path, cells: list[str] = CELLS) -> nbformat.NotebookNode:
     from nbclient import NotebookClient
 
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in CELLS])
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     client = NotebookClient(
         notebook, timeout=60, resources={"metadata": {"path": str(folder)}}, store_widget_state=False
@@ -58,6 +58,27 @@ def test_a_headless_run_ends_with_picture_and_text(tmp_path: Path) -> None:
     assert "<script" not in outputs
     assert not re.findall(r"https?://", outputs)
     assert len(text) < 150_000
+
+
+@pytest.mark.kernel
+def test_a_run_that_outlives_the_notebook_leaves_a_document(tmp_path: Path) -> None:
+    """A background run that goes on after the last cell stands there as it was then, and says so; no widget is left."""
+    cells = [
+        SETUP,
+        "%%cascade --bg\nnap(nap(1, seconds=0), seconds=30)",
+        "%%cascade --bg\nchain(2)",
+        "time.sleep(1)",
+        "1",
+    ]
+    notebook = execute(tmp_path, cells)
+    held, done = (notebook.cells[place].outputs[0].data for place in (1, 2))
+    assert set(held) == {DOCUMENT, "text/html", "text/plain"}
+    assert held[DOCUMENT]["run"]["state"] == "running"
+    assert held[DOCUMENT]["run"]["message"] == "was still running when this was saved"
+    assert "was still running when this was saved" in held["text/plain"]
+    assert [entry["s"] for entry in held[DOCUMENT]["nodes"].values()] == ["done", "running"]
+    assert done[DOCUMENT]["run"]["state"] == "completed"
+    assert WIDGET not in nbformat.writes(notebook)
 
 
 @pytest.mark.kernel

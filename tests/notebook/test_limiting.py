@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.notebook.kernel import DOCUMENT
+
 if TYPE_CHECKING:
     from tests.notebook.kernel import Kernel
 
@@ -27,12 +29,12 @@ def held(x):
 """
 
 
-def begin(kernel: Kernel) -> int:
-    """Start six items that wait at a gate, paused, and return the number of the run."""
+def begin(kernel: Kernel) -> str:
+    """Start six items that wait at a gate, paused, and return what the job is called."""
     assert kernel.run(HELD).ok
     assert kernel.run("%%cascade --bg --step\nheld.map(x=range(6))", "c1").ok
     assert kernel.run("wait_until(lambda: session().latest().run.ready)").ok
-    return int(kernel.value("session().latest().number"))
+    return str(kernel.value("session().latest().title"))
 
 
 def end(kernel: Kernel) -> None:
@@ -41,25 +43,25 @@ def end(kernel: Kernel) -> None:
 
 def test_a_limit_holds_in_the_middle_of_a_run(kernel: Kernel) -> None:
     """With a limit of two, never more than two items run at once; the run says so, and all are done in the end."""
-    number = begin(kernel)
-    assert kernel.run("%cascade limit 2 held").value == f"Run {number}: not more than 2 of 'held' at once."
+    job = begin(kernel)
+    assert kernel.run("%cascade limit 2 held").value == f"{job}: not more than 2 of 'held' at once."
     assert kernel.run("%cascade resume").ok
     assert kernel.run("wait_until(lambda: len(running) == 2)").ok
-    assert kernel.run("%cascade limit").value == f"Run {number}: not more than 2 of 'held' at once."
+    assert kernel.run("%cascade limit").value == f"{job}: not more than 2 of 'held' at once."
     end(kernel)
     assert kernel.value("max(peak)") == 2
-    assert kernel.run("%cascade limit 1").value == f"Run {number} is over: completed."
+    assert kernel.run("%cascade limit 1").value == f"{job} is over: completed."
 
 
 def test_off_lifts_what_is_in_force(kernel: Kernel) -> None:
     """After `off`, more run than the limit let; a second `off` has nothing to lift; a new limit replaces an old one."""
-    number = begin(kernel)
+    job = begin(kernel)
     assert kernel.run("%cascade limit 1 'he*'").ok
     assert kernel.run("%cascade limit 2 'he*'").ok
-    assert kernel.run("%cascade limit").value == f"Run {number}: not more than 2 of 'he*' at once."
-    assert kernel.run("%cascade limit 10/m").value == f"Run {number}: not more than 10/m may start."
-    assert kernel.run("%cascade limit off 'he*'").value == f"Run {number}: lifted (not more than 2 of 'he*' at once)."
-    assert kernel.run("%cascade limit off").value == f"Run {number}: lifted (not more than 10/m may start)."
+    assert kernel.run("%cascade limit").value == f"{job}: not more than 2 of 'he*' at once."
+    assert kernel.run("%cascade limit 10/m").value == f"{job}: not more than 10/m may start."
+    assert kernel.run("%cascade limit off 'he*'").value == f"{job}: lifted (not more than 2 of 'he*' at once)."
+    assert kernel.run("%cascade limit off").value == f"{job}: lifted (not more than 10/m may start)."
     assert "nothing to lift" in kernel.run("%cascade limit off").value
     assert kernel.run("%cascade resume").ok
     assert kernel.run("wait_until(lambda: len(running) > 2)").ok
@@ -69,11 +71,30 @@ def test_off_lifts_what_is_in_force(kernel: Kernel) -> None:
 
 def test_mistakes_are_told(kernel: Kernel) -> None:
     """A task that is not there, nonsense and zero are refused with what is right; nothing is set."""
-    number = begin(kernel)
-    assert f"Run {number} has no task 'hedl'. Did you mean 'held'?" in kernel.run("%cascade limit 1 hedl").error
+    job = begin(kernel)
+    assert f"{job} has no task 'hedl'. Did you mean 'held'?" in kernel.run("%cascade limit 1 hedl").error
     assert "'many' is no limit. %cascade limit takes" in kernel.run("%cascade limit many").error
     assert "%cascade pause starts nothing more" in kernel.run("%cascade limit 0").error
-    assert "There is no run 99" in kernel.run("%cascade limit 1 held 99").error
-    assert kernel.run("%cascade limit").value == f"Run {number} has no limits."
+    assert "There is no job 99" in kernel.run("%cascade limit 1 held 99").error
+    assert kernel.run("%cascade limit").value == f"{job} has no limits."
     assert kernel.run("%cascade resume").ok
     end(kernel)
+
+
+def test_what_a_limit_holds_says_so(kernel: Kernel) -> None:
+    """The node's reason and the lanes name the limit and not the capacity; lifted, the capacity is named again."""
+    assert kernel.run(HELD).ok
+    background = kernel.run("%%cascade --bg --step -r desk=3\nheld.map(x=range(6)).with_constraints(desk=1)", "c2")
+    assert kernel.run("wait_until(lambda: session().latest().run.ready)").ok
+    assert kernel.run("%cascade limit 1 held").ok
+    assert kernel.run("%cascade resume").ok
+    assert kernel.run("wait_until(lambda: len(running) == 1)").ok
+    told = "a limit is in force: not more than 1 of 'held' at once"
+    kernel.until(lambda: told in kernel.run("%cascade status").value, 10)
+    assert "lift it: %cascade limit off " in kernel.run("%cascade doctor").value
+    assert kernel.run("%cascade limit off held").ok
+    kernel.until(lambda: "waits for desk, held by held[" in kernel.run("%cascade status").value, 10)
+    end(kernel)
+    kernel.until(lambda: "lanes" in background.bundle.get(DOCUMENT, {}))
+    labels = [bar["label"] for bar in background.document["lanes"]["bars"] if bar["s"] == "wait"]
+    assert labels == ["held ×5 ← limit: not more than 1 of 'held' at once", "held ×3 ← desk"]

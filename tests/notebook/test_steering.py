@@ -55,7 +55,7 @@ def test_an_interrupt_tells_in_one_line_what_was_kept(kernel: Kernel) -> None:
     kernel.until(lambda: any(m.type == "comm_msg" for m in cell.messages))
     kernel.interrupt()
     kernel.until(lambda: bool(cell.idle and cell.reply))
-    assert cell.error.startswith("Interrupted: run ")
+    assert cell.error.startswith("Interrupted: job ")
     assert "1 kept, 1 cancelled" in cell.error
     assert "Still running, since a thread cannot be stopped: nap." in cell.error
     assert cell.document["run"]["state"] == "cancelled"
@@ -161,15 +161,15 @@ def test_running_a_cell_again_replaces_its_run(kernel: Kernel) -> None:
 def test_jobs_can_be_paused_attached_and_cancelled_from_another_cell(kernel: Kernel) -> None:
     """`%cascade` steers a background run by its number."""
     cell = kernel.run("%%cascade --bg\nchain(200)", "bg5")
-    number = kernel.run("%cascade jobs").value.splitlines()[-1].split()[0]
+    number = kernel.run("%cascade jobs").value.splitlines()[-1].split()[1]
     assert kernel.run(f"%cascade pause {number}").ok
     kernel.until(lambda: "paused" in kernel.run("%cascade jobs").value)
     attached = kernel.run(f"%cascade attach {number}")
     assert attached.comm != cell.comm
     assert kernel.run(f"%cascade resume {number}").ok
-    assert kernel.run(f"%cascade cancel {number}").value == f"Run {number} is being cancelled."
+    assert kernel.run(f"%cascade cancel {number}").value == f"Job {number} (run {number}) is being cancelled."
     kernel.until(lambda: DOCUMENT in cell.bundle and DOCUMENT in attached.bundle)
-    assert kernel.run(f"%cascade cancel {number}").value == f"Run {number} is over: cancelled."
+    assert kernel.run(f"%cascade cancel {number}").value == f"Job {number} (run {number}) is over: cancelled."
 
 
 def test_an_interrupt_while_the_run_starts_leaves_no_run_behind(kernel: Kernel) -> None:
@@ -189,7 +189,7 @@ def test_old_runs_let_their_values_go(kernel: Kernel) -> None:
     kinds = kernel.value("[type(job.run).__name__ for job in session().jobs.values()]")
     assert kinds[-1] == "Run"
     assert set(kinds[:-3]) == {"EndedRun"}
-    first = kernel.run("%cascade jobs").value.split()[0]
+    first = kernel.run("%cascade jobs").value.split()[1]
     assert " · " in kernel.run(f"%cascade status {first}").value
     assert DOCUMENT in kernel.run(f"%cascade attach {first}").bundle
 

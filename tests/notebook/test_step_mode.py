@@ -28,7 +28,7 @@ def ready(kernel: Kernel, *labels: str) -> None:
 
 def pretend_a_person(kernel: Kernel, patience: float) -> None:
     """This client forbids to ask for input, as programs do; let the kernel think that it were a notebook."""
-    code = "import cascade.notebook.watching as w\nw.PATIENCE, w._has_front_end = {}, lambda shell: True"
+    code = "import cascade.notebook.watching as w\nw.PATIENCE, w.has_front_end = {}, lambda shell: True"
     assert kernel.run(code.format(patience)).ok
 
 
@@ -43,7 +43,7 @@ def test_a_run_in_the_background_goes_step_by_step_from_other_cells(kernel: Kern
     assert "There is no" not in kernel.run("%cascade next").value
     assert kernel.run("session().latest().run.wait(10)").value == "True"
     number = kernel.value("session().latest().number")
-    assert kernel.run("%cascade next").value == f"Run {number} is over: completed."
+    assert kernel.run("%cascade next").value == f"Job {number} (run {number}) is over: completed."
     wrong = kernel.run("%%cascade --step --bg\nnap(1)\n", "c3")
     assert wrong.ok
     ready(kernel, "nap")

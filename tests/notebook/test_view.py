@@ -243,3 +243,27 @@ def test_a_graph_that_grows_is_drawn_anew(script: Script) -> None:
     play(run, script)
     assert view.wait(PATIENCE)
     assert rung.wait_for("close")["application/vnd.cascade.run+json"]["run"]["counts"]["done"] == 2
+
+
+def test_what_comes_is_folded_before_a_frame_is_due(script: Script) -> None:
+    """A frame need not wait for thousands of events to be folded: they were, as they came."""
+    run, rung = FakeRun(), FakeRung(interval=60.0)
+    view = make(run, rung)
+    script.begin()
+    play(run, script)
+    rung.wait_for("push")
+    folded = threading.Event()
+    apply = view.record.apply
+
+    def apply_and_tell(events: Any) -> None:
+        apply(events)
+        folded.set()
+
+    view.record.apply = apply_and_tell  # type: ignore[method-assign]
+    script.do("load")
+    play(run, script)
+    assert folded.wait(PATIENCE)
+    assert view.record.counts["done"] == 1
+    assert [what for what, _ in rung.shown].count("push") == 1
+    view.close()
+    assert view.wait(PATIENCE)

@@ -193,3 +193,18 @@ def test_unknown_type_is_refused() -> None:
     """A type that nobody handles is an error with the nearest, not a limit without effect."""
     with pytest.raises(ValueError, match=r"The type of a limit cannot be 'paus'. Did you mean 'pause'\?"):
         House(GlobalConstraint("x", type="paus"))
+
+
+def test_a_refusal_is_news_once() -> None:
+    """The limit that holds a node is told when it begins to; asked again while it waits, there is nothing new."""
+    limit = GlobalConstraint("slow", "task:fetch", "concurrency", {"limit": 1})
+    house = House(limit)
+    house.ask(1)
+    assert house.limits.news is None
+    assert house.limits.has_room(2, ("fetch",)) is False
+    assert house.limits.news == limit
+    assert house.limits.has_room(2, ("fetch",)) is False
+    assert house.limits.news is None
+    assert house.limits.find("slow") == limit
+    house.limits.remove("slow")
+    assert house.limits.find("slow") is None

@@ -103,5 +103,21 @@ def test_a_backend_that_fails_costs_the_run_nothing(caplog):
     assert [r.getMessage() for r in caplog.records] == [
         "The state of the run is kept no more: Broken raised OSError: disk full."
     ]
+    caplog.clear()
+    closed = []
+
+    class Full(Broken):
+        __slots__ = ()
+
+        def mark_skipped(self, node, reason):
+            raise CascadeError("It is full. Make space.")
+
+        def close(self):
+            closed.append(self)
+            raise OSError("still full")
+
+    with caplog.at_level(logging.WARNING, "cascade"):
+        assert cs.run(double(1).run_if(False).with_fallback(3), state_backend=Full, **QUIET) == 3
+    assert len(caplog.records) == len(closed) == 1, "one that is the run's own is closed, too, and tells no more"
     with pytest.raises(CascadeError, match="state_backend is a StateBackend, or a function"):
         cs.run(double(1), state_backend=3, **QUIET)

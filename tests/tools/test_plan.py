@@ -80,3 +80,47 @@ def test_the_table_says_what_the_peak_is(store) -> None:
     """Bytes are told as people say them."""
     cs.run([block(2_500_000), join()], cache=store, **QUIET)
     assert "values: about 5.0 MB at the same time" in str(plan(block(1, block(2)), cache=store))
+
+
+@cs.task(pure=True)
+def pair(first: int) -> dict[str, int]:
+    """Two values under names."""
+    return {"a": first, "b": 2}
+
+
+@cs.task(pure=True)
+def add_one(x: int) -> int:
+    """One more."""
+    return x + 1
+
+
+def test_what_takes_a_part_of_a_stored_value_is_looked_up(store) -> None:
+    """A node that reads one name of several is stored when it is, and would run when the part is another."""
+    cs.run([add_one(pair(1)["a"]), add_one(pair(1)["b"])], cache=store, **QUIET)
+    wanted = [add_one(pair(1)["a"]).named("one"), add_one(pair(1)["b"]).named("two")]
+    assert {s.node: s.status for s in plan(wanted, cache=store).steps if s.node != "pair"} == {
+        "one": "stored",
+        "two": "stored",
+    }
+    cs.run(pair(5), cache=store, **QUIET)
+    assert {s.node: s.status for s in plan(add_one(pair(5)["a"]), cache=store).steps} == {
+        "pair": "stored",
+        "add_one": "run",
+    }
+    assert plan(add_one(pair(5)["b"]), cache=store)["add_one"].status == "stored"
+
+
+def test_a_part_of_something_too_large_to_load_is_unknown(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not said to run when nobody looked."""
+    monkeypatch.setattr("cascade.tools.steps.LARGEST", 1)
+    cs.run(pair(1), cache=store, **QUIET)
+    step = plan(add_one(pair(1)["a"]), cache=store)["add_one"]
+    assert (step.status, step.reason) == ("unknown", "what it takes of its inputs is known when they are loaded")
+
+
+def test_what_has_expired_would_run_and_says_why(store) -> None:
+    """A result that its policy does not serve any more is not stored for the plan, either."""
+    old = add_one(5).with_cache(cs.cache.ttl(1e-9))
+    cs.run(old, cache=store, **QUIET)
+    step = plan(old, cache=store)["add_one"]
+    assert (step.status, step.reason) == ("run", "its result has expired or is not in the store any more")

@@ -82,3 +82,40 @@ class StateError(CascadeError, RuntimeError):
             f"The fact '{key}' about a run cannot be kept: {problem}. "
             "Facts are text, numbers, booleans, None, and lists and dicts of them."
         )
+
+    # -- on a server ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def for_server(cls, problem: str) -> StateError:
+        """The server, or the network, said no; the problem says what to do."""
+        return cls(problem)
+
+    @classmethod
+    def for_no_run_there(cls, shown: str, known: Iterable[str]) -> StateError:
+        """Asked about a run of a server without saying which."""
+        listed = nearest("", known)
+        hint = f"{listed} Name one, as in RedisStateBackend(url, run_id)." if listed else " It holds no run yet."
+        return cls(f"Nobody said which run of {shown} is meant.{hint}")
+
+    @classmethod
+    def for_closed_link(cls, shown: str) -> StateError:
+        """Used after `close`."""
+        return cls(f"The state at {shown} has been closed here. Open it again: RedisStateBackend(url, run_id).")
+
+    @classmethod
+    def for_reader_of(cls, shown: str) -> StateError:
+        """Written to, although opened to be read."""
+        return cls(f"The state at {shown} is open for reading only. Open it without read_only=True to write.")
+
+    @classmethod
+    def for_foreign_value(cls, node: str, key_file: Path) -> StateError:
+        """Signed with another key, or by nobody."""
+        return cls(
+            f"The kept value of '{node}' was signed with another key than that in {key_file}, so it is not read. "
+            "Copy the key file of the machine that runs, readable for you alone."
+        )
+
+    @classmethod
+    def for_limit(cls, name: str, given: object) -> StateError:
+        """Not a time or a size."""
+        return cls(f"{name} is {given!r}; it must be a number above 0.")

@@ -1,4 +1,4 @@
-"""A store over any cache backend: results that several machines share, without a history.
+"""A store over any cache backend: results that several machines share.
 
 In: values by key, recipes. Out: the same, wherever the backend reaches. Invariant: as of the store in a folder: what
 the backend holds is believed only where signature and digest fit, and its faults are reports, never errors of the
@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from cascade.adapters.stores.blobs import digest_of
 from cascade.adapters.stores.claims import Claim
 from cascade.adapters.stores.codecs import Codecs, default_codecs
 from cascade.adapters.stores.encoding import encode
 from cascade.adapters.stores.history import pack_text, text_digest, unpack_text
+from cascade.adapters.stores.remote_history import RemoteHistory
 from cascade.adapters.stores.reports import Heard, Reports, Told
 from cascade.adapters.stores.sealing import open_entry, open_recipe, seal_entry, seal_recipe
 from cascade.adapters.stores.signing import MARK_LENGTH, Signer, default_key_file, read_key
+from cascade.interfaces.exceptions import CascadeError
 from cascade.interfaces.protocols import CacheBackend
 from cascade.interfaces.records import Cost, Draft, Entry, Freed, NodeRow, Problem, RunRow, StoreMiss, StorePart
 from cascade.interfaces.store_errors import CodecError, SealError, StoreFault
@@ -29,6 +31,8 @@ from cascade.interfaces.store_errors import CodecError, SealError, StoreFault
 __all__ = ["BackendStore", "LockClaim"]
 
 T = TypeVar("T")
+SMALL: Final = 2048  # bytes of a value that comes with its entry …
+MOST_AHEAD: Final = 10_000  # … and how many such values are held
 _ENTRY, _VALUE, _RECIPE, _TEXT = "entry/", "value/", "recipe/", "text/"
 
 
@@ -56,7 +60,7 @@ class LockClaim:
 
 
 class BackendStore:
-    """Keeps results in a `CacheBackend`. Runs and nodes are not kept: their methods return nothing.
+    """Keeps results, and the latest runs, in a `CacheBackend`.
 
     Machines that share results must share the key file too: copy it, readable for its owner alone.
 
@@ -90,17 +94,33 @@ class BackendStore:
         self._reports = Reports(on_report)
         self._clock = clock
         self._signer: Signer | None = None
+        self._history = RemoteHistory(backend)
+        self._ahead: dict[str, bytes] = {}  # by content, so that it can be old but never wrong
 
     # -- results ----------------------------------------------------------------------------------------------------
 
     def find(self, keys: Sequence[str]) -> dict[str, Entry]:
-        """Return the entries of those of `keys` that are stored and truly signed; reads no values."""
-        return self._open(_ENTRY, keys, open_entry)
+        """Return the entries of those of `keys` that are stored and truly signed.
+
+        Small values come with them, in as few round trips, and wait for `load`: a backend may be far away.
+        """
+        found = self._open(_ENTRY, keys, open_entry)
+        self._read_ahead(found.values())
+        return found
+
+    def _read_ahead(self, entries: Iterable[Entry]) -> None:
+        small = list(dict.fromkeys(entry.content for entry in entries if entry.size <= SMALL))[:MOST_AHEAD]
+        if len(small) > 1:
+            ask = self.backend.get_many
+            ahead = self._ask(lambda: dict(ask([_VALUE + content for content in small])), dict[str, bytes]())
+            self._ahead = {name.removeprefix(_VALUE): data for name, data in ahead.items() if len(data) <= SMALL}
 
     def load(self, entry: Entry) -> Any:
         """Return the value of `entry`, or a `StoreMiss` when it cannot be trusted or read."""
         try:
-            data = self._ask(lambda: self.backend.get(_VALUE + entry.content), None)
+            data = self._ahead.get(entry.content)
+            if data is None:
+                data = self._ask(lambda: self.backend.get(_VALUE + entry.content), None)
             if not isinstance(data, bytes) or digest_of([data]) != entry.content:
                 raise SealError.for_digest(len(data) if isinstance(data, bytes) else 0, entry.size)
             return self.codecs.decode(entry.codec, memoryview(bytearray(data)))
@@ -145,7 +165,7 @@ class BackendStore:
             values[_VALUE + made.entry.content] = made.join()
             entries[_ENTRY + draft.key] = _marked(signer, seal_entry(signer, made.entry))
             saved.append(made.entry)
-        if entries and not (self._put(values) and self._put(entries)):
+        if entries and not self._put(values | entries):
             return [None] * len(saved)
         return saved
 
@@ -172,45 +192,52 @@ class BackendStore:
         """Return the text of a digest; None when it is not there or not whole."""
         return unpack_text(digest, self._ask(lambda: self.backend.get(_TEXT + digest), None))
 
-    # -- history: none ------------------------------------------------------------------------------------------------
+    # -- history ----------------------------------------------------------------------------------------------------
 
-    def begin_run(self, run_id: str, facts: Mapping[str, object]) -> None:  # noqa: ARG002 - a method of the protocol
-        """Try again what a fault had switched off."""
+    def begin_run(self, run_id: str, facts: Mapping[str, object]) -> None:
+        """Note that a run begins. Storing that was switched off by a fault is tried again."""
         self._reports.switch_on()
+        self._note(lambda: self._history.begin_run(run_id, facts, self._clock()))
 
     def end_run(self, run_id: str, facts: Mapping[str, object]) -> None:
-        """Keep nothing."""
+        """Note that it has ended."""
+        self._note(lambda: self._history.end_run(run_id, facts, self._clock()))
 
     def record_nodes(self, run_id: str, rows: Iterable[NodeRow]) -> None:
-        """Keep nothing."""
+        """Note what happened to nodes."""
+        self._note(lambda: self._history.record_nodes(run_id, rows))
 
-    def runs(self, limit: int | None = None) -> list[RunRow]:  # noqa: ARG002 - a method of the protocol
-        """Return none."""
-        return []
+    def runs(self, limit: int | None = None) -> list[RunRow]:
+        """Return the runs of all machines, the latest first; the 500 latest are known."""
+        return self._ask(lambda: self._history.runs(limit), [])
 
-    def nodes(self, run_id: str) -> list[NodeRow]:  # noqa: ARG002 - a method of the protocol
-        """Return none."""
-        return []
+    def nodes(self, run_id: str) -> list[NodeRow]:
+        """Return what happened to the nodes of a run."""
+        return self._ask(lambda: self._history.nodes(run_id), [])
 
-    def find_runs(self, word: str) -> list[RunRow]:  # noqa: ARG002 - a method of the protocol
-        """Return none."""
-        return []
+    def find_runs(self, word: str) -> list[RunRow]:
+        """Return the run of that id; else those whose ids begin so, the latest first."""
+        return self._ask(lambda: self._history.find_runs(word), [])
 
     def run_numbers(self, run_ids: Sequence[str]) -> dict[str, int]:  # noqa: ARG002 - a method of the protocol
         """Return none: what is shared by many machines numbers no runs."""
         return {}
 
-    def latest(self, task_or_node: str, before: str | None = None) -> NodeRow | None:  # noqa: ARG002 - as in the protocol
-        """Return none."""
-        return None
+    def latest(self, task_or_node: str, before: str | None = None) -> NodeRow | None:
+        """Return the last row of a node (or task) of that name, of the latest runs."""
+        return self._ask(lambda: self._history.latest(task_or_node, before), None)
 
     def durations(self) -> dict[str, tuple[float, int, int]]:
-        """Return none."""
-        return {}
+        """Return for each task that ran lately: mean seconds, of how many nodes, and their largest value in bytes."""
+        return self._ask(self._history.durations, {})
 
-    def costs(self, tasks: Iterable[str]) -> dict[str, Cost]:  # noqa: ARG002 - a method of the protocol
-        """Return none."""
-        return {}
+    def costs(self, tasks: Iterable[str]) -> dict[str, Cost]:
+        """Return what those of `tasks` that ran have cost lately."""
+        return self._ask(lambda: self._history.costs(tasks), {})
+
+    def _note(self, work: Callable[[], object]) -> None:
+        if self._reports.can_write:
+            self._ask(work, None)
 
     # -- single flight ------------------------------------------------------------------------------------------------
 
@@ -226,7 +253,8 @@ class BackendStore:
         try:
             is_held = stack.enter_context(lock(key, timeout))
         except Exception as error:  # noqa: BLE001 - a backend may raise anything
-            self._reports.tell_once("lock", f"the backend cannot lock ({error}); values may be computed twice.")
+            if self._reports.can_write:  # else it is told already that the backend does not do its work
+                self._reports.tell_once("lock", f"the backend cannot lock ({error}); values may be computed twice.")
             return Claim(key, None, -1)
         if is_held is False:
             stack.close()
@@ -267,9 +295,11 @@ class BackendStore:
         kept = {_VALUE + content for content, owners in named.items() if owners}
         orphans = [key for key in self._keys() if key.startswith(_VALUE) and key not in kept]
         freed = sum({e.content: e.size for e in entries if _VALUE + e.content in orphans}.values())
+        runs = [run.run_id for run in self.runs() if max_age is not None and now - run.begun_at > max_age]
         if not dry_run:
             self._delete([_ENTRY + entry.key for entry in victims] + orphans)
-        return Freed(len(victims), len(orphans), freed)
+            self._note(lambda: self._history.forget(runs))
+        return Freed(len(victims), len(orphans), freed, len(runs))
 
     def check(self) -> list[Problem]:
         """Read and verify everything; return what is wrong, change nothing."""
@@ -298,8 +328,8 @@ class BackendStore:
         return sum({entry.content: entry.size for entry in self.ls()}.values())
 
     def parts(self) -> list[StorePart]:
-        """Return what the results take; of the rest a backend does not know."""
-        return [StorePart("results", len(self.ls()), self.size())]
+        """Return what the results take, and how many runs are known; of the rest a backend does not know."""
+        return [StorePart("results", len(self.ls()), self.size()), StorePart("runs", len(self.runs()), 0)]
 
     def clear(self, task: str | None = None) -> int:
         """Forget all results, or those of one task; return how many."""
@@ -312,7 +342,7 @@ class BackendStore:
     def ls(self, task: str | None = None) -> list[Entry]:
         """Return the entries, the latest first."""
         keys = [key.removeprefix(_ENTRY) for key in self._keys() if key.startswith(_ENTRY)]
-        found = [entry for entry in self.find(keys).values() if task is None or entry.task == task]
+        found = [entry for entry in self._open(_ENTRY, keys, open_entry).values() if task is None or entry.task == task]
         return sorted(found, key=lambda entry: entry.made_at, reverse=True)
 
     def close(self) -> None:
@@ -388,7 +418,9 @@ class BackendStore:
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - a backend may raise anything
-            self._reports.switch_off(f"The backend {self.backend!r} failed: {type(error).__name__}: {error}")
+            is_ours = isinstance(error, CascadeError)  # then it says what happened, where, and what to do
+            told = f"{error}" if is_ours else f"The backend {self.backend!r} failed: {type(error).__name__}: {error}"
+            self._reports.switch_off(told)
             return otherwise
 
 

@@ -21,8 +21,8 @@ from cascade.interfaces.store_errors import StoreFault
 
 __all__ = ["Signer", "default_key_file", "read_key"]
 
-Kind = Literal["entry", "recipe"]
-_KINDS: Final[tuple[Kind, ...]] = ("entry", "recipe")
+Kind = Literal["entry", "recipe", "state"]
+_KINDS: Final[tuple[Kind, ...]] = ("entry", "recipe", "state")
 KEY_BYTES: Final = 32
 MAC_BYTES: Final = 16
 MARK_LENGTH: Final = 8  # characters

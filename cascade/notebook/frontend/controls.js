@@ -7,6 +7,7 @@
 import { Asker } from "./view/asker.js";
 import { html, toggle } from "./view/dom.js";
 import { createForm } from "./view/form.js";
+import { keep, keptIn } from "./view/kept.js";
 import { addStyles, followTheme } from "./view/theme.js";
 import { createView } from "./view/view.js";
 
@@ -41,7 +42,8 @@ function render({ model, el }) {
   const given = model.get("snapshot") ?? {};
   const memory = memoryOf(String(given.form?.id ?? ""));
   for (const old of memory.shown.filter(({ root }) => !root.isConnected)) old.leave();
-  const form = createForm({ name: "", fields: [], values: [], errors: [], note: "", ...given.form, ...memory.form }, send);
+  const shownForm = () => ({ name: "", fields: [], values: [], errors: [], note: "", ...given.form, ...memory.form });
+  const form = createForm(shownForm(), send);
   const top = html("div", "view control-card", {}, form.element);
   const below = html("div", "control-run");
   const root = html("div", "control-shell", {}, top, below);
@@ -50,6 +52,7 @@ function render({ model, el }) {
   const stopTheme = followTheme(top, () => {});
   const ask = (/** @type {object} */ question) => asker.ask(question);
   const view = createView(below, memory.run ?? given.run ?? {}, { send, ask, live: true, memory: memory.view });
+  keep(root, () => /** @type {RunDocument} */ ({ ...keptIn(below), controls: shownForm() }));
   const showRun = (/** @type {RunDocument} */ run) => {
     memory.run = run;
     toggle(root, "is-idle", !run?.run?.id);

@@ -19,16 +19,16 @@ import { createView } from "./view/view.js";
 /** How long to wait for an asked snapshot before asking again, ms. */
 const PATIENCE = 2000;
 
-/** What people opened and chose, by run, kept while the page lives: each rendering may have a model object of its own. */
+/** What people opened and chose, by display, while the page lives: each rendering may have a model of its own. */
 const memories = /** @type {Map<unknown, Record<string, unknown>>} */ (new Map());
 
 /** @param {Model} model */
 function memoryOf(model) {
-  const run = model.get("snapshot")?.run?.id || model;
-  const known = memories.get(run);
+  const display = model.get("snapshot")?.display || model;
+  const known = memories.get(display);
   if (known) return known;
   const fresh = {};
-  memories.set(run, fresh);
+  memories.set(display, fresh);
   return fresh;
 }
 

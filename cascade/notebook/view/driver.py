@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from cascade.interfaces.events import Event, RunFinished
 from cascade.notebook import document
 from cascade.notebook.bundle import finished_bundle, static_bundle
+from cascade.notebook.cell_showing import preview_result
 from cascade.notebook.figures import enlarge
-from cascade.notebook.preview import preview
 from cascade.notebook.record import GraphLike, RunRecord
 from cascade.notebook.view.questions import ask, peeker_of
 from cascade.notebook.view.routing import CellMark
@@ -173,6 +173,21 @@ class RunView:
         """Return picture and text of the run as it stands."""
         return static_bundle(self.make_document(), self.record.drawing.shape, note)
 
+    def leave_picture(self, message: str) -> bool:
+        """Put the picture of now where a widget stands; say whether it is there, and not the last one on its way.
+
+        Args:
+            message: what the picture says beside the state of the run.
+        """
+        with self.lock:
+            place = getattr(self._rung, "place", None)
+            if place is None or self._ending.is_set():
+                return self._rung is None
+            made = self.make_document()
+            made["run"] = {**made["run"], "message": message}
+            self._current().run(partial(place.replace, finished_bundle(made, self.record.drawing.shape)))
+        return True
+
     def take_message(self, message: dict[str, Any]) -> None:
         """Post what the view in the browser wants; any thread may bring it."""
         self.answered.set()
@@ -236,16 +251,27 @@ class RunView:
         reassure = due + _REASSURE_FIRST
         while True:
             self._wake.wait(max(0.05, min(idle, reassure - time.monotonic())))
-            self._ending.wait(max(0.0, due - time.monotonic()))
-            self._wake.clear()
+            self._fold_until(due)
             if self._ending.is_set():
                 return
-            self._fold()
             due = time.monotonic() + interval
             if due > reassure:
                 reassure = due + _REASSURE_EVERY
                 self._resend = True
             self._show()
+
+    def _fold_until(self, due: float) -> None:
+        """Fold what is there, and what comes until a frame is due: the frame waits for no more than the last of it.
+
+        All at once would keep the run from its interpreter for as long as a frame may take to reach the page.
+        """
+        while not self._ending.is_set():
+            self._wake.clear()
+            self._fold()
+            left = due - time.monotonic()
+            if left <= 0:
+                return
+            self._wake.wait(left)
 
     def _show(self) -> None:
         if self._rung is None:
@@ -296,7 +322,8 @@ class RunView:
             self._on_end(self)
 
     def _close_rung(self) -> None:
-        rung, self._rung = self._rung, None
+        with self.lock:  # not while a picture of before is left
+            rung, self._rung = self._rung, None
         if rung is None:
             return
         self.place = None if self._discard else getattr(rung, "place", None)
@@ -327,7 +354,7 @@ class RunView:
         except Exception:  # noqa: BLE001 - without a result there is nothing to preview
             return
         with self.lock:
-            self.record.set_result(preview(value, self.redact, table=not self._shows_value))
+            self.record.set_result(preview_result(self.run, value, self.redact, table=not self._shows_value))
 
     def _try(self, action: Callable[[Any], None]) -> None:
         """Call `action`; if the rung cannot, fall to pictures, and from there to nothing."""

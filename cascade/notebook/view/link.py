@@ -7,14 +7,18 @@ page draws in the place of the finished run. Invariant: whatever a page sends is
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from cascade.notebook.bundle import finished_bundle
+from cascade.notebook.figures import enlarge
 from cascade.notebook.retrying import can_retry, start_retry
 from cascade.notebook.session import EndedRun
 from cascade.notebook.view.questions import ask
 from cascade.notebook.view.rungs import FRAMES_PER_SECOND
+from cascade.notebook.waiting import LAST_PICTURE
 
 if TYPE_CHECKING:
     from cascade.notebook.session import Job, Session
@@ -88,7 +92,7 @@ class Link:
         kind, run = message.get("type"), str(message.get("run", ""))
         job = self._job(run)
         if kind == "hello" or job is None:
-            self._tell(job, run)
+            self._tell(job, run, wants_end=message.get("open") is True)
         elif kind == "ask":
             self._ask(job, run, message)
         elif kind in {"command", "snapshot"} and run in self._follows:
@@ -96,16 +100,31 @@ class Link:
         elif kind == "command" and message.get("command") == "retry":
             self._retry(job, run)
 
-    def _tell(self, job: Job | None, run: str) -> None:
-        """Say what the kernel can do for a run; of one that is just ending, once it has ended."""
+    def _tell(self, job: Job | None, run: str, *, wants_end: bool) -> None:
+        """Say what the kernel can do for a run; of one that is just ending, once it has ended.
+
+        With `wants_end` the page has an older picture of the run: it gets the last one.
+        """
 
         def tell() -> None:
             self._send({"type": "known", "run": run, **_known(job)})
+            if wants_end and job is not None:
+                threading.Thread(
+                    target=self._send_end, args=(job, run), daemon=True, name="cascade-last-picture"
+                ).start()
 
         if job is None or job.run.done():
             tell()
         else:
             job.run.add_done_callback(tell)
+
+    def _send_end(self, job: Job, run: str) -> None:
+        view = job.views[-1]
+        if view.wait(LAST_PICTURE):
+            made = view.record.document()
+            enlarge(made, getattr(job.run, "figure", _nothing_kept))
+            bundle = finished_bundle(made, view.record.drawing.shape)
+            self._speak({"type": "finished", "run": run, "bundle": bundle})
 
     def _job(self, run: str) -> Job | None:
         session = self._session()
@@ -156,6 +175,10 @@ class _Ending(LinkRung):
         """Send what the notebook shall keep, and end the channel."""
         super().close(bundle)
         self._forget(self.channel)
+
+
+def _nothing_kept(_name: str) -> None:
+    """Stands for asking a run that keeps no pictures."""
 
 
 def _known(job: Job | None) -> dict[str, Any]:

@@ -11,12 +11,23 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cascade.notebook.bundle import SAVED, live_bundle
 from cascade.notebook.summary import summarize
 
 if TYPE_CHECKING:
     from cascade.notebook.view.widget import RunWidget
 
-__all__ = ["LiveRung", "Rung", "StaticRung", "TextRung", "Viewed", "choose", "make_fallback", "show_bundle"]
+__all__ = [
+    "Displayed",
+    "LiveRung",
+    "Rung",
+    "StaticRung",
+    "TextRung",
+    "Viewed",
+    "choose",
+    "make_fallback",
+    "show_bundle",
+]
 
 FRAMES_PER_SECOND, PICTURES_PER_SECOND = 5.0, 2.0
 SETTLING = 2.0  # seconds that a browser may need to open a widget
@@ -73,19 +84,21 @@ class Rung(Protocol):
 
 def show_bundle(bundle: dict[str, Any]) -> None:
     """Show a bundle in the cell of this thread."""
-    _Displayed().show(bundle)
+    Displayed().show(bundle)
 
 
-class _Displayed:
+class Displayed:
     """A display that can be replaced by its id, from any thread and while any cell runs."""
 
     def __init__(self) -> None:
+        """Show nothing yet."""
         from IPython.display import DisplayHandle
 
         self.handle = DisplayHandle()
         self._stands = False
 
     def show(self, bundle: dict[str, Any]) -> None:
+        """Show `bundle` in the cell that runs now, or where it stands already."""
         if self._stands:
             self.replace(bundle)
             return
@@ -93,6 +106,7 @@ class _Displayed:
         self.handle.display(bundle, raw=True)
 
     def replace(self, bundle: dict[str, Any]) -> None:
+        """Show `bundle` instead of what stands there."""
         self.handle.update(bundle, raw=True)
 
 
@@ -116,14 +130,13 @@ class LiveRung:
         self._make: Callable[..., RunWidget] = widget.RunWidget
         self._widget: RunWidget | None = None
         self._opened_at = 0.0
-        self.place: Any = _Displayed()
+        self.place: Any = Displayed()
 
     def open(self, view: Viewed) -> None:
-        """Open the widget and show it, with the picture beside it for whoever cannot show widgets."""
+        """Open the widget and show it, with document and picture beside it for whoever finds no model any more."""
         self._widget = self._make(view.make_snapshot, view.take_message)
         self._opened_at = time.monotonic()
-        reference = {"version_major": 2, "version_minor": 0, "model_id": self._widget.model_id}
-        self.place.show({"application/vnd.jupyter.widget-view+json": reference, **view.make_bundle()})
+        self.place.show(live_bundle(self._widget.model_id, view.make_document(), view.make_bundle(SAVED)))
 
     def push(self, view: Viewed) -> None:
         """Send one frame."""
@@ -190,7 +203,7 @@ class StaticRung:
     def __init__(self, note: str = "") -> None:
         """`note` is a line under the picture while the run goes on."""
         self._note = note
-        self.place: Any = _Displayed()
+        self.place: Any = Displayed()
 
     def open(self, view: Viewed) -> None:
         """Show the first picture."""
@@ -222,7 +235,7 @@ class TextRung:
         self.idle = 5.0 if replaces else 60.0
         self._replaces = replaces
         self._note = note
-        self.place: Any = _Displayed()
+        self.place: Any = Displayed()
 
     def open(self, view: Viewed) -> None:
         """Show the first text."""

@@ -6,6 +6,7 @@ browser, in whatever thread it comes, only posts; it never waits and never raise
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
@@ -34,7 +35,7 @@ def front_end() -> tuple[str, str]:
 
 def _to_snapshot(_: object, widget: RunWidget) -> dict[str, Any]:
     widget.readers += 1
-    return widget.make_snapshot()
+    return {**widget.make_snapshot(), "display": widget.display}
 
 
 class RunWidget(anywidget.AnyWidget):
@@ -44,9 +45,11 @@ class RunWidget(anywidget.AnyWidget):
     second view, gets what is true at that moment.
 
     Attributes:
-        readers: how often someone asked: once when it is opened, and again after each reload of the page.
+        display: tells this display from others of the same run. readers: how often someone asked: once when it is
+            opened, and again after each reload of the page.
     """
 
+    display = ""
     _esm = traitlets.Unicode().tag(sync=True)
     _css = traitlets.Unicode().tag(sync=True)
     snapshot = traitlets.Dict().tag(sync=True, to_json=_to_snapshot)
@@ -59,6 +62,7 @@ class RunWidget(anywidget.AnyWidget):
             take: gets each message of the view; called in any thread.
         """
         self.make_snapshot = make_snapshot
+        self.display = uuid.uuid4().hex[:12]
         self.readers = 0
         self.is_heard = False
         code, style = front_end()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cascade.testing.conformance.cases import Case
     from cascade.testing.conformance.connectors import CONNECTOR_CASES, check_connector
     from cascade.testing.conformance.executors import EXECUTOR_CASES, check_executor
+    from cascade.testing.conformance.runs import EXECUTOR_RUN_CASES, check_executor_runs
     from cascade.testing.conformance.solvers import SOLVER_CASES, check_solver
     from cascade.testing.conformance.state_backends import STATE_BACKEND_CASES, check_state_backend
     from cascade.testing.errors import ConformanceError
@@ -25,6 +26,8 @@ _HOMES = {
     "check_connector": "cascade.testing.conformance.connectors",
     "EXECUTOR_CASES": "cascade.testing.conformance.executors",
     "check_executor": "cascade.testing.conformance.executors",
+    "EXECUTOR_RUN_CASES": "cascade.testing.conformance.runs",
+    "check_executor_runs": "cascade.testing.conformance.runs",
     "SOLVER_CASES": "cascade.testing.conformance.solvers",
     "check_solver": "cascade.testing.conformance.solvers",
     "STATE_BACKEND_CASES": "cascade.testing.conformance.state_backends",
@@ -36,6 +39,7 @@ __all__ = [
     "CACHE_BACKEND_CASES",
     "CONNECTOR_CASES",
     "EXECUTOR_CASES",
+    "EXECUTOR_RUN_CASES",
     "SOLVER_CASES",
     "STATE_BACKEND_CASES",
     "Case",
@@ -43,6 +47,7 @@ __all__ = [
     "check_cache_backend",
     "check_connector",
     "check_executor",
+    "check_executor_runs",
     "check_solver",
     "check_state_backend",
 ]

@@ -47,7 +47,7 @@ def read(store: BackendStore) -> dict[str, Any]:
 
 
 def test_values_recipes_and_texts(open_store: Callable[..., BackendStore]) -> None:
-    """What one store puts into the backend, another one over it reads; there is no history."""
+    """What one store puts into the backend, another one over it reads; the history too."""
     store = open_store()
     assert all(store.save_many(Draft(key, value, task="t") for key, value in VALUES.items()))
     store.save_recipes({"r": "small"})
@@ -59,7 +59,9 @@ def test_values_recipes_and_texts(open_store: Callable[..., BackendStore]) -> No
     assert read(other) == VALUES
     assert other.find_recipes(["r", "s"]) == {"r": "small"}
     assert other.get_text(digest) == "half \ud800" * 100
-    assert (other.runs(), other.nodes("r"), other.latest("t"), other.durations()) == ([], [], None, {})
+    assert [(run.run_id, run.number) for run in other.runs()] == [("r", 0)]
+    assert other.nodes("r") == [other.latest("t")] == [NodeRow("r", "n", "t", "ran")]
+    assert (other.durations(), other.costs(["t"])["t"].count) == ({"t": (0.0, 1, 0)}, 1)
     assert {entry.key for entry in other.ls("t")} == set(VALUES)
     assert other.check() == []
     assert other.size() > 20_000
@@ -151,7 +153,7 @@ def test_a_server_that_is_away_is_told_once(open_store: Callable[..., BackendSto
     assert store.get_text(store.put_text("x")) is None
     assert store.claim("k", 0) is not None
     assert store.gc(max_bytes=0).entries == 0
-    assert [kind for kind, *_ in reports] == ["off", "lock"]
+    assert [kind for kind, *_ in reports] == ["off"]
     assert "ConnectionError: away" in reports[0][2]
 
 

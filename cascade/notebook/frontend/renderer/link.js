@@ -30,7 +30,9 @@ const MEETING = Symbol.for("cascade-notebook:kernels");
  * What the plugin offers: the kernel of the document in which an element stands, and word when that changes.
  * @typedef {object} Meeting
  * @property {(element: HTMLElement) => KernelConnection|null} find
+ * @property {(element: HTMLElement) => "none"|"up"|"away"|"gone"} standing of that kernel; away: it may come back
  * @property {Set<() => void>} listeners
+ * @property {Set<(place: HTMLElement) => void>} savers called just before the document at a place is saved
  */
 
 /** @returns {Meeting|undefined} */
@@ -41,15 +43,27 @@ export function meeting() {
 /** @param {Meeting} given */
 export function setMeeting(given) {
   const known = meeting();
-  if (known) for (const listener of known.listeners) given.listeners.add(listener);
+  for (const listener of known?.listeners ?? []) given.listeners.add(listener);
+  for (const saver of known?.savers ?? []) given.savers.add(saver);
   /** @type {any} */ (globalThis)[MEETING] = given;
 }
 
 /** Calls `listener` when a kernel may have come or gone. @param {() => void} listener @returns {() => void} stops it */
 export function onKernels(listener) {
-  if (!meeting()) setMeeting({ find: () => null, listeners: new Set() });
+  prepare();
   meeting()?.listeners.add(listener);
   return () => meeting()?.listeners.delete(listener);
+}
+
+/** Calls `saver` with the place of a document that is about to be saved. @param {(place: HTMLElement) => void} saver @returns {() => void} stops it */
+export function onSave(saver) {
+  prepare();
+  meeting()?.savers.add(saver);
+  return () => meeting()?.savers.delete(saver);
+}
+
+function prepare() {
+  if (!meeting()) setMeeting({ find: () => null, standing: () => "none", listeners: new Set(), savers: new Set() });
 }
 
 /** @type {WeakMap<object, Link>} */

@@ -14,32 +14,53 @@ import { setMeeting } from "./link.js";
  * @property {Signal} statusChanged
  * @property {Signal} connectionStatusChanged
  */
-/** @typedef {{node: HTMLElement, sessionContext?: SessionContext, content?: {sessionContext?: SessionContext}}} Place */
+/** @typedef {{node: HTMLElement, sessionContext?: SessionContext, content?: {sessionContext?: SessionContext}, context?: {saveState: Signal}}} Place */
 
 /** @param {Place} place */
 const contextOf = (place) => place.sessionContext ?? place.content?.sessionContext ?? null;
 
-/** @type {WeakSet<SessionContext>} */
+/** @type {WeakSet<object>} */
 const watched = new WeakSet();
+const GONE = new Set(["dead", "restarting", "autorestarting"]);
 
 /** @param {{shell: {widgets: (area: string) => Iterable<Place>}}} app */
 function activate(app) {
   /** @type {Set<() => void>} */
   const listeners = new Set();
   const tell = () => [...listeners].forEach((listener) => listener());
-  const find = (/** @type {HTMLElement} */ element) => {
+  /** @type {Set<(place: HTMLElement) => void>} */
+  const savers = new Set();
+  const save = (/** @type {Place} */ place) => [...savers].forEach((saver) => saver(place.node));
+  const look = (/** @type {HTMLElement} */ element) => {
     for (const place of app.shell.widgets("main")) {
       const context = place.node.contains(element) ? contextOf(place) : null;
       if (!context) continue;
       watch(context, tell);
-      const kernel = context.session?.kernel;
-      const isThere = kernel && !kernel.isDisposed && kernel.connectionStatus === "connected";
-      return isThere && !["dead", "restarting", "autorestarting", "unknown"].includes(kernel.status) ? kernel : null;
+      watchSaving(place, save);
+      return context;
     }
     return null;
   };
-  setMeeting({ find, listeners });
+  const standing = (/** @type {HTMLElement} */ element) => {
+    const context = look(element);
+    if (!context) return "none";
+    const kernel = context.session?.kernel;
+    if (!kernel || kernel.isDisposed || GONE.has(kernel.status)) return "gone";
+    return kernel.connectionStatus === "connected" && kernel.status !== "unknown" ? "up" : "away";
+  };
+  const find = (/** @type {HTMLElement} */ element) =>
+    standing(element) === "up" ? (look(element)?.session?.kernel ?? null) : null;
+  setMeeting({ find, standing, listeners, savers });
   tell();
+}
+
+/** JupyterLab tells that it begins to save before it reads what it saves. @param {Place} place @param {(place: Place) => void} save */
+function watchSaving(place, save) {
+  if (!place.context || watched.has(place.context)) return;
+  watched.add(place.context);
+  place.context.saveState.connect((_, /** @type {string} */ state) => {
+    if (state === "started") save(place);
+  });
 }
 
 /** @param {SessionContext} context @param {() => void} tell */

@@ -139,10 +139,11 @@ function took({ model, live }, entry) {
 }
 
 /** @param {import("./types.js").Items} items */
-export function itemWords({ total, done, stored, running, failed, waiting }) {
-  const over = done + stored + failed;
+export function itemWords({ total, done, stored, kept = 0, running, failed, waiting }) {
+  const over = done + stored + kept + failed;
   const words = [total === null ? `${over} so far` : `${over} of ${total}`];
   if (stored) words.push(`${stored} from the store`);
+  if (kept) words.push(`${kept} kept`);
   if (running) words.push(`${running} running`);
   if (waiting) words.push(`${waiting} waiting`);
   if (failed) words.push(`${failed} failed`);

@@ -9,8 +9,8 @@ import { createRetry } from "./retry.js";
 /** @import {Context, Panel, Changes} from "./types.js" */
 
 /** The order in which counts are told and the bar is filled. */
-const TOLD = ["done", "stored", "running", "waiting", "retry", "queued", "failed", "skipped", "cancelled"];
-const FILLED = ["stored", "done", "failed", "skipped", "cancelled", "retry", "running"];
+const TOLD = ["done", "stored", "kept", "running", "waiting", "retry", "queued", "failed", "skipped", "cancelled"];
+const FILLED = ["stored", "kept", "done", "failed", "skipped", "cancelled", "retry", "running"];
 
 /** @param {Context} context @returns {Panel} */
 export function createHead(context) {

@@ -86,7 +86,7 @@ class Lanes {
     const end = this.wantedEnd();
     if (end !== this.end) return this.drawAll();
     for (const index of changes.bars) this.drawBar(index);
-    if (changes.run) this.tick();
+    if (changes.run) this.drawNow();
   }
 
   /** Time goes on: the now line and the bars that are still open. */

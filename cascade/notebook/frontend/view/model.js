@@ -8,11 +8,19 @@ import { pictureOf } from "./graph/focus.js";
 /** @import {RunDocument, DeltaFrame, Changes, NodeEntry, Arrow, Box, RunState} from "./types.js" */
 
 const LOG_KEPT = 2000;
+const MOST_BARS = 2000;
 const ENDED = new Set(["completed", "failed", "cancelled"]);
-const STATES = new Set("pending queued running waiting retry done stored failed skipped cancelled param".split(" "));
+const STATES = new Set("pending queued running waiting retry done stored kept failed skipped cancelled param".split(" "));
 
 /** @type {NodeEntry} */
 const UNKNOWN = { s: "pending", t0: null, t1: null, d: "", why: "", v: "", items: null };
+
+/** @type {import("./types.js").Bar} holds the place of a bar that no frame brought yet: it stands on no row */
+const NO_BAR = { row: "", span: 1, node: "", label: "", t0: 0, t1: 0, s: "done", text: "" };
+
+const FLAGS = /** @type {const} */ (
+  ["all", "run", "picture", "rows", "capacities", "params", "result", "failure", "time"]
+);
 
 /** @returns {Changes} */
 export function noChanges() {
@@ -30,6 +38,14 @@ export function noChanges() {
     failure: false,
     time: false,
   };
+}
+
+/** Adds what `more` tells to `changes`. @param {Changes} changes @param {Changes} more */
+export function addChanges(changes, more) {
+  for (const id of more.nodes) changes.nodes.add(id);
+  for (const index of more.bars) changes.bars.add(index);
+  changes.log += more.log;
+  for (const part of FLAGS) changes[part] ||= more[part];
 }
 
 export class RunModel {
@@ -125,7 +141,8 @@ export class RunModel {
       changes.rows = true;
     }
     for (const [index, bar] of frame.bars ?? []) {
-      if (index < 0 || index > bars.length) continue;
+      if (!(index >= 0 && index < MOST_BARS)) continue;
+      while (bars.length < index) bars.push(NO_BAR); // those between are still to come
       bars[index] = bar;
       changes.bars.add(index);
     }
@@ -240,7 +257,7 @@ export class RunModel {
     const { counts } = this.document.run;
     let total = 0;
     for (const value of Object.values(counts)) total += Number(value) || 0;
-    const over = ["done", "stored", "failed", "skipped", "cancelled"];
+    const over = ["done", "stored", "kept", "failed", "skipped", "cancelled"];
     const finished = over.reduce((sum, state) => sum + (Number(counts[state]) || 0), 0);
     return { finished, total };
   }

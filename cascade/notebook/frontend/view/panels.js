@@ -9,9 +9,9 @@ import { createLog } from "./log.js";
 import { createNodeTable } from "./table.js";
 import { createParams } from "./params.js";
 import { createReplay } from "./replay.js";
-import { noChanges } from "./model.js";
+import { addChanges, noChanges } from "./model.js";
 
-/** @import {Context, Panel} from "./types.js" */
+/** @import {Context, Panel, Changes} from "./types.js" */
 
 const MAKERS = /** @type {const} */ ([
   ["graph", "Graph", createGraph],
@@ -37,7 +37,8 @@ export function createPanels(context) {
     tabs.append(button);
     element.append(panel.element);
     if (key === "graph") element.append(replay.element, detail.element);
-    return { key, panel, button };
+    // What the panel was not told while it was hidden: opening it draws that, not everything anew.
+    return { key, panel, button, missed: { ...noChanges(), all: true } };
   });
   tabs.append(createFind(context));
 
@@ -52,18 +53,25 @@ export function createPanels(context) {
     show();
     const entry = all.find((candidate) => candidate.key === key);
     if (on && entry) {
-      entry.panel.draw({ ...noChanges(), all: true });
+      drawWith(entry, noChanges());
       entry.panel.shown?.();
     }
   };
   show();
   const isOpen = (/** @type {{key: string}} */ { key }) => Boolean(open[key]);
+  const drawWith = (/** @type {typeof all[number]} */ entry, /** @type {Changes} */ changes) => {
+    addChanges(entry.missed, changes);
+    if (!isOpen(entry)) return;
+    const { missed } = entry;
+    entry.missed = noChanges();
+    entry.panel.draw(missed);
+  };
   return {
     element,
     draw(changes) {
       const params = all.find(({ key }) => key === "params");
       if (params) params.button.hidden = model.document.params.length === 0;
-      for (const entry of all) if (isOpen(entry)) entry.panel.draw(changes);
+      for (const entry of all) drawWith(entry, changes);
       detail.draw(changes);
       replay.draw(changes);
     },

@@ -8,12 +8,12 @@
 /** @typedef {number|number[]} Told */
 
 const UNITS = /** @type {State[]} */ (
-  "pending queued running waiting retry done stored failed skipped cancelled".split(" ")
+  "pending queued running waiting retry done stored failed skipped cancelled kept".split(" ")
 );
 const RUN_STATES = /** @type {RunState[]} */ (
   "pending running paused cancelling completed failed cancelled".split(" ")
 );
-const ENDED = new Set(["done", "stored", "failed", "skipped", "cancelled"]);
+const ENDED = new Set(["done", "stored", "kept", "failed", "skipped", "cancelled"]);
 const VALUES = new Set(["param", "env"]);
 
 export class Replay {
@@ -141,6 +141,7 @@ function items(told) {
     total: total < 0 ? null : total,
     done: of("done"),
     stored: of("stored"),
+    kept: of("kept"),
     running: of("running"),
     failed: of("failed"),
     waiting,

@@ -17,11 +17,13 @@ export function createResult({ model }) {
       const { result } = model.document;
       element.hidden = !result;
       if (!result) return fill(element);
+      const beside = result.text.split("\n").slice(1).join("\n"); // below a table: the names that a task cell gives, too
       fill(
         element,
         html("div", "caption", {}, "Result", result.type && html("span", "kind", {}, result.type)),
         result.picture ? image(result.picture, `${result.type}: ${result.text}`) : null,
-        result.table ? smallTable(result.table, "result table") : html("div", "result-text", { tabindex: 0 }, result.text),
+        result.table ? smallTable(result.table, "result table") : null,
+        result.table && !beside ? null : html("div", "result-text", { tabindex: 0 }, result.table ? beside : result.text),
       );
     },
   };

@@ -128,7 +128,7 @@ function attemptCounts(model) {
 
 /** @param {Box} box @param {NodeEntry} entry @param {Map<string, number>} counts */
 function attemptsOf(box, entry, counts) {
-  if (box.kind === "map" || entry.t0 === null || entry.s === "stored" || entry.s === "param") return 0;
+  if (box.kind === "map" || entry.t0 === null || entry.s === "stored" || entry.s === "kept" || entry.s === "param") return 0;
   return Math.max(1, counts.get(box.id) ?? 1);
 }
 

@@ -1,7 +1,7 @@
 /**
  * The run document as types: what every part of the view agrees on. No code.
  *
- * @typedef {"pending"|"queued"|"running"|"waiting"|"retry"|"done"|"stored"|"failed"|"skipped"|"cancelled"|"param"} State
+ * @typedef {"pending"|"queued"|"running"|"waiting"|"retry"|"done"|"stored"|"kept"|"failed"|"skipped"|"cancelled"|"param"} State
  * @typedef {"pending"|"running"|"paused"|"cancelling"|"completed"|"failed"|"cancelled"} RunState
  *
  * @typedef {{id: string, name: string, state: RunState, started: number, elapsed: number, live: boolean,
@@ -9,7 +9,8 @@
  * @typedef {{id: string, name: string, kind: string, note: string, x: number, y: number, w: number, h: number}} Box
  * @typedef {{source: string, target: string, kind: string, label: string, d: string, lx: number, ly: number}} Arrow
  * @typedef {{width: number, height: number, boxes: Box[], arrows: Arrow[]}} Picture
- * @typedef {{total: number|null, done: number, stored: number, running: number, failed: number, waiting: number}} Items
+ * @typedef {{total: number|null, done: number, stored: number, kept?: number, running: number, failed: number,
+ *   waiting: number}} Items
  * @typedef {{s: State, t0: number|null, t1: number|null, d: string, why: string, v: string, items: Items|null,
  *   next?: boolean, m?: string}} NodeEntry `m`: marked as stale, and the text that says so
  * @typedef {{id: string, label: string, kind: string}} LaneRow
@@ -43,7 +44,8 @@
  * @typedef {{v: number, seq?: number, run: Run, picture: Picture, nodes: Record<string, NodeEntry>,
  *   lanes: {rows: LaneRow[], bars: Bar[]}, capacities: Capacity[], log: LogLine[],
  *   dropped: {log: number, bars: number}, params: Param[], result: Result|null, failure: Failure|null,
- *   track?: Track|null, replay?: boolean, peek?: Peeks|null, usual?: Record<string, number>}} RunDocument
+ *   track?: Track|null, replay?: boolean, peek?: Peeks|null, usual?: Record<string, number>,
+ *   controls?: import("./form.js").FormData}} RunDocument `controls`: the form of `cs.controls` as it was saved
  * @typedef {{seq: number, run?: Partial<Run>, picture?: Picture, nodes?: Record<string, NodeEntry>, rows?: LaneRow[],
  *   bars?: [number, Bar][], capacities?: Capacity[], log?: LogLine[], dropped?: {log: number, bars: number},
  *   params?: Param[], result?: Result|null, failure?: Failure|null}} DeltaFrame

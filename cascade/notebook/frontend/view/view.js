@@ -11,6 +11,7 @@ import { Ticker } from "./ticker.js";
 import { createAnnouncer } from "./announcer.js";
 import { createFailure } from "./failure.js";
 import { createHead } from "./head.js";
+import { keep } from "./kept.js";
 import { createPanels } from "./panels.js";
 import { createResult } from "./result.js";
 
@@ -64,6 +65,7 @@ export function createView(root, document, { send = () => {}, live = false, memo
     said: "",
   };
   root.replaceChildren(element);
+  keep(element, () => ({ ...model.document, run: { ...model.document.run, elapsed: model.elapsed(live) } }));
   addStyles(element);
   element.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.defaultPrevented || context.selection.node === null) return;
@@ -97,7 +99,9 @@ function run(context, element, parts) {
     changes = noChanges();
     element.setAttribute("aria-label", `Run of ${model.document.run.name}`);
     for (const part of parts) part.draw(now);
-    ticker.run(live && !model.ended && model.state !== "pending");
+    const isGoing = live && !model.ended && model.state !== "pending";
+    if (isGoing) tick();
+    ticker.run(isGoing);
   };
   const ask = () => {
     asked ||= requestAnimationFrame(draw);

@@ -76,8 +76,9 @@ export class CanvasScene {
     set(this.element, { "aria-label": place });
   }
 
-  update() {
-    this.ask();
+  /** Draws at once, in the frame in which it is called. @param {Set<string>} changed */
+  update(changed) {
+    if (changed.size) this.draw();
   }
 
   /** @param {string|null} id */
@@ -145,10 +146,7 @@ export class CanvasScene {
   }
 
   ask() {
-    this.asked ||= requestAnimationFrame(() => {
-      this.asked = 0;
-      this.draw();
-    });
+    this.asked ||= requestAnimationFrame(() => this.draw());
   }
 
   /** A colour of the style sheet. @param {string} name without prefix */
@@ -162,6 +160,8 @@ export class CanvasScene {
   }
 
   draw() {
+    cancelAnimationFrame(this.asked);
+    this.asked = 0;
     const pen = this.element.getContext("2d");
     const { k, x, y, width, height } = this.view;
     if (!pen || width === 0) return;

@@ -42,7 +42,7 @@ function predictedPath(model, elapsed) {
   const weight = (/** @type {string} */ id) => {
     const { s, t0, t1 } = model.node(id);
     if (t0 !== null && t1 !== null) return t1 - t0;
-    if (["stored", "skipped", "param", "cancelled"].includes(s)) return 0;
+    if (["stored", "kept", "skipped", "param", "cancelled"].includes(s)) return 0;
     if (!Object.hasOwn(usual, id)) isKnown = false;
     return Math.max(usual[id] ?? 0, t0 === null ? 0 : elapsed - t0);
   };

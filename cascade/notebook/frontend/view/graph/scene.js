@@ -160,6 +160,7 @@ export class Scene {
       ...outlines(box),
       mark,
       name,
+      " ", // the words of a box are two, for whoever reads them as text
       line,
       bar?.group,
       svg("title"),
@@ -184,10 +185,11 @@ export class Scene {
     const shown = fitText(smallLine(box, entry), node.parts ? box.w * 0.55 : room, lineFont);
     setText(line, shown);
     const taken = node.parts && shown ? textWidth(shown, lineFont) + 8 : 0;
-    setText(name, fitText(box.name, room - taken, `${metrics.name_weight} ${metrics.name_size}px ${this.family}`));
+    const called = fitText(box.name, room - taken, `${metrics.name_weight} ${metrics.name_size}px ${this.family}`);
+    setText(name, called);
     set(name, { y: node.parts ? metrics.map_name_y : shown ? metrics.name_y : metrics.lone_name_y });
     if (node.parts) drawParts(node.parts, box, entry);
-    const sentence = describe(box, entry);
+    const sentence = describe(box, entry, { name: called, line: shown });
     set(group, { "aria-label": sentence });
     const title = group.lastElementChild;
     if (title) setText(title, sentence);

@@ -17,18 +17,29 @@ export function smallLine(box, entry) {
 
 /** @param {import("../types.js").Items} items */
 function countWords(items) {
-  const over = items.done + items.stored + items.failed;
+  const over = items.done + items.stored + (items.kept ?? 0) + items.failed;
   return items.total === null ? `${over} so far` : `${over} of ${items.total}`;
 }
 
-/** @param {Box} box @param {NodeEntry} entry */
-export function describe(box, entry) {
-  const words = [`${box.name}: ${wordFor(entry.s)}`];
-  if (entry.next) words.push("next");
-  if (entry.items) words.push(itemWords(entry.items));
-  else if (entry.d) words.push(entry.d);
-  if (entry.m) words.push(`stale: ${entry.m}`);
-  return words.join(", ") + (entry.why ? `. ${entry.why}` : "");
+/**
+ * The name for screen readers and for who speaks what is to be clicked: the words of the box first, in the order in
+ * which they are seen, then the state and what else there is to tell: what was cut on the box in full, the rest once.
+ * @param {Box} box
+ * @param {NodeEntry} entry
+ * @param {{name: string, line: string}} [seen] what the box shows
+ */
+export function describe(box, entry, seen = { name: box.name, line: smallLine(box, entry) }) {
+  const { name, line } = seen;
+  const words = [wordFor(entry.s)];
+  if (entry.next && !line.startsWith("next")) words.push("next");
+  const told = entry.items ? itemWords(entry.items) : entry.d;
+  const rest = entry.items && line.endsWith(countWords(entry.items)) ? told.split(", ").slice(1).join(", ") : told;
+  if (rest && rest !== line) words.push(rest);
+  if (entry.m) words.push(entry.m === line ? "stale" : `stale: ${entry.m}`);
+  const whole = smallLine(box, entry);
+  if (line !== whole && whole === box.note) words.push(whole);
+  const tail = [name === box.name ? "" : box.name, entry.why].filter(Boolean).map((text) => `. ${text}`);
+  return `${line ? `${name}, ${line}` : name}: ${words.join(", ")}${tail.join("")}`;
 }
 
 /**
@@ -38,7 +49,8 @@ export function describe(box, entry) {
  * @returns {{count: string, tone: string, from: number, share: number}[]} in parts of 1
  */
 export function barParts({ items }, segments) {
-  const counts = /** @type {Record<string, number>} */ (/** @type {unknown} */ (items ?? {}));
+  const told = /** @type {Record<string, number>} */ (/** @type {unknown} */ (items ?? {}));
+  const counts = /** @type {Record<string, number>} */ ({ ...told, stored: (told.stored ?? 0) + (told.kept ?? 0) });
   const seen = segments.reduce((sum, [count]) => sum + (counts[count] ?? 0), counts.waiting ?? 0);
   const total = Math.max(items?.total ?? seen, seen, 1);
   let from = 0;

@@ -1,0 +1,1 @@
+"""Where events go out and limits come in: within the process, on the machine, over MQTT."""

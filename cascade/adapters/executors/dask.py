@@ -1,0 +1,420 @@
+"""Dask: a cluster on this machine, or one that runs elsewhere.
+
+In: an address, a client, or nothing. Out: a `Cluster` for runs, and plain futures for everybody else. Invariant:
+whatever happens to the scheduler, who waits hears of it within `patience` seconds; a cluster that was started here
+ends with this process.
+
+What workers tell goes over Dask's events, in the same stream as the news that a call has ended, and so before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import json
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from cascade.interfaces.cluster import Cluster, ClusterError, Sight
+
+__all__ = ["DaskExecutor", "close_clusters"]
+
+START: Final = 120.0  # seconds that a local cluster may take to come up
+SCHEME: Final = "dask://"
+
+_warm: dict[tuple[int, int], _Local] = {}  # clusters of this process, by workers and threads
+_joined: dict[str, Any] = {}  # clients by address
+_lock = threading.Lock()
+
+
+class DaskExecutor:
+    """Runs blocking and compute tasks on a Dask cluster, on which their values stay until someone needs them.
+
+    Args:
+        where: the address of a scheduler (``dask://host:port`` or ``tcp://host:port``), a `distributed.Client`, or
+            None: a cluster on this machine, which is kept for later runs and ends with this process.
+        workers: processes of a cluster on this machine; 0: one for each core. threads: of each.
+        patience: seconds without an answer after which the scheduler counts as lost.
+        wait_for_workers: seconds that a run waits for a cluster that has none.
+
+    Raises:
+        ClusterError: when `where` is no address, or Dask is not installed.
+
+    Example:
+        >>> executor = DaskExecutor("dask://192.0.2.1:8786", patience=5)
+        >>> executor.where
+        'tcp://192.0.2.1:8786'
+    """
+
+    def __init__(
+        self,
+        where: Any = None,
+        *,
+        workers: int = 0,
+        threads: int = 1,
+        patience: float = 30.0,
+        wait_for_workers: float = 60.0,
+    ) -> None:
+        """Note where; join nothing yet."""
+        if workers < 0 or threads < 1 or patience <= 0 or wait_for_workers < 0:
+            raise ValueError(
+                "workers is at least 0, threads at least 1, patience above 0, wait_for_workers at least 0."
+            )
+        _check_library()
+        self.where = _read_address(where) if isinstance(where, str) else where
+        self.patience = patience
+        self.wait_for_workers = wait_for_workers
+        self._size = (workers or _cores(), threads)
+        self._cluster: _DaskCluster | None = None
+
+    def join(self) -> Cluster:
+        """Return the cluster, started or joined at first need; blocks until it answers.
+
+        Raises:
+            ClusterError: when there is none.
+        """
+        with _lock:
+            if self._cluster is None or not self._cluster.is_alive:
+                self._cluster = self._make()
+            return self._cluster
+
+    def _make(self) -> _DaskCluster:
+        if self.where is None:
+            local = _warm.get(self._size)
+            if local is None or not local.is_alive:
+                local = _warm[self._size] = _Local(*self._size)
+            client, dashboard = local.client, local.dashboard
+        elif isinstance(self.where, str):
+            client = _joined.get(self.where)
+            if client is None or client.status != "running":
+                client = _joined[self.where] = _connect(self.where, self.patience)
+            dashboard = _dashboard_of(client)
+        else:
+            client, dashboard = self.where, _dashboard_of(self.where)
+            if client.asynchronous:
+                raise ClusterError.for_client()
+        return _DaskCluster(client, dashboard, self.where is None, self.patience, self.wait_for_workers)
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run one call on the cluster, for those who use the executor without an engine."""
+        cluster = self.join()
+        assert isinstance(cluster, _DaskCluster)  # noqa: S101 - made above
+        return cluster.run(function, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor
+        """Do nothing: a cluster is kept for others, and ends with this process; `close_clusters` ends it now."""
+        del wait, cancel_futures
+
+    def __repr__(self) -> str:
+        """Show where it is."""
+        return f"<dask: {self.where or f'{self._size[0]} workers on this machine'}>"
+
+
+class _DaskCluster:
+    """A cluster, over a client."""
+
+    def __init__(self, client: Any, dashboard: str, is_own: bool, patience: float, wait_for_workers: float) -> None:  # noqa: FBT001 - one caller
+        self.client = client
+        self.address = str(client.scheduler.address if client.scheduler is not None else "")
+        self.dashboard = dashboard
+        self.is_own = is_own
+        self.patience = patience
+        self.wait_for_workers = wait_for_workers
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the scheduler is there, as far as known."""
+        return bool(self.client.status == "running")
+
+    # -- what there is ------------------------------------------------------------------------------------------------
+
+    def look(self, seen: Callable[[Sight | None], object]) -> None:
+        """Call `seen` with what there is, or None when the scheduler does not answer in time."""
+
+        async def ask() -> None:
+            try:
+                found = await asyncio.wait_for(
+                    self.client.run_on_scheduler(_make_look(), asynchronous=True), self.patience
+                )
+            except BaseException:  # noqa: BLE001 - whatever it is, there was no answer
+                seen(None)
+            else:
+                most: dict[str, float] = {}
+                for _, resources in found:
+                    for name, amount in resources.items():
+                        most[name] = max(amount, most.get(name, 0.0))
+                seen(Sight(sum(threads for threads, _ in found), len(found), most))
+
+        if not self._call(ask):
+            seen(None)
+
+    def _call(self, ask: Callable[[], Any]) -> bool:
+        """Run a coroutine on the client's loop; say whether there is one."""
+        if not self.is_alive:
+            return False
+        try:
+            self.client.loop.add_callback(ask)
+        except RuntimeError:
+            return False
+        return True
+
+    def listen(self, topic: str, hear: Callable[[bytes], object]) -> Callable[[], None]:
+        """Call `hear` with what workers tell under `topic`."""
+        self.client.subscribe_topic(topic, lambda event: hear(event[1]))
+
+        def deaf() -> None:
+            with suppress(Exception):  # it has gone, and the topic with it
+                self.client.unsubscribe_topic(topic)
+
+        return deaf
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        function: Callable[..., Any],
+        payload: bytes,
+        needs: Sequence[Any],
+        *,
+        name: str,
+        topic: str,
+        resources: Mapping[str, float],
+        ended: Callable[[BaseException | None], object],
+    ) -> Any:
+        """Run a bundle on a worker."""
+        if not self.is_alive:
+            raise ClusterError.for_loss(self.address, f"the client is {self.client.status}")
+        future = self.client.submit(
+            _run_there, function, payload, list(needs), topic, key=name, pure=False, resources=dict(resources) or None
+        )
+        future.add_done_callback(lambda done: ended(self._outcome_of(done)))
+        return future
+
+    def _outcome_of(self, future: Any) -> BaseException | None:
+        status = future.status
+        if status == "finished":
+            return None
+        if status == "cancelled" and getattr(future._state, "exception", None) is not None:  # noqa: SLF001 - nothing public says why
+            why = getattr(future._state.exception, "reason", "") or ""  # noqa: SLF001 - the same
+            if "scheduler" in why or "lost" in why:
+                return ClusterError.for_loss(self.address, why.replace("-", " "))
+        if status in ("cancelled", "lost"):
+            return ClusterError.for_loss(self.address, status) if not self.is_alive else CancelledError()
+        try:
+            error = future.exception(timeout=self.patience)
+        except BaseException as problem:  # noqa: BLE001 - what can be said of it
+            return problem
+        return error if isinstance(error, BaseException) else RuntimeError(str(error))
+
+    def fetch(self, token: Any, got: Callable[[Any, BaseException | None], object]) -> None:
+        """Bring what a call left."""
+
+        async def bring() -> None:
+            try:
+                value = await token._result()  # noqa: SLF001 - the public way blocks
+            except BaseException as error:  # noqa: BLE001 - handed over
+                got(None, error if isinstance(error, Exception) else RuntimeError(repr(error)))
+            else:
+                got(value, None)
+
+        if not self._call(bring):
+            got(None, ClusterError.for_loss(self.address, f"the client is {self.client.status}"))
+
+    def cancel(self, tokens: Sequence[Any]) -> None:
+        """Forget calls."""
+        if self.is_alive:
+            with suppress(Exception):
+                self.client.cancel(list(tokens), force=True)
+
+    def ask_workers(self, function: Callable[..., Any], *args: Any) -> Mapping[str, Any]:
+        """Call a function beside whatever each worker runs; waits for the answers."""
+        if not self.is_alive:
+            return {}
+        try:
+            return self.client.run(function, *args, on_error="ignore")  # type: ignore[no-any-return]
+        except Exception:  # noqa: BLE001 - who cannot be asked has nothing to say
+            return {}
+
+    def end_worker(self, place: str) -> None:
+        """End a worker, and have its nanny start another."""
+        with suppress(Exception):  # it may have ended by itself; and it does not answer any more
+            self.client.run(os._exit, 1, workers=[place], on_error="ignore")
+
+    def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Future[Any]:
+        """Run one call and return a plain future of it."""
+        shown: Future[Any] = Future()
+        key = f"{getattr(function, '__name__', 'call')}-{os.urandom(8).hex()}"
+        inner = self.client.submit(_call_plainly, function, args, dict(kwargs), key=key, pure=False)
+
+        async def wait() -> None:
+            try:
+                value, error = await inner._result(), None  # noqa: SLF001 - the public way blocks
+            except BaseException as problem:  # noqa: BLE001 - handed over
+                value, error = (True, None), problem
+            if not value[0]:
+                error = RuntimeError(f"The call raised {value[1]}.")
+            if error is None:
+                shown.set_result(value[1])
+            else:
+                shown.set_exception(error)
+
+        shown.set_running_or_notify_cancel()  # Dask cannot say whether a call has begun
+        self.client.loop.add_callback(wait)
+        return shown
+
+
+# -- on workers and the scheduler -------------------------------------------------------------------------------------
+
+
+def _run_there(function: Callable[..., Any], payload: bytes, boxes: Sequence[Any], topic: str) -> Any:
+    """Run a bundle; on a worker."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    return function(payload, boxes, lambda data: worker.log_event(topic, data), worker.address)
+
+
+def _call_plainly(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
+    """Call a function; what would end the worker comes back as words."""
+    try:
+        return True, function(*args, **kwargs)
+    except Exception:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit would end the worker
+        return False, repr(error)
+
+
+def _make_look() -> Callable[..., Any]:
+    """Return what tells of the workers; made in here, it travels by value to a scheduler that has no cascade."""
+
+    def look(dask_scheduler: Any = None) -> list[Any]:
+        return [(state.nthreads, dict(state.resources)) for state in dask_scheduler.workers.values()]
+
+    return look
+
+
+# -- coming and going -------------------------------------------------------------------------------------------------
+
+
+class _Local:
+    """A cluster on this machine, and the client of this process."""
+
+    def __init__(self, workers: int, threads: int) -> None:
+        """Start it.
+
+        Raises:
+            ClusterError: when it does not come up.
+        """
+        path = os.pathsep.join(p or str(Path.cwd()) for p in sys.path)
+        command = [sys.executable, "-m", "cascade.adapters.executors.dask_host", str(workers), str(threads)]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}, text=True,
+            start_new_session=True,
+        )  # fmt: skip
+        facts = self._read_facts()
+        if "address" not in facts:
+            self._process.kill()
+            raise ClusterError.for_start(facts.get("error", "it said nothing"))
+        self.dashboard = facts["dashboard"]
+        self.client = _connect(facts["address"], START)
+        atexit.register(self.close)
+
+    def _read_facts(self) -> dict[str, str]:
+        timer = threading.Timer(START, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        assert self._process.stdout is not None  # noqa: S101 - asked for
+        try:
+            line = self._process.stdout.readline()
+            return dict(json.loads(line))
+        except ValueError:
+            return {}
+        finally:
+            timer.cancel()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be used."""
+        return self._process.poll() is None and self.client.status == "running"
+
+    def close(self) -> None:
+        """End it; its workers end with it."""
+        atexit.unregister(self.close)
+        with suppress(Exception):
+            self.client.close(timeout=2)
+        assert self._process.stdin is not None  # noqa: S101 - asked for
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def close_clusters() -> None:
+    """End the clusters that this process has started, and leave those that it has joined."""
+    with _lock:
+        locals_, clients = list(_warm.values()), list(_joined.values())
+        _warm.clear()
+        _joined.clear()
+    for local in locals_:
+        local.close()
+    for client in clients:
+        with suppress(Exception):
+            client.close(timeout=2)
+
+
+def _connect(address: str, seconds: float) -> Any:
+    from distributed import Client
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that versions differ a little is no news for whoever runs a graph
+            make: Any = Client  # it has no types
+            return make(address, set_as_default=False, timeout=seconds)
+    except (OSError, TimeoutError, ValueError) as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ClusterError.for_refusal(address, seconds, detail[:200]) from error
+
+
+def _dashboard_of(client: Any) -> str:
+    try:
+        link = client.dashboard_link
+    except Exception:  # noqa: BLE001 - a link is a courtesy
+        return ""
+    return link if isinstance(link, str) and link.startswith(("http://", "https://")) else ""
+
+
+def _read_address(given: str) -> str:
+    """Return a scheduler's address as Dask writes it."""
+    address = given.removeprefix(SCHEME)
+    if "://" in address:
+        scheme, _, place = address.partition("://")
+    else:
+        scheme, place = "tcp", address
+    host, colon, port = place.rstrip("/").rpartition(":")
+    if scheme not in ("tcp", "tls", "ws", "wss", "ucx") or not colon or not host or not port.isdigit():
+        raise ClusterError.for_address(given)
+    return f"{scheme}://{host}:{port}"
+
+
+def _check_library() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("distributed") is None:
+        raise ClusterError.for_library()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,70 @@
+"""A local Dask cluster, in a process of its own: ``python -m cascade.adapters.executors.dask_host WORKERS THREADS``.
+
+In: two numbers; the end of standard input. Out: one line of JSON, with the addresses of the scheduler and its
+dashboard, or with what went wrong. Invariant: it ends when whoever started it ends, however that happens.
+
+In a process of its own the scheduler does not share the interpreter with the notebook, and workers that are started
+anew do not import the notebook's ``__main__``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+__all__ = ["main"]
+
+
+def main(workers: int, threads: int) -> None:
+    """Start a cluster, say where it is, and keep it until standard input ends."""
+    import logging
+
+    from dask import config
+
+    # A worker that dies twice of the same call is no accident; one that is silent for half a minute has gone.
+    routes = config.get("distributed.scheduler.http.routes", default=[])
+    config.set(
+        {
+            "distributed.scheduler.http.routes": [r for r in routes if not r.endswith(".proxy")],  # it loads Jupyter
+            "distributed.scheduler.allowed-failures": 1,
+            "distributed.scheduler.worker-ttl": "30s",
+            "distributed.admin.low-level-log-length": 100,
+            "distributed.comm.timeouts.connect": "10s",
+        }
+    )
+    try:
+        with _cluster(workers, threads) as cluster:
+            _say(address=cluster.scheduler_address, dashboard=cluster.dashboard_link if _has_bokeh() else "")
+            logging.disable(logging.ERROR)
+            sys.stdin.read()
+    except Exception as error:  # noqa: BLE001 - whoever started it is told
+        _say(error=f"{type(error).__name__}: {error}")
+
+
+def _cluster(workers: int, threads: int) -> Any:
+    from distributed import LocalCluster
+
+    make: Any = LocalCluster  # it has no types
+    return make(
+        n_workers=workers,
+        threads_per_worker=threads,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0" if _has_bokeh() else None,
+        silence_logs=50,
+    )
+
+
+def _has_bokeh() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("bokeh") is not None
+
+
+def _say(**facts: str) -> None:
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))

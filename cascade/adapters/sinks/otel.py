@@ -1,0 +1,275 @@
+"""Events → traces and metrics of OpenTelemetry.
+
+In: the events of runs. Out: a trace for each run, in which each node is a span; durations, counts, waiting times and
+the use of capacities as metrics. Invariant: times are those of the events, not of their arrival; every span that was
+opened is ended with its run; what a collector does or does not do costs the run nothing.
+
+Where they go is OpenTelemetry's own matter: without providers of your own, the usual variables hold
+(OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES, …).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from cascade.interfaces import events as ev
+from cascade.interfaces.remote_errors import ConnectorError
+
+if TYPE_CHECKING:
+    from cascade.adapters.sinks.seen import SeenRun
+
+__all__ = ["OtelSubscriber"]
+
+MOST_LINKS: Final = 32  # of one span to those whose values it took
+MOST_EDGES: Final = 20_000  # of a graph whose links are made
+FLUSH: Final = 800  # milliseconds that the end of a run waits for the collector
+Key = tuple[str, int | None]  # node, item
+
+
+@dataclass(slots=True)
+class _Trace:
+    """The spans of one run: open ones by node and item, and the contexts of all nodes' spans."""
+
+    root: Any
+    context: Any
+    spans: dict[Key, Any] = field(default_factory=dict)
+    known: dict[str, Any] = field(default_factory=dict)
+    needs: dict[str, list[str]] = field(default_factory=dict)
+    waiting: dict[Key, tuple[str, float]] = field(default_factory=dict)
+
+
+class OtelSubscriber:
+    """Tells OpenTelemetry of runs; give it to ``subscribers=`` of as many runs as you like.
+
+    A run is a trace, a node a span in it, linked to the spans of the nodes whose values it took. A map is a span, and
+    its long items are spans under it, linked to it; short ones are counted on it. Attempts that failed and waiting are
+    events of the span, the last failure is its error.
+
+    Args:
+        tracer_provider, meter_provider: of the SDK; None: made here, with exporters that the OTEL variables configure.
+
+    Attributes:
+        batched: it takes lists of events.
+
+    Raises:
+        ConnectorError: when the SDK is not installed.
+    """
+
+    batched: ClassVar[bool] = True
+
+    def __init__(self, tracer_provider: Any = None, meter_provider: Any = None) -> None:
+        """Make what is not given."""
+        try:
+            import opentelemetry.sdk  # noqa: F401 - only whether it is there
+        except ImportError:
+            raise ConnectorError.for_library("opentelemetry-sdk", "otel") from None
+        self._traces: dict[str, _Trace] = {}
+        self._runs: dict[str, SeenRun] = {}
+        self._tracer_provider = tracer_provider or _make_tracer_provider()
+        self._meter_provider = meter_provider or _make_meter_provider()
+        self._tracer = self._tracer_provider.get_tracer("cascade")
+        meter = self._meter_provider.get_meter("cascade")
+        self._run_duration = meter.create_histogram("cascade.run.duration", "s", "How long runs took")
+        self._duration = meter.create_histogram("cascade.node.duration", "s", "How long attempts took")
+        self._nodes = meter.create_counter("cascade.nodes", "1", "Nodes and items of maps that ended")
+        self._retries = meter.create_counter("cascade.retries", "1", "Attempts that failed and were tried again")
+        self._waited = meter.create_histogram("cascade.node.waiting", "s", "How long nodes waited for a capacity")
+        self._in_use = meter.create_up_down_counter("cascade.capacity.in_use", "1", "Capacity in use")
+
+    def attach(self, run: SeenRun) -> None:
+        """Know a run before it begins: spans are linked along its edges."""
+        self._runs[run.run_id] = run
+
+    def __call__(self, events: ev.Event | Sequence[ev.Event]) -> None:
+        """Tell of events."""
+        for event in events if isinstance(events, Sequence) else (events,):
+            if isinstance(event, ev.RunStarted):
+                self._begin(event)
+            trace = self._traces.get(event.run_id)
+            if trace is not None:
+                self._tell(trace, event)
+
+    # -- runs -----------------------------------------------------------------------------------------------------
+
+    def _begin(self, event: ev.RunStarted) -> None:
+        from opentelemetry import trace as api
+        from opentelemetry.context import Context
+
+        attributes = {"cascade.run_id": event.run_id, "cascade.nodes": event.nodes}
+        attributes |= {f"cascade.param.{name}": text for name, text in event.params.items()}
+        root = self._tracer.start_span(event.name, Context(), start_time=_ns(event.at), attributes=attributes)
+        made = self._traces[event.run_id] = _Trace(root, api.set_span_in_context(root, Context()))
+        run = self._runs.pop(event.run_id, None)
+        if run is not None and len(run.graph.edges) <= MOST_EDGES:
+            for edge in run.graph.edges:
+                made.needs.setdefault(edge.target, []).append(edge.source)
+
+    def _finish(self, trace: _Trace, event: ev.RunFinished) -> None:
+        for span in trace.spans.values():  # what could not be stopped, and maps that did not come to their end
+            _set(span, "cascade.state", "unfinished")
+            span.end(_ns(event.at))
+        _set(trace.root, "cascade.status", event.status)
+        if event.status == "failed":
+            _fail(trace.root, event.error_type, event.error, event.at)
+        trace.root.end(_ns(event.at))
+        del self._traces[event.run_id]
+        self._run_duration.record(event.duration, {"status": event.status})
+        for provider in (self._tracer_provider, self._meter_provider):
+            with suppress(Exception):  # a collector that is away
+                provider.force_flush(FLUSH // 2)
+
+    # -- nodes ----------------------------------------------------------------------------------------------------
+
+    def _tell(self, trace: _Trace, event: ev.Event) -> None:
+        match event:
+            case ev.RunFinished():
+                self._finish(trace, event)
+            case ev.LifecycleEvent() if not isinstance(event, ev.RunStarted):
+                trace.root.add_event(type(event).__name__, _facts(event), _ns(event.at))
+            case ev.ResourceAcquired():
+                self._in_use.add(event.amount, {"resource": event.resource})
+            case ev.ResourceReleased():
+                self._in_use.add(-event.amount, {"resource": event.resource})
+            case ev.ItemsCompleted():
+                self._nodes.add(event.count, {"task": event.name, "state": "completed"})
+                self._span(trace, event, event.at - event.duration).add_event(
+                    "items", {"first": event.first, "count": event.count}, _ns(event.at)
+                )
+            case ev.NodeEvent():
+                self._tell_node(trace, event)
+
+    def _tell_node(self, trace: _Trace, event: ev.NodeEvent) -> None:
+        match event:
+            case ev.NodeStarted():
+                self._end_waiting(trace, event)
+                span = self._span(trace, event, event.at)
+                if event.attempt > 1:
+                    span.add_event("attempt", {"attempt": event.attempt}, _ns(event.at))
+                _set(span, "cascade.worker", event.worker)
+            case ev.MapExpanded():
+                _set(self._span(trace, event, event.at), "cascade.items", -1 if event.total is None else event.total)
+            case ev.NodeRetrying():
+                self._retries.add(1, {"task": event.name})
+                self._span(trace, event, event.at).add_event("retry", _facts(event), _ns(event.at))
+            case ev.NodeWaiting():
+                trace.waiting.setdefault((event.node, event.index), (event.resource, event.elapsed))
+            case ev.NodeRecalled():
+                self._end(trace, event, "stored", event.at)
+            case ev.NodeCompleted():
+                self._duration.record(event.duration, {"task": event.name, "state": "completed"})
+                self._end(trace, event, "completed", event.at - event.duration, event.attempt)
+            case ev.NodeFailed():
+                self._duration.record(event.duration, {"task": event.name, "state": "failed"})
+                span = self._span(trace, event, event.at - event.duration)
+                _fail(span, event.error_type, event.error, event.at, event.frames)
+                self._end(trace, event, "failed", event.at, event.attempt)
+            case ev.NodeSkipped() | ev.NodeCancelled():
+                state = "skipped" if isinstance(event, ev.NodeSkipped) else "cancelled"
+                self._end_waiting(trace, event)
+                _set(self._span(trace, event, event.at), "cascade.reason", event.reason)
+                self._end(trace, event, state, event.at)
+
+    def _span(self, trace: _Trace, event: ev.NodeEvent, began: float) -> Any:
+        """Return the open span of a node or item; it begins now, at `began`, if there is none."""
+        key = (event.node, event.index)
+        if key not in trace.spans:
+            trace.spans[key] = self._open(trace, event, began)
+        return trace.spans[key]
+
+    def _open(self, trace: _Trace, event: ev.NodeEvent, began: float) -> Any:
+        from opentelemetry import trace as api
+
+        context, links = trace.context, []
+        if event.index is not None:
+            over = trace.spans.get((event.node, None))
+            if over is None:
+                over = trace.spans[event.node, None] = self._start(trace, event.name, event.node, began, context, [])
+            context = api.set_span_in_context(over, context)
+            links = [over.get_span_context()]
+        else:
+            links = [trace.known[need] for need in trace.needs.get(event.node, ()) if need in trace.known]
+        attributes = [api.Link(link) for link in links[:MOST_LINKS]]
+        return self._start(trace, event.label, event.node, began, context, attributes)
+
+    def _start(self, trace: _Trace, name: str, node: str, began: float, context: Any, links: list[Any]) -> Any:
+        attributes = {"cascade.node": node}
+        made = self._tracer.start_span(name, context, links=links, start_time=_ns(began), attributes=attributes)
+        if node not in trace.known:
+            trace.known[node] = made.get_span_context()
+        return made
+
+    def _end(self, trace: _Trace, event: ev.NodeEvent, state: str, began: float, attempt: int = 0) -> None:
+        span = self._span(trace, event, began)
+        _set(span, "cascade.state", state)
+        if attempt:
+            _set(span, "cascade.attempt", attempt)
+        span.end(_ns(event.at))
+        del trace.spans[event.node, event.index]
+        self._nodes.add(1, {"task": event.name, "state": state})
+
+    def _end_waiting(self, trace: _Trace, event: ev.NodeEvent) -> None:
+        waited = trace.waiting.pop((event.node, event.index), None)
+        if waited is not None:
+            seconds = event.elapsed - waited[1]
+            self._waited.record(seconds, {"resource": waited[0]})
+            facts = {"resource": waited[0], "seconds": seconds}
+            self._span(trace, event, event.at).add_event("waited", facts, _ns(event.at))
+
+
+def _ns(at: float) -> int:
+    return int(at * 1e9)
+
+
+def _set(span: Any, name: str, value: object) -> None:
+    span.set_attribute(name, value)
+
+
+def _facts(event: ev.Event) -> dict[str, Any]:
+    """Return the plain fields of an event that it has beside those of every event."""
+    from dataclasses import fields
+
+    common = {"run_id", "seq", "at", "elapsed", "node", "name", "index"}
+    told = {each.name: getattr(event, each.name) for each in fields(event) if each.name not in common}
+    return {name: value for name, value in told.items() if isinstance(value, (str, int, float, bool))}
+
+
+def _fail(span: Any, kind: str, text: str, at: float, frames: Sequence[tuple[str, int, str, str]] = ()) -> None:
+    """Record an error as OpenTelemetry names its parts."""
+    from opentelemetry.trace import Status, StatusCode
+
+    trace = "".join(f'  File "{file}", line {line}, in {name}\n    {code}\n' for file, line, name, code in frames)
+    facts = {"exception.type": kind, "exception.message": text}
+    if trace:
+        facts["exception.stacktrace"] = f"Traceback (most recent call last):\n{trace}{kind}: {text}"
+    span.add_event("exception", facts, _ns(at))
+    span.set_status(Status(StatusCode.ERROR, f"{kind}: {text}"[:500]))
+
+
+def _make_resource() -> Any:
+    import os
+
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+
+    own = {} if os.environ.get("OTEL_SERVICE_NAME") else {SERVICE_NAME: "cascade"}
+    return Resource.create(own)
+
+
+def _make_tracer_provider() -> Any:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    made = TracerProvider(resource=_make_resource())
+    made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    return made
+
+
+def _make_meter_provider() -> Any:
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+
+    return MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=_make_resource())

@@ -1,0 +1,211 @@
+"""What a run hears from outside → what it does.
+
+In: messages on the topics of limits and of one run. Out: orders to the run, answers. Invariant: a message that is not
+valid is refused with a reason that is logged, kept as an event and answered, and changes nothing; a limit is cleared
+by its own topic only; a pause that holds a run at its start is said.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from cascade.interfaces.remote_errors import RefusedError
+from cascade.interfaces.remote_events import ControlRefused, RunHeld
+from cascade.runtime.remote_orders import ClearLimit, Command, SetLimit, limit_to_wire, read_command, read_limit
+from cascade.runtime.states import CANCELLED, DONE, FAILED, PENDING, RUNNING, SKIPPED
+from cascade.runtime.telemetry import Teller, source_of_process
+from cascade.spec.telemetry import answers_topic
+
+if TYPE_CHECKING:
+    from cascade.runtime.handle import Run
+    from cascade.spec.constraint import GlobalConstraint
+
+__all__ = ["RemoteSide"]
+
+TOLD_ONE_BY_ONE: Final = 20  # refusals that each have an event; then at 40, 80, …
+MOST_LIMITS: Final = 1_000  # from outside, in force at once
+_STATES: Final = {
+    PENDING: "pending",
+    RUNNING: "running",
+    DONE: "completed",
+    FAILED: "failed",
+    SKIPPED: "skipped",
+    CANCELLED: "cancelled",
+}
+Answer = Callable[[str, Mapping[str, object]], None]
+
+
+class RemoteSide:
+    """Obeys for one run.
+
+    Responsible for: which limit came by which topic, answers, what is said of refusals. Refuses: carrying messages;
+    what a valid message is (`remote_orders`).
+
+    Args:
+        run: the handle. teller: knows organisation and project. address: of the connector, for words.
+        answer: publishes.
+
+    Attributes:
+        refused: how many messages were. at_start: until it is cleared, a pause that comes holds the run's start.
+    """
+
+    def __init__(self, run: Run, teller: Teller, address: str, answer: Answer) -> None:
+        """Know of no limit."""
+        self.refused = 0
+        self.at_start = True
+        self._run = run
+        self._teller = teller
+        self._address = address
+        self._answer = answer
+        self._topic = answers_topic(teller.org_id, teller.project_id, run.run_id)
+        self._limits: dict[str, GlobalConstraint] = {}  # by topic
+        self._seen: set[str] | None = None  # while the broker tells again what is retained: topics it has told
+        self._lock = threading.Lock()
+
+    # -- limits ---------------------------------------------------------------------------------------------------
+
+    def hear_limit(self, topic: str, data: bytes | Mapping[str, object]) -> None:
+        """Put a limit in force or take it out, as a message says."""
+        try:
+            order = read_limit(topic, data, time.time())
+            with self._lock:
+                if self._seen is not None:
+                    self._seen.add(topic)
+                self._obey_limit(topic, order)
+        except RefusedError as error:
+            self._refuse(topic, str(error))
+
+    def _obey_limit(self, topic: str, order: SetLimit | ClearLimit) -> None:
+        known = self._limits.get(topic)
+        if isinstance(order, ClearLimit):
+            self._clear(topic)
+            return
+        limit = order.limit
+        if any(other.id == limit.id for place, other in self._limits.items() if place != topic):
+            raise RefusedError(f"The limit '{limit.id}' is in force on another scope or type; choose another id.")
+        if len(self._limits) >= MOST_LIMITS and known is None:
+            raise RefusedError(f"There are {MOST_LIMITS:,} limits in force already; clear some.")
+        if known == limit:
+            return  # a broker that is back tells again what is retained
+        if known is not None and known.id != limit.id:
+            self._run.remove_limit(known.id)
+        self._limits[topic] = limit
+        self._run.set_limit(limit)
+        if self.at_start and limit.type == "pause":
+            self._say_held(order)
+
+    def _clear(self, topic: str) -> None:
+        known = self._limits.pop(topic, None)
+        if known is not None:
+            self._run.remove_limit(known.id)
+
+    def _say_held(self, order: SetLimit) -> None:
+        flow, limit = self._run._flow, order.limit  # noqa: SLF001 - the run's own side
+        if limit.scope != "global":
+            names = {name for node in range(len(flow.graph)) for name in flow.core.names(node)}
+            if not any(limit.matches(name) for name in names):
+                return
+        told = {"limit_id": limit.id, "scope": limit.scope, "source": self._address, "set_at": order.set_at}
+        flow.post(
+            lambda: flow.journal.tell(RunHeld, **told, set_by=order.set_by, expires_at=limit.expires_at)
+        )  # after the run's first event, and when the pause is in force
+
+    def hear_connection(self, word: str) -> None:
+        """Hear that the broker is ``lost``, or ``back``: what was cleared meanwhile is not told again."""
+        with self._lock:
+            if word == "lost":
+                self._seen = set()
+            elif self._seen is not None:
+                gone = self._limits.keys() - self._seen
+                self._seen = None
+                for topic in gone:
+                    self._clear(topic)
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    def hear_command(self, topic: str, data: bytes | Mapping[str, object]) -> None:
+        """Do what a message to this run orders, and answer."""
+        self._hear(topic, data, is_for_all=False)
+
+    def hear_question(self, topic: str, data: bytes | Mapping[str, object]) -> None:
+        """Answer a question to all runs; orders to all of them at once are refused."""
+        self._hear(topic, data, is_for_all=True)
+
+    def _hear(self, topic: str, data: bytes | Mapping[str, object], *, is_for_all: bool) -> None:
+        if not data:
+            return  # somebody cleared what was retained
+        try:
+            command = read_command(data)
+            self._obey(command, is_for_all=is_for_all)
+        except RefusedError as error:
+            self._refuse(topic, str(error), _request_of(data))
+            return
+        self._answer(self._topic, self._words({"command": command.command, "id": command.id, "ok": True, "reason": ""}))
+
+    def _obey(self, command: Command, *, is_for_all: bool) -> None:
+        run = self._run
+        if is_for_all and command.command != "status":
+            raise RefusedError(f"'{command.command}' is for one run: send it to the topic of its run_id.")
+        if command.command == "cancel":
+            run.cancel(command.reason or f"cancelled over {self._address}")
+        elif command.command == "pause":
+            run.pause()
+        elif command.command == "resume":
+            run.resume()
+        elif command.command == "limit" and command.limit is not None:
+            run.set_limit(command.limit)
+        elif command.command == "unlimit":
+            run.remove_limit(command.limit_id)
+
+    def _words(self, answer: Mapping[str, object]) -> dict[str, object]:
+        run, teller = self._run, self._teller
+        return {
+            "v": "1.0",
+            "ts": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "run_id": run.run_id,
+            "org_id": teller.org_id,
+            "project_id": teller.project_id,
+            "source": source_of_process(),
+            **answer,
+            "state": run.state,
+            "name": run.name,
+            "started_at": round(run.started_at, 3),
+            "elapsed": round(run.elapsed, 3),
+            "counts": self._counts(),
+            "limits": [limit_to_wire(limit) for limit in list(self._limits.values())],
+        }
+
+    def _counts(self) -> dict[str, int]:
+        states = bytes(self._run._flow.core.state)  # noqa: SLF001 - the run's own side
+        return {word: count for state, word in _STATES.items() if (count := states.count(state))}
+
+    # -- refusals -------------------------------------------------------------------------------------------------
+
+    def _refuse(self, topic: str, reason: str, request: str = "") -> None:
+        reason = self._run.redact(reason)[:500]
+        self.refused += 1
+        count = self.refused
+        if count <= TOLD_ONE_BY_ONE or (count % TOLD_ONE_BY_ONE == 0 and (count // TOLD_ONE_BY_ONE).bit_count() == 1):
+            self._run._flow.journal.tell(ControlRefused, topic=topic[:200], reason=reason, count=count)  # noqa: SLF001
+        with suppress(Exception):
+            self._answer(
+                self._topic,
+                self._words({"command": "", "id": request, "ok": False, "reason": reason, "topic": topic[:200]}),
+            )
+
+
+def _request_of(data: Any) -> str:
+    """Return the id of a message that was refused, so that who sent it knows the answer; empty where there is none."""
+    import json
+
+    try:
+        found = json.loads(data) if isinstance(data, (bytes, bytearray)) else data
+        name = found.get("id")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    return name[:200] if isinstance(name, str) and name.isprintable() else ""
