@@ -76,6 +76,12 @@ BUDGETS: Mapping[str, Budget] = {
     "key_frame": Budget(80),
     "look_up": Budget(3),
     "why": Budget(200),
+    "cluster_dag": Budget(None, (Ratio("cluster", 1.0),)),
+    "cluster_slow": Budget(None, (Ratio("cluster", 1.0),)),
+    "cluster_chain": Budget(None, (Ratio("cluster", 1.0),)),
+    "cluster_map": Budget(None, (Ratio("cluster", 1.0),)),
+    "pool_map": Budget(None, (Ratio("loky", 1.15),)),
+    "telemetry": Budget(None, (Ratio(OURS, 1.02, workload="untold"),)),
     "import": Budget(30, (faster("doit", 4), faster("dask", 7))),
     "import_modules": Budget(100),
 }

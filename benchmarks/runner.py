@@ -29,6 +29,7 @@ ENGINES = {
     "loky": "bare_processes",
     "dask": "dask_graph",
     "delayed": "dask_delayed",
+    "cluster": "dask_cluster",
     "hamilton": "hamilton_driver",
     "pipefunc": "pipefunc_pipeline",
     "joblib": "joblib_parallel",

@@ -52,6 +52,20 @@ def spun(x: int) -> int:
     return (x + SPINS * (SPINS - 1) // 2) & 0xFFFF
 
 
+def grind(x: int) -> int:
+    """A task that computes for some 20 ms: a tenth of `spin`."""
+    number = x
+    for step in range(SPINS // 10):
+        number = (number + step) & 0xFFFF
+    return number
+
+
+def ground(x: int) -> int:
+    """What `grind` gives, without the work."""
+    steps = SPINS // 10
+    return (x + steps * (steps - 1) // 2) & 0xFFFF
+
+
 def tick(x: int, y: int = 0) -> int:
     """A task that computes for a millisecond."""
     return hold(TICK, x, y)

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from benchmarks.work import add, inc, spun, total
+from benchmarks.work import PRIME, add, ground, inc, spun, total
 
 Kind = Literal[
     "chain", "fan_in", "map", "dag", "dag_threads", "async_naps", "naps", "cpu",
     "dag_plain", "dag_opted_out", "dag_pure", "dag_first", "dag_again", "dag_changed",
     "key_array", "key_frame", "look_up", "why",
+    "cluster_dag", "cluster_dag_slow", "cluster_chain", "cluster_map", "pool_map",
     "redis_look_up", "redis_first", "redis_again",
+    "untold", "told",
 ]  # fmt: skip
 Unit = Literal["us/task", "ms", "KiB/task"]
 
@@ -85,6 +87,14 @@ def layered_answer(workload: Workload) -> int:
     return total(values[number] for number in workload.last_layer)
 
 
+def ticked_answer(workload: Workload) -> int:
+    """The layered graph of tasks that keep a core busy, evaluated without the time."""
+    values = [(number + 1) % PRIME for number in range(workload.width)]
+    for left, right in workload.parents:
+        values.append((values[left] + values[right] + 1) % PRIME)
+    return total(values[number] for number in workload.last_layer)
+
+
 ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "chain": lambda workload: workload.size,
     "fan_in": lambda workload: sum(range(1, workload.size + 1)),
@@ -104,9 +114,16 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "key_frame": lambda _: True,
     "look_up": lambda workload: workload.size,
     "why": lambda _: "ran",
+    "cluster_dag": ticked_answer,
+    "cluster_dag_slow": ticked_answer,
+    "cluster_chain": lambda workload: workload.size,
+    "cluster_map": lambda workload: list(range(1, workload.size + 1)),
+    "pool_map": lambda workload: list(range(1, workload.size + 1)),
     "redis_look_up": lambda workload: workload.size,
     "redis_first": layered_answer,
     "redis_again": layered_answer,
+    "untold": lambda workload: [ground(number) for number in range(workload.size)],
+    "told": lambda workload: [ground(number) for number in range(workload.size)],
 }
 
 WORKLOADS = (
@@ -135,6 +152,13 @@ WORKLOADS = (
     Workload("redis_look_up", "look-up and value of 10,000 results in Redis", "redis_look_up", 10_000),
     Workload("redis_first", "DAG of 2,000 pure tasks, new store in Redis", "redis_first", 2000),
     Workload("redis_again", "the same again", "redis_again", 2000),
+    Workload("untold", "100 tasks of some 20 ms, not watched", "untold", 100, "ms"),
+    Workload("telemetry", "the same, telemetry over MQTT", "told", 100, "ms"),
     Workload("why", "why, in a graph of 10,000", "why", 10_000, "ms", start="warm"),
+    Workload("cluster_dag", "cluster: DAG of 400 tasks of 1 ms", "cluster_dag", 400, width=20, start="warm"),
+    Workload("cluster_slow", "cluster: DAG of 200 tasks of 10 ms", "cluster_dag_slow", 200, width=20, start="warm"),
+    Workload("cluster_chain", "cluster: chain of 100 tasks of 1 ms", "cluster_chain", 100, start="warm"),
+    Workload("cluster_map", "cluster: map of 400 tasks of 1 ms", "cluster_map", 400, start="warm"),
+    Workload("pool_map", "processes: 400 tasks of 1 ms", "pool_map", 400, start="warm"),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

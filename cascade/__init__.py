@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from cascade.interfaces.exceptions import DependencyMissingError
     from cascade.messaging.bus import messaging_bus
     from cascade.notebook.controls import controls
+    from cascade.providers import fs as fs
+    from cascade.providers import http as http
+    from cascade.providers import io as io
+    from cascade.providers import read as read
+    from cascade.providers import write as write
     from cascade.providers.format import format as format  # noqa: A004 - cs.format
     from cascade.providers.gather import dict as dict  # noqa: A004 - cs.dict
     from cascade.providers.load_yaml import load_yaml as load_yaml
     from cascade.providers.lookup import lookup as lookup
     from cascade.providers.recv import recv as recv
     from cascade.providers.shell import shell as shell
+    from cascade.providers.sql import sql as sql
     from cascade.providers.subflow import subflow as subflow
     from cascade.providers.template import template as template
     from cascade.providers.wait import wait as wait

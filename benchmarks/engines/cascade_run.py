@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import cascade as cs
-from benchmarks.engines import cascade_memory, cascade_redis
+from benchmarks.engines import cascade_cluster, cascade_memory, cascade_mqtt, cascade_redis
 from benchmarks.work import add, anap, inc, nap, spin, total
 from benchmarks.workloads import Workload
 from cascade.interfaces.events import NodeCompleted
@@ -105,7 +105,9 @@ def side_by_side(
 
 PREPARE = {
     **cascade_memory.PREPARE,
+    **cascade_cluster.PREPARE,
     **cascade_redis.PREPARE,
+    **cascade_mqtt.PREPARE,
     "chain": chain,
     "fan_in": fan_in,
     "map": map_,

@@ -67,7 +67,8 @@ def _status(session: Session, words: Sequence[str]) -> Said | None:
     from cascade.notebook.summary import summarize
 
     job = job_for(session, words)
-    job.run.catch_up()  # what the line before brought about is part of the answer
+    if not job.over:
+        job.run.catch_up()  # what the line before brought about is part of the answer
     return Said(summarize(job.views[0].make_document()))
 
 

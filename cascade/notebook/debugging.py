@@ -102,7 +102,7 @@ def _value(flow: Any, slot: Any, label: str) -> Any:
                 )
             if flow.core.state[inner.index] != 2:  # noqa: PLR2004 - done
                 usage_error(f"'{label}' had no inputs: '{giver}', which it needs, has no value.")
-    return flow.arguments.resolve(slot)
+    return flow.process_side.bring_all(flow.arguments.resolve(slot))
 
 
 def _row_again(flow: Any, number: int, index: int, label: str) -> Any:

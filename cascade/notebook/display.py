@@ -39,9 +39,9 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]
 def bundle(shown: Any) -> Bundle:
     """Return what a notebook shows of a lazy result, a Router, a graph or a run."""
     from cascade.graph.model import Graph
-    from cascade.runtime.handle import Run
 
-    made = run_bundle if isinstance(shown, Run) else graph_bundle if isinstance(shown, Graph) else lazy_bundle
+    is_run = hasattr(shown, "run_id")  # also one that was read from a journal
+    made = run_bundle if is_run else graph_bundle if isinstance(shown, Graph) else lazy_bundle
     return made(shown)
 
 

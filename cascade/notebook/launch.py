@@ -12,7 +12,7 @@ from cascade.notebook.options import Options
 from cascade.notebook.output import capture
 from cascade.notebook.session import Job, Session
 
-__all__ = ["launch", "show_plan"]
+__all__ = ["executor_of", "launch", "show_plan"]
 
 
 def launch(session: Session, target: object, options: Options, *, shows_value: bool) -> Job:
@@ -36,6 +36,7 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
             capture_output=hasattr(session.shell, "kernel"),  # on a terminal, what tasks print is best where it is
             subscribers=_terminal_progress(session, options),
             cache=store_of(session) if options.store else None,
+            executor=executor_of(session, options),
             step=options.step,
             _fresh=options.fresh,
         )
@@ -49,6 +50,12 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
 
         leave_step_mode_alone(session, job)
     return job
+
+
+def executor_of(session: Session, options: Options) -> Any:
+    """Return what ``executor=`` takes: what a variable of the notebook holds, else the text itself."""
+    text = options.executor
+    return session.shell.user_ns.get(text, text) if text.isidentifier() else text or None
 
 
 def _terminal_progress(session: Session, options: Options) -> list[Any]:

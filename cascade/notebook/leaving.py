@@ -281,7 +281,7 @@ def likenesses(job: Job, store: Any = None) -> dict[str, Likeness]:
     for node, name in enumerate(flow.graph.ids):
         if flow.core.state[node] != st.DONE or flow.graph.kinds[node] == ROUTE:
             continue
-        value = flow.values[node]
+        value = flow.process_side.look_at(flow.values[node])
         if value is not GONE:
             made[name] = Likeness.of(value)
         else:

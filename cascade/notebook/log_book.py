@@ -43,6 +43,7 @@ from cascade.interfaces.events import (
     StepModeLeft,
     StoreReported,
 )
+from cascade.interfaces.remote_events import ControlRefused, RunHeld
 from cascade.notebook.figures import describe_figure
 from cascade.notebook.plain import duration, listed, plain, plural
 from cascade.notebook.units import origin, retry_reason, waiting_reason
@@ -286,6 +287,8 @@ _TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
     RunFinished: _finished,
     LimitSet: _limit,
     LimitRemoved: lambda e: ("running", "info", f"limit removed: {e.limit_id}"),
+    RunHeld: lambda e: ("waiting", "warning", f"held by the pause {e.limit_id} on {e.scope} from {e.source}"),
+    ControlRefused: lambda e: ("", "warning", f"a message on {e.topic} was refused: {e.reason}"),
     EventsDropped: lambda e: ("", "warning", f"{plural(e.count, 'event')} came too fast and are not shown"),
     ClusterReported: lambda e: (
         ("running", "info", f"on the cluster at {e.address}{f', dashboard {e.dashboard}' if e.dashboard else ''}")

@@ -42,7 +42,7 @@ class Options:
     Args:
         target: an expression, empty for the last one of the cell. params: texts by name. capacities: by name.
         output: a name to bind the value to. timeout: seconds. step: hold each start. fresh: look no result up.
-        store: keep results at all.
+        store: keep results at all. executor: where blocking and compute tasks run; a name, an address or a variable.
     """
 
     target: str = ""
@@ -56,6 +56,7 @@ class Options:
     step: bool = False
     fresh: bool = False
     store: bool = True
+    executor: str = ""
     view: str = "auto"
     help: bool = False
 
@@ -163,6 +164,7 @@ def read_options(found: argparse.Namespace, views: Sequence[str]) -> Options:
         step=bool(found.step),
         fresh=bool(found.fresh),
         store=not found.no_store,
+        executor=str(getattr(found, "executor", None) or ""),
         view=str(found.view),
         help=bool(found.help),
     )

@@ -178,7 +178,7 @@ class Peeker:
         """Return the value of a node, `GONE` if nobody keeps it; of an item, as long as its map is there."""
         if self._flow is None:
             return GONE
-        value = self._flow.values[number]
+        value = self._flow.process_side.look_at(self._flow.values[number])
         if index is not None:
             state = self._flow.map_side.states.get(number)
             values = value if isinstance(value, list) else state.results if state is not None else []

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from cascade.graph.model import Edge, Node
 from cascade.interfaces import events as e
+from cascade.interfaces.remote_events import ControlRefused, RunHeld
 from cascade.notebook import document
 from cascade.notebook.bars import BAR_LIMIT
 from cascade.notebook.failure import FailureBook
@@ -482,7 +483,7 @@ class RunRecord:
             e.LimitSet: (self.steps.forget_limits, lanes.waiting.forget_limits, log),
             e.LimitRemoved: (self.steps.forget_limits, lanes.waiting.forget_limits, log),
             e.EventsDropped: (log,),
-            **dict.fromkeys((e.StoreReported, e.ClusterReported), (log,)),
+            **dict.fromkeys((e.StoreReported, e.ClusterReported, RunHeld, ControlRefused), (log,)),
         }
 
 

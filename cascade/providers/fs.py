@@ -11,6 +11,7 @@ import builtins
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path as LocalPath
 from typing import IO, Any, Final
 
@@ -223,10 +224,7 @@ def remove(
     elif not recursive:
         raise PlaceError.for_full_folder(_relative(spot.address, root))
     elif isinstance(spot, RemoteSpot):
-        for each in spot.system.find(spot.path):  # `rm` would take stars in a name for a pattern
-            spot.system.rm_file(each)
-        if _is_there(spot):
-            spot.system.rmdir(spot.path)
+        _remove_inside(spot)
     else:
         shutil.rmtree(spot.path)
     return True
@@ -245,6 +243,19 @@ def _is_folder(spot: Spot) -> bool:
     if isinstance(spot, RemoteSpot):
         return bool(spot.system.isdir(spot.path))
     return spot.path.is_dir() and not spot.path.is_symlink()
+
+
+def _remove_inside(spot: RemoteSpot) -> None:
+    """Remove a folder with all that is in it; ``rm`` of fsspec would take stars in a name for a pattern."""
+    found = spot.system.find(spot.path, withdirs=True, detail=True)
+    folders = [path for path, facts in found.items() if facts.get("type") == "directory"]
+    for path in found:
+        if path not in folders:
+            spot.system.rm_file(path)
+    for path in (*sorted(folders, key=len, reverse=True), spot.path):
+        with suppress(FileNotFoundError):  # most services have no folders
+            if spot.system.exists(path):
+                spot.system.rmdir(path)
 
 
 def _unlink(spot: Spot) -> None:

@@ -73,7 +73,9 @@ class HttpError(ProviderError, OSError):
     def for_connection(cls, method: str, url: object, error: Exception, tries: int) -> HttpError:
         """Nobody answered, or the connection broke."""
         told = _printable(str(error) or type(error).__name__)
-        return cls(f"{method} {shown_url(url)} got no whole answer in {_times(tries)}: {told}. Look whether the service is there and well.")
+        return cls(
+            f"{method} {shown_url(url)} got no whole answer in {_times(tries)}: {told}. Look whether the service is there and well."
+        )
 
     @classmethod
     def for_size(cls, url: object, most: int) -> HttpError:

@@ -40,7 +40,7 @@ def read_local(path: Path, *, encoding: str | None = None, root: str | None = No
     content = _local(path, root).read()
     try:
         return content if encoding is None else content.decode(encoding)
-    except UnicodeError as error:
+    except (UnicodeError, LookupError) as error:
         raise TableError.for_text(os.fspath(path), str(encoding), error) from None
 
 

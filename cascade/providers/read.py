@@ -16,7 +16,6 @@ from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 import cascade as cs
 from cascade.providers.storage import Remote, find_spot, is_address
-from cascade.providers.storage_errors import PlaceError
 from cascade.providers.tables import format_of, read_table
 from cascade.providers.tables_errors import TableError
 
@@ -46,8 +45,8 @@ def locate(path: Path, root: str | None = None, storage: Storage = None) -> obje
     """
     try:
         return find_spot(path, root, storage).source()
-    except PlaceError:
-        return path  # whoever reads it says so, under its own name
+    except Exception:  # noqa: BLE001 - whoever reads it meets the same, says so under its own name, and can be retried
+        return path
 
 
 class Reader(Generic[P, R]):
@@ -161,9 +160,9 @@ def read_text(
     """
     spot = find_spot(path, root, storage)
     try:
-        with TextIOWrapper(spot.open(), encoding=encoding, errors=errors) as file:
+        with spot.open() as raw, TextIOWrapper(raw, encoding=encoding, errors=errors) as file:
             return file.read()
-    except UnicodeError as error:
+    except (UnicodeError, LookupError) as error:  # of the bytes, or of the name of the encoding
         raise TableError.for_text(spot.name, encoding, error) from None
 
 

@@ -122,7 +122,8 @@ async def shell(
 
     A list is a program and its arguments, and no shell reads them. Text is read by ``/bin/sh``, with pipes and all, and
     has places for values: ``{name}`` stands for one argument, whatever the value holds, or for several if it is a list.
-    A value that begins with ``-`` is refused there unless ``--`` stands before it.
+    A value that begins with ``-`` is refused there unless ``--`` stands before it. In a map, ``cs.unmapped([…])`` keeps
+    a list together. The program runs beside the run itself, also where an executor takes other tasks elsewhere.
 
     Args:
         command: the list, or the text with places. values: what stands in them: text, paths, numbers, lists of these.

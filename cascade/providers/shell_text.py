@@ -20,12 +20,14 @@ __all__ = ["ShellCommandError", "as_argument", "place_values"]
 _FIELD: Final = re.compile(r"(?<!\$)\{\{(\w+)\}\}|(?<!\$)\{([^\W\d]\w*)\}")
 _PREFIX: Final = "CASCADE_VALUE_"
 _WORD_ENDS: Final = " \t\n;|&()<>"
+_OPTIONS: Final = frozenset({"env", "cwd", "stdin", "timeout", "check", "binary", "show", "max_bytes"})
 _COMMAND_ENDS: Final = "\n;|&()"
 _KEYWORDS: Final = frozenset({"", "!", "{", "if", "then", "elif", "else", "while", "until", "do", "time"})
 # Words of shells that run, or work out, what they are given.
 _RUNS_TEXT: Final = frozenset(
     {".", "[[", "alias", "declare", "eval", "export", "let", "local", "readonly", "source", "trap", "typeset", "unset"}
 )
+_SHELLS: Final = frozenset({"sh", "ash", "bash", "dash", "fish", "ksh", "su", "zsh"})
 # Where the shell would compute with a value, take it as it is, or read it another way than in plain text.
 _CLOSED: Final = {
     "'": "single quotes, where the shell puts nothing in; write it outside of them: values need no quotes",
@@ -84,6 +86,10 @@ class ShellCommandError(ProviderError, ValueError):
     @classmethod
     def for_missing(cls, name: str, known: Mapping[str, object]) -> ShellCommandError:
         """A place without a value."""
+        if name in _OPTIONS:
+            return cls(
+                f"{{{clip(name)}}} cannot be the name of a place: {name}= is an option of cs.shell. Choose another."
+            )
         return cls(
             f"The command has a place {{{clip(name)}}} but no value for it.{nearest(name, known)} Pass {clip(name)}=…, "
             f"or write {{{{{clip(name)}}}}} if the braces are meant."
@@ -160,8 +166,8 @@ def _place(name: str, values: Mapping[str, object], scan: _Scan, after: str, var
         raise ShellCommandError.for_missing(name, values)
     if scan.place in _CLOSED:
         raise ShellCommandError.for_place(name, scan.place)
-    if scan.command in _RUNS_TEXT:
-        raise ShellCommandError.for_evaluation(name, scan.command)
+    if scan.command in _RUNS_TEXT or scan.is_script:
+        raise ShellCommandError.for_evaluation(name, "-c" if scan.is_script else scan.command)
     value = values[name]
     several = list(value) if isinstance(value, (list, tuple)) else [value]
     if isinstance(value, (list, tuple)) and not (scan.begins_word and (not after or after in _WORD_ENDS)):
@@ -185,6 +191,7 @@ class _Scan:
         place: what the shell is in: nothing, a quote, or one of those where no value can stand. begins_word: nothing
             of the word has come yet. has_ended_options: ``--`` stands before, in the same command.
         command: its first word.
+        is_script: a shell will run the next word, since ``-c`` stands before it.
     """
 
     def __init__(self, text: str) -> None:
@@ -193,9 +200,11 @@ class _Scan:
         self.begins_word = True
         self.has_ended_options = False
         self.command = ""
+        self.is_script = False
         self._stack: list[str] = []
-        self._outer: list[tuple[bool, str]] = []
+        self._outer: list[tuple[bool, str, str]] = []
         self._word = ""
+        self._shell = ""
         self._has_here = False
 
     @property
@@ -259,7 +268,7 @@ class _Scan:
             self._open("(", 1)
         elif char == ")" and place == "(":
             self._stack.pop()
-            self.has_ended_options, self.command = self._outer.pop()
+            self.has_ended_options, self.command, self._shell = self._outer.pop()
             self._word, self.begins_word = "", True
         elif char == "#" and self.begins_word:
             self._open("#", 1)
@@ -276,16 +285,23 @@ class _Scan:
         self.has_ended_options = self.has_ended_options or self._word == "--"
         if not self.command and self._word not in _KEYWORDS:
             self.command = self._word
+        if self._word.rpartition("/")[2] in _SHELLS:
+            self._shell = self._word
+        if self._word:
+            self.is_script = bool(self._shell) and self._word.startswith("-") and self._word.endswith("c")
         if char in _COMMAND_ENDS:
-            self.has_ended_options, self.command = False, ""
+            self._begin_command()
         self._word, self.begins_word = "", True
+
+    def _begin_command(self) -> None:
+        self.has_ended_options, self.command, self._shell, self.is_script = False, "", "", False
 
     def _open(self, place: str, length: int) -> None:
         self.at += length - 1
         self._stack.append(place)
         if place == "(":
-            self._outer.append((self.has_ended_options, self.command))
-            self.has_ended_options, self.command = False, ""
+            self._outer.append((self.has_ended_options, self.command, self._shell))
+            self._begin_command()
             self._word, self.begins_word = "", True
         elif place not in ("'", '"', "#"):
             self._extend("?")

@@ -138,7 +138,7 @@ def _text_of(on: Any) -> str:
 
 def _database(on: Any, engines: Engines) -> Any:
     """Return what SQLAlchemy speaks through."""
-    if isinstance(on, (str, os.PathLike)):
+    if isinstance(on, (str, os.PathLike)) and os.fspath(on):
         return engines.engine(os.fspath(on))
     if isinstance(on, Transaction) or is_sqlalchemy(on, "Engine") or is_sqlalchemy(on, "Connection"):
         return on

@@ -129,8 +129,7 @@ def ask_duckdb(
     text = statement.render(lambda name, _: f"${name}")
     try:
         if len(rows) > 1:
-            connection.executemany(text, [dict(row) for row in rows])
-            return len(rows)
+            return _run_many(duckdb, connection, text, rows)
         values = dict(rows[0]) if rows and rows[0] else None
         wanted = kind if kind == "value" else choose_kind(kind)
         if wanted in ("polars", "arrow") and _has_arrow() and _only_selects(duckdb, connection, text):
@@ -139,8 +138,24 @@ def ask_duckdb(
         return _taken(connection, wanted)
     except duckdb.Error as error:
         raise _explained(duckdb, statement.text, error, reads=reads) from None
-    except (TypeError, OverflowError) as error:
+    except (TypeError, OverflowError, RuntimeError, UnicodeError) as error:  # from the bindings, for odd values
         raise SqlError.for_kind(error) from None
+
+
+def _run_many(duckdb: Any, connection: Any, text: str, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Run a statement for each of `rows`, all of them or none."""
+    try:
+        connection.begin()
+    except duckdb.TransactionException:  # there is one already, whose owner decides
+        connection.executemany(text, [dict(row) for row in rows])
+        return len(rows)
+    try:
+        connection.executemany(text, [dict(row) for row in rows])
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+    return len(rows)
 
 
 def _explained(duckdb: Any, text: str, error: Exception, *, reads: bool) -> SqlError:

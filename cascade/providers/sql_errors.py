@@ -84,7 +84,7 @@ class SqlError(ProviderError, ValueError):
     def for_on(cls, given: object) -> SqlError:
         """Not a database."""
         return cls(
-            f"on= cannot be of type {type(given).__name__}. It takes the URL or path of a database, "
+            f"on= cannot be {short(given)}. It takes the URL or path of a database, "
             "cs.sql.transaction(…), or a resource that gives an engine or connection of SQLAlchemy, or a connection of "
             "DuckDB."
         )

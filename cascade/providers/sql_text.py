@@ -87,8 +87,8 @@ def read_statement(text: object, given: Collection[str]) -> Statement:
         >>> read_statement("select '$a', x::int from t where y > $y", {"y"}).names
         ('y',)
     """
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
-        raise SqlError.for_text(text)
+    if not isinstance(text, str) or not text.strip() or "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
+        raise SqlError.for_text(text)  # also what has halves of characters, which no database takes
     for name in given:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise SqlError.for_name(name)

@@ -126,7 +126,8 @@ def _text_of(given: object) -> str:
         raise PlaceError.for_nothing()
     if "\0" in text:
         raise PlaceError.for_zero(text)
-    return os.path.expanduser(text) if text.startswith(("~/", "~\\")) else text  # noqa: PTH111 - it may be an address
+    is_home = text == "~" or text.startswith(("~/", "~\\"))
+    return os.path.expanduser(text) if is_home else text  # noqa: PTH111 - it may be an address
 
 
 def _without_scheme(text: str) -> str:

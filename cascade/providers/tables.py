@@ -203,7 +203,7 @@ def _csv_with_arrow(file: IO[bytes], *, sep: str = ",", **options: Any) -> Any:
 def _csv_to_rows(file: IO[bytes], *, encoding: str = "utf-8-sig", **options: Any) -> list[dict[str, str]]:
     import csv
 
-    with TextIOWrapper(file, encoding=encoding, newline="") as text:
+    with file, TextIOWrapper(file, encoding=encoding, newline="") as text:
         return list(csv.DictReader(text, **options))
 
 

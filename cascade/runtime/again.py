@@ -24,6 +24,7 @@ from cascade.interfaces.retry_errors import RetryError
 from cascade.runtime import journal as jr
 from cascade.runtime import states as st
 from cascade.runtime.arguments import GONE
+from cascade.runtime.cluster_values import is_remote
 from cascade.runtime.spans import spans_of
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
 from cascade.spec.routing import Router
@@ -268,7 +269,8 @@ def _items_of(flow: Flow, node: int) -> dict[int, Any]:
         return dict(earlier.items.get(node, {})) if earlier is not None else {}
     earlier = flow.settings.kept
     done = set(_done_items(flow, node)) | (earlier.given.get(node, set()) if earlier is not None else set())
-    return {index: state.results[index] for index in done if index < len(state.results)}
+    results = {index: state.results[index] for index in done if index < len(state.results)}
+    return {index: value for index, value in results.items() if not is_remote(value)}
 
 
 def _done_items(flow: Flow, node: int) -> Iterator[int]:

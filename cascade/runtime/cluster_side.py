@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 from cascade.graph.model import MAP, PROCESS
 from cascade.interfaces.cluster import ClusterError
 from cascade.interfaces.exceptions import WorkerDiedError
+from cascade.runtime.arguments import GONE
 from cascade.runtime.bundles import Began, Ended, Kept, Over, Said, bundles_here, run_bundle, stop_bundles
 from cascade.runtime.cluster_link import ClusterLink
-from cascade.runtime.cluster_values import RemoteValue, bring, unreadable
+from cascade.runtime.cluster_values import RemoteValue, bring, is_remote, unreadable
 from cascade.runtime.loading import Freight, Load, Loading
 from cascade.runtime.locality import Locality
 from cascade.runtime.parcels import unpack
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 __all__ = ["ClusterSide"]
 
 SILENCE: Final = 1.0  # seconds that the last messages of a call that has ended may take
+CURIOUS: Final = 8_000_000  # bytes of a value that is brought here only to be looked at …
+PATIENCE: Final = 2.0  # … within so many seconds
 GRACE: Final = 1.0  # seconds that a call which is told to stop may take before its worker is ended
 
 
@@ -68,6 +71,9 @@ class ClusterSide:
         for load in [*self._loads.values(), *self._queue]:
             self._drop(load)
         self._queue.clear()
+        for node, value in enumerate(flow.values):
+            if is_remote(value):
+                flow.values[node] = GONE
 
     # -- submitting -----------------------------------------------------------------------------------------------
 
@@ -88,7 +94,8 @@ class ClusterSide:
             if attempt is None or self.loading.was_ahead(attempt, self._settle_ahead):
                 continue
             load = Load(self.loading.name_of(node))
-            load.add(attempt)
+            load.add(attempt, self.loading.pace(node))
+            load.is_short = self.loading.ends_soon(attempt)
             self._queue.append(load)
             if self.loading.is_short(attempt):
                 self._fill(load, mode)
@@ -128,7 +135,8 @@ class ClusterSide:
         busy = len(self._loads) + len(self._queue)
         if busy < self.link.sight.threads:
             return True
-        return busy < 2 * self.link.sight.threads and all(load.is_short for load in self._loads.values())
+        loads = (*self._loads.values(), *self._queue)
+        return busy < 2 * self.link.sight.threads and all(load.is_short for load in loads)
 
     def _submit_all(self) -> None:
         """Submit what is queued. By the driver, under the lock, which it gives up for the time of a submission."""
@@ -303,6 +311,7 @@ class ClusterSide:
     def _settle_one(self, attempt: Attempt, freight: Freight) -> None:
         if freight.head is not None and self.flow.heads is not None:
             self.flow.heads.made.setdefault(attempt.node, freight.head)
+        attempt.started = max(attempt.started, self.flow.now() - freight.seconds)  # not what it waited there
         if attempt.given_up or (attempt.stopping and self.flow.core.cancelling and freight.error is not None):
             self.flow.outcomes.settle(attempt, None, None)
         else:
@@ -459,10 +468,20 @@ class ClusterSide:
         """The graph has gained `nodes`: bring values here that they need here. Under the lock."""
         self.locality.grow(nodes)
         for node in self.locality.needed_here(nodes):
-            value = self.flow.values[node]
-            if type(value) is RemoteValue:
-                self.flow.values[node] = bring(value, self.link.cluster)
+            if is_remote(self.flow.values[node]):
+                self.flow.values[node] = bring(self.flow.values[node], self.link.cluster)
 
     def bring_all(self, value: Any) -> Any:
-        """Return `value`, from the cluster if it is there; blocks meanwhile."""
+        """Return `value` with what of it is on the cluster; blocks meanwhile."""
         return bring(value, self.link.cluster)
+
+    def look_at(self, value: Any) -> Any:
+        """Return `value` for someone who is only curious: large ones, and those that come late, count as gone."""
+        if type(value) is not RemoteValue:
+            return value
+        if value.size > CURIOUS or self.link.lost is not None:
+            return GONE
+        try:
+            return bring(value, self.link.cluster, PATIENCE)
+        except ClusterError:
+            return GONE

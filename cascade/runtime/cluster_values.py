@@ -21,7 +21,7 @@ from cascade.interfaces.cluster import ClusterError
 if TYPE_CHECKING:
     from cascade.interfaces.cluster import Cluster
 
-__all__ = ["Box", "Own", "Packer", "Prior", "RemoteValue", "bring", "read", "take", "unreadable"]
+__all__ = ["Box", "Own", "Packer", "Prior", "RemoteValue", "bring", "is_remote", "read", "take", "unreadable"]
 
 
 class RemoteValue:
@@ -184,10 +184,25 @@ def take(values: Mapping[int, Any], step: int, path: Sequence[Any]) -> Any:
     return value
 
 
-def bring(value: Any, cluster: Cluster | None) -> Any:
-    """Return a remote value itself; blocks until it is here."""
-    if type(value) is not RemoteValue or cluster is None:
+def is_remote(value: object) -> bool:
+    """Whether a value is on a cluster, or a list (of a map) with some that are."""
+    return type(value) is RemoteValue or (type(value) is list and any(type(item) is RemoteValue for item in value))
+
+
+def bring(value: Any, cluster: Cluster | None, seconds: float | None = None) -> Any:
+    """Return a value with its remote parts, within plain containers too, brought here; blocks meanwhile.
+
+    Raises:
+        ClusterError: when one does not come within `seconds` (None: the patience of the cluster).
+    """
+    kind = type(value)
+    if kind in (list, tuple):
+        return kind(bring(item, cluster, seconds) for item in value)
+    if kind is dict:
+        return {key: bring(item, cluster, seconds) for key, item in value.items()}
+    if kind is not RemoteValue or cluster is None:
         return value
+    seconds = cluster.patience if seconds is None else seconds
     done = threading.Event()
     found: list[Any] = [None, None]
 
@@ -196,14 +211,11 @@ def bring(value: Any, cluster: Cluster | None) -> Any:
         done.set()
 
     cluster.fetch(value.token, got)
-    if not done.wait(cluster.patience):
-        raise ClusterError.for_lost_value(value.label, f"it did not come within {cluster.patience:g} s")
+    if not done.wait(seconds):
+        raise ClusterError.for_lost_value(value.label, f"it did not come within {seconds:g} s")
     if found[1] is not None:
         raise ClusterError.for_lost_value(value.label, f"{type(found[1]).__name__}: {found[1]}")
-    result = found[0].values[value.step]
-    for key in value.path:
-        result = result[key]
-    return result
+    return take(found[0].values, value.step, value.path)
 
 
 def unreadable(label: str, error: BaseException) -> BaseException:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Freight", "Load", "Loading"]
 
 TARGET: Final = 0.02  # seconds of work that one bundle carries
-SHORT: Final = 0.01  # seconds below which a call is short
+SHORT: Final = 0.015  # seconds below which a call is short
+NEAR: Final = 0.2  # seconds below which the next call is sent while a worker is at it, so that it need not wait
 MOST_ITEMS: Final = 512
 MEMORY: Final = 0.3  # share of the newest time in what is known of a task
 
@@ -188,6 +189,11 @@ class Loading:
         """Whether others may travel with `attempt`."""
         return attempt.row is None and attempt.ticket is None and self.fits(attempt.node, is_taken=True)
 
+    def ends_soon(self, attempt: Attempt) -> bool:
+        """Whether the next call may be sent after `attempt` before that has ended; none may that has a timeout."""
+        plain = not self.flow.special[attempt.node] and not self.flow.core.limits.active
+        return plain and self.pace(attempt.node) * len(attempt.rows or (0,)) < NEAR
+
     def fits(self, node: int, *, is_taken: bool = False) -> bool:
         """Whether `node` is a short call that nothing but its needs holds back."""
         flow, graph = self.flow, self.flow.graph
@@ -206,7 +212,6 @@ class Loading:
     def look_ahead(self, load: Load) -> None:
         """Add calls to `load` that need nothing but what it makes and what is there."""
         flow, graph = self.flow, self.flow.graph
-        load.is_short = True
         places = {freight.node: number for number, freight in enumerate(load.freight)}
         at = 0
         while at < len(load.freight) and load.seconds < TARGET and not flow.core.paused:

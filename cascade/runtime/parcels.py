@@ -71,13 +71,18 @@ def _end_with(parent: int) -> None:
 
 
 def call_and_pack(
-    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, heard: bool = False
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, heard: str = ""
 ) -> tuple[Any, ...]:
-    """Run a call; say whether it ended well, with its value or what it raised and, if it is `heard`, its output."""
+    """Run a call; say whether it ended well, with its value or what it raised.
+
+    Args:
+        heard: the token under which someone listens to its output. What was not told meanwhile is a third part, and
+            how often something was told a fourth.
+    """
     if heard:
         from cascade.runtime.worker_output import listen
 
-        return listen(lambda: call_and_pack(function, args, kwargs))
+        return listen(lambda: call_and_pack(function, args, kwargs), heard)
     try:
         return True, function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the worker

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.graph.model import MAP, PROCESS
 from cascade.interfaces.exceptions import CascadeError, TaskExitError, WorkerDiedError
 from cascade.runtime.attempts import Attempt
+from cascade.runtime.hearing import ADDRESS, Ear
 from cascade.runtime.notes import add_note
 from cascade.runtime.parcels import begin_worker, call_and_pack, quiet_start, unpack
 from cascade.runtime.shipments import Shipment, run_shipment
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessSide"]
 
+SILENCE = 1.0  # seconds that the last words of a task may come after its value
+
 _pools: list[Any] = []  # warm pools between runs; borrowed by one flow at a time
 _pools_at_exit: list[Any] = []
 
@@ -44,7 +47,7 @@ class ProcessSide:
     having killed a worker; `_innocent` were in flight when a pool was ended on purpose.
     """
 
-    __slots__ = ("_alone", "_in_flight", "_innocent", "_pool", "_queue", "_slots", "flow")
+    __slots__ = ("_alone", "_in_flight", "_innocent", "_pool", "_queue", "_slots", "_speeches", "flow")
 
     def __init__(self, flow: Flow) -> None:
         """Start no process yet."""
@@ -54,6 +57,7 @@ class ProcessSide:
         self._in_flight: dict[Attempt, Any] = {}
         self._alone: deque[Attempt] = deque()
         self._innocent: set[Attempt] = set()
+        self._speeches: dict[Attempt, _Speech] = {}
         self._slots = flow.settings.max_processes or flow.crew.cores
 
     # -- submitting -----------------------------------------------------------------------------------------------
@@ -109,8 +113,16 @@ class ProcessSide:
             self._pool = _borrow_pool(self._slots)
         pool = self._in_flight[attempt] = self._pool
         with quiet_start():
-            heard = attempt.writer is not None
-            return pool.submit(call_and_pack, self._portable(attempt), args, kwargs, heard=heard)  # type: ignore[no-any-return]
+            token = self._listen_to(attempt, pool)
+            return pool.submit(call_and_pack, self._portable(attempt), args, kwargs, heard=token)  # type: ignore[no-any-return]
+
+    def _listen_to(self, attempt: Attempt, pool: Any) -> str:
+        """Have what `attempt` says in its worker told while it works; return the token, empty if nobody listens."""
+        if attempt.writer is None:
+            return ""
+        speech = _Speech(attempt, pool.cascade_ear, self.flow.post)
+        self._speeches[attempt] = speech
+        return speech.token
 
     def _submit_to(self, executor: Executor, attempt: Attempt) -> Future[Any]:
         """Submit to the user's executor."""
@@ -153,6 +165,13 @@ class ProcessSide:
         self.flow.post(lambda: self._settle(attempt, value, error))
 
     def _settle(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
+        speech = self._speeches.get(attempt)
+        if speech is not None and error is None and speech.heard < value[-1] and not speech.is_late:
+            speech.await_rest(value[-1], lambda: self._settle(attempt, value, error))
+            self.flow.set_timer(SILENCE, speech.give_up)
+            return
+        if speech is not None:
+            self._speeches.pop(attempt).end()
         pool = self._in_flight.pop(attempt, None)
         if error is not None and _is_death(error):
             self._drop(pool)
@@ -163,7 +182,7 @@ class ProcessSide:
             self._innocent.discard(attempt)
             if error is None:
                 ended_well, value, *output = value
-                repeat(output, attempt)
+                repeat(output[:1], attempt)
                 if not ended_well:
                     error, value = _read_error(attempt.name, value), None
             elif "_RemoteTraceback" in type(error.__cause__).__name__:
@@ -194,6 +213,8 @@ class ProcessSide:
     def bring_all(self, value: Any) -> Any:
         """Return `value`, which is here."""
         return value
+
+    look_at = bring_all
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -241,10 +262,55 @@ class ProcessSide:
             _pools.append(pool)
 
 
+class _Speech:
+    """What one attempt says in its worker."""
+
+    __slots__ = ("_ear", "_go_on", "_most", "_post", "attempt", "heard", "is_late", "token")
+
+    def __init__(self, attempt: Attempt, ear: Ear, post: Callable[[Callable[[], None]], None]) -> None:
+        self.attempt = attempt
+        self.token = os.urandom(8).hex()
+        self.heard = 0
+        self.is_late = False
+        self._ear = ear
+        self._post = post
+        self._most = 0
+        self._go_on: Callable[[], None] | None = None
+        ear.listen(self.token, self._hear)
+
+    def _hear(self, pieces: list[Any]) -> None:
+        """Take pieces; on a thread of the ear's."""
+        repeat([pieces], self.attempt)
+        self.heard += 1
+        if self._go_on is not None and self.heard >= self._most:
+            self._post(self._finish)
+
+    def await_rest(self, most: int, go_on: Callable[[], None]) -> None:
+        """The value came before the last words: go on when those are here."""
+        self._most, self._go_on = most, go_on
+        if self.heard >= most:
+            self._post(self._finish)
+
+    def _finish(self) -> None:
+        go_on, self._go_on = self._go_on, None
+        if go_on is not None:
+            go_on()
+
+    def give_up(self) -> None:
+        """Wait for no more words."""
+        self.is_late = True
+        self._finish()
+
+    def end(self) -> None:
+        """Listen no more."""
+        self._ear.forget(self.token)
+
+
 def _end(pool: Any) -> None:
     """End the processes of a pool; several of its calls may ask for that at once, and loky does not expect it."""
     with suppress(AttributeError):
         pool.shutdown(wait=False, kill_workers=True)
+    pool.cascade_ear.close()
 
 
 class Portable:
@@ -297,7 +363,9 @@ def _cause_of_death(error: BaseException) -> str:
 
 def _end_pools() -> None:
     while _pools:
-        _pools.pop().shutdown(wait=True, kill_workers=True)
+        pool = _pools.pop()
+        pool.shutdown(wait=True, kill_workers=True)
+        pool.cascade_ear.close()
 
 
 def _borrow_pool(workers: int) -> Any:
@@ -305,7 +373,7 @@ def _borrow_pool(workers: int) -> Any:
         _pools.remove(pool)
         if pool._max_workers == workers:  # noqa: SLF001
             return pool
-        pool.shutdown(wait=False, kill_workers=True)
+        _end(pool)
     try:
         from loky import ProcessPoolExecutor
     except ImportError:
@@ -314,5 +382,8 @@ def _borrow_pool(workers: int) -> Any:
         ) from None
     if not _pools_at_exit:
         _pools_at_exit.append(atexit.register(_end_pools))
-    env = {"CASCADE_WORKER": str(os.getpid())}
-    return ProcessPoolExecutor(max_workers=workers, timeout=60, env=env, initializer=begin_worker)
+    ear = Ear()
+    env = {"CASCADE_WORKER": str(os.getpid()), ADDRESS: ear.address}
+    made: Any = ProcessPoolExecutor(max_workers=workers, timeout=60, env=env, initializer=begin_worker)
+    made.cascade_ear = ear
+    return made

@@ -70,11 +70,14 @@ class Teller:
         self.org_id = org_id or os.environ.get("CASCADE_ORG_ID") or "local"
         self.project_id = project_id or os.environ.get("CASCADE_PROJECT_ID") or "default"
         self.nodes = nodes
+        self._topic = ("", "")
         self._running: set[str] = set()  # maps that were told as RUNNING
 
     def topic(self, run_id: str) -> str:
         """Return where the messages of a run go."""
-        return telemetry_topic(self.org_id, self.project_id, run_id)
+        if self._topic[0] != run_id:  # asked for each message
+            self._topic = (run_id, telemetry_topic(self.org_id, self.project_id, run_id))
+        return self._topic[1]
 
     def tell(self, events: Iterable[ev.Event]) -> list[dict[str, object]]:
         """Return the messages for `events`, in order."""
@@ -224,7 +227,22 @@ class TelemetrySubscriber:
             self.publish(messages)
 
     def publish(self, messages: Sequence[Mapping[str, object]]) -> None:
-        """Have the connector take messages of runs, at most for `PATIENCE` seconds."""
+        """Have the connector take messages of runs, at most for `PATIENCE` seconds.
+
+        Connectors that only put messages into a box have a method for many at once, which needs no loop.
+        """
+        post_all = getattr(self.connector, "post_all", None)
+        if post_all is None:
+            self._publish_one_by_one(messages)
+            return
+        try:
+            post_all([self._addressed(message) for message in messages])
+            self.sent += len(messages)
+        except Exception as error:  # noqa: BLE001 - a connector's fault costs the run nothing
+            self.lost += len(messages)
+            self._say(str(error).strip() or type(error).__name__)
+
+    def _publish_one_by_one(self, messages: Sequence[Mapping[str, object]]) -> None:
         import asyncio
 
         if self._loop is None:
@@ -241,10 +259,13 @@ class TelemetrySubscriber:
 
     async def _publish(self, messages: Sequence[Mapping[str, object]]) -> None:
         for message in messages:
-            is_vital = message["body"]["type"] == "LifecycleEvent"  # type: ignore[index]
-            topic = self.teller.topic(str(message["run_id"]))
-            await self.connector.publish(topic, message, 1 if is_vital else 0)
+            await self.connector.publish(*self._addressed(message))
             self.sent += 1
+
+    def _addressed(self, message: Mapping[str, object]) -> tuple[str, Mapping[str, object], int]:
+        """Return topic, message and quality of service: starts and ends of runs must not be lost."""
+        is_vital = message["body"]["type"] == "LifecycleEvent"  # type: ignore[index]
+        return self.teller.topic(str(message["run_id"])), message, 1 if is_vital else 0
 
     def _say(self, problem: str) -> None:
         if not self.problem:

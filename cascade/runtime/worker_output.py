@@ -4,7 +4,8 @@ In: a call, in the worker; the pieces, in the process that runs the flow. Out: w
 if the task had run here. Invariant: bounded; a call that nobody listens to costs nothing more.
 
 A worker has no notebook: nothing there knows what ``display`` or ``plt.show`` should do. So there
-they mean what they mean in a cell. The output arrives when the attempt ends; that of a worker that dies is lost.
+they mean what they mean in a cell. The workers of a run tell it while they work (`cascade.runtime.hearing`); what other
+executors' workers write arrives when the attempt ends.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from cascade.runtime.attempts import Attempt, current_attempt
 from cascade.runtime.capture import OutputCapture, listener
 from cascade.runtime.displays import Display, bundle_of, from_bundle
 from cascade.runtime.figures import WhenImported, is_figure
+from cascade.runtime.hearing import Announcer, line
 
 __all__ = ["Ears", "Piece", "listen", "prepare_display", "prepare_display_here", "repeat"]
 
@@ -66,9 +68,15 @@ class Ears:
 _capture = OutputCapture()  # of this process; workers of others may run several calls at once
 
 
-def listen(call: Callable[[], Any]) -> tuple[bool, Any, list[Piece]]:
-    """Return what came of `call` (two parts) and what it wrote and showed meanwhile; in a worker."""
-    ears = Ears()
+def listen(call: Callable[[], Any], token: str = "") -> tuple[Any, ...]:
+    """Return what came of `call` (two parts), what it wrote and showed, and how often some of that was told meanwhile.
+
+    Args:
+        token: under which someone listens to this worker while it works; empty: nobody does.
+    """
+    send = line(token) if token else None
+    announcer = Announcer(send) if send is not None else None
+    ears = Ears() if announcer is None else Ears(announcer.say)
     attempt = Attempt(0, 0, print)
     attempt.writer = ears
     prepare_display_here()
@@ -77,7 +85,10 @@ def listen(call: Callable[[], Any]) -> tuple[bool, Any, list[Piece]]:
         ended_well, value = copy_context().run(_run, attempt, call)  # lines without an end are written as it goes
     finally:
         _capture.release()
-    return ended_well, value, ears.pieces
+    if announcer is None:
+        return ended_well, value, ears.pieces, 0
+    announcer.flush()
+    return ended_well, value, announcer.left, announcer.count
 
 
 def _run(attempt: Attempt, call: Callable[[], Any]) -> Any:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cascade.providers.shell import shell
 from cascade.providers.shell_text import ShellCommandError, as_argument, place_values
 from tests.providers.hostile import HOSTILE
 
@@ -35,6 +37,7 @@ def test_a_value_is_one_argument(shell: str, text: str) -> None:
 CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 
+@pytest.mark.slow
 @given(st.text(CHARACTERS, max_size=30).filter(lambda text: not text.startswith("-")))
 def test_any_text_is_one_argument(value: str) -> None:
     """Text of any kind arrives as it is."""
@@ -68,6 +71,9 @@ def test_a_list_is_several_arguments() -> None:
         ("true; . {x}", r"'\.'"),
         ("(export {x})", "'export'"),
         ("echo $(let {x})", "'let'"),
+        ('sh -c "{x}"', "'-c'"),
+        ("sudo /bin/bash -ec  {x}", "'-c'"),
+        ("find . | xargs sh -c 'echo'; su root -c 'a '{x}", "'-c'"),
         ("echo \\{x}", "backslash"),
         ("ls --all={x}", "a list"),
     ],
@@ -109,12 +115,26 @@ def test_braces_that_are_no_places() -> None:
     assert place_values("echo {{x}} {x}", {"x": 1})[0] == 'echo {x} "${CASCADE_VALUE_0}"'
 
 
+def test_what_a_shell_is_given_beside_its_script() -> None:
+    """Arguments of a shell's script are arguments, and ``-c`` of other programs means something else."""
+    assert run("sh -c 'printf %s \"$1\"' sh {x}", x="$(a)") == b"$(a)"
+    assert run("true sh -c\nprintf abc | head -c {n}", n=2) == b"ab"
+
+
 def test_values_and_places_fit() -> None:
     """A place without a value, and a value without a place, are errors that name the nearest."""
     with pytest.raises(ShellCommandError, match=r"place \{flie\} but no value for it\. Did you mean 'file'\?"):
         place_values("cat {flie}", {"file": "a"})
     with pytest.raises(ShellCommandError, match=r"no place \{fiel\} for the value .* Did you mean 'file'\?"):
         place_values("cat {file}", {"file": "a", "fiel": "b"})
+
+
+@pytest.mark.parametrize("name", ["env", "cwd", "stdin", "timeout", "check", "binary", "show", "max_bytes"])
+def test_options_are_no_places(name: str) -> None:
+    """A place that has the name of an option is told apart from one that has no value."""
+    assert name in inspect.signature(shell.func).parameters
+    with pytest.raises(ShellCommandError, match="is an option"):
+        place_values(f"echo {{{name}}}", {})
 
 
 @pytest.mark.parametrize("value", [None, True, {"a": 1}, {1}, object(), [["a"]], [None]])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Self
 from weakref import WeakValueDictionary
 
@@ -134,6 +134,17 @@ class InProcessConnector:
         self._check_open()
         check_topic(topic)
         self._hub.publish(topic, data, retain=retain)
+
+    def post_all(self, messages: Iterable[tuple[str, Mapping[str, object], int]]) -> None:
+        """Send messages (topic, payload, quality of service) on this thread.
+
+        Raises:
+            ConnectorError: as `publish`.
+        """
+        self._check_open()
+        for topic, payload, _ in messages:
+            check_topic(topic)
+            self._hub.publish(topic, encode(topic, payload), retain=False)
 
     async def subscribe(self, topic: str, callback: Callback, *, raw: bool = False) -> _Subscription:
         """Call `callback(topic, payload)` for each message on a topic that fits, retained ones before this returns.

@@ -13,7 +13,7 @@ import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from os import PathLike
@@ -171,6 +171,18 @@ class LocalConnector:
         self._check_open()
         check_topic(topic)
         self._outbox.put(Letter(topic, data, qos, retain))
+        self._wake()
+
+    def post_all(self, messages: Iterable[tuple[str, Mapping[str, object], int]]) -> None:
+        """Have messages (topic, payload, quality of service) written, from any thread, and wake the writer once.
+
+        Raises:
+            ConnectorError: as `publish`.
+        """
+        self._check_open()
+        for topic, payload, qos in messages:
+            check_topic(topic)
+            self._outbox.put(Letter(topic, encode(topic, payload), qos))
         self._wake()
 
     async def set_will(self, topic: str, payload: Mapping[str, object], alive: Mapping[str, object]) -> None:  # noqa: ARG002 - here nobody is thought dead who is not

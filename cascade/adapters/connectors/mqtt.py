@@ -11,7 +11,7 @@ import asyncio
 import random
 import secrets
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -28,6 +28,7 @@ __all__ = ["MqttConnector"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between two attempts to reach the broker
 PATIENCE: Final = 5.0  # seconds for an answer of the broker
+BATCH: Final = 100  # messages that are written before it is waited for the last of them
 LINGER: Final = 0.8  # seconds that `disconnect` waits for what has still to be sent
 Callback = Callable[[str, Any], Any]
 
@@ -176,6 +177,21 @@ class MqttConnector:
         self._check_open()
         check_topic(topic)
         self._outbox.put(Letter(topic, encode(topic, payload), qos, retain))
+        self._wake()
+
+    def post_all(self, messages: Iterable[tuple[str, Mapping[str, object], int]]) -> None:
+        """Put messages (topic, payload, quality of service) into the outbox, from any thread, and wake the loop once.
+
+        Raises:
+            ConnectorError: as `publish`.
+        """
+        self._check_open()
+        for topic, payload, qos in messages:
+            check_topic(topic)
+            self._outbox.put(Letter(topic, encode(topic, payload), qos))
+        self._wake()
+
+    def _wake(self) -> None:
         if self._loop is not None and not self._news.is_set():
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._news.set)
@@ -305,14 +321,13 @@ class MqttConnector:
         """Send letters as they come; when the connector is closed, the rest of them."""
         while True:
             self._news.clear()
-            while (letter := self._outbox.take()) is not None:
+            while letters := self._outbox.take(BATCH):
                 try:
-                    await wire.send(letter)
-                except BaseException:
-                    self._outbox.put_back(letter)
-                    raise
-                self.sent += 1
-                self._outbox.done_count += 1
+                    await wire.send_all(letters)
+                finally:
+                    self._outbox.put_back(wire.unsent)
+                    self.sent += len(letters) - len(wire.unsent)
+                    self._outbox.done_count += len(letters) - len(wire.unsent)
             if not self.is_open:
                 return
             await self._news.wait()

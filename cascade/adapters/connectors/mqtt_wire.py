@@ -88,6 +88,7 @@ class Wire:
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # else a word and its answer take 40 ms
         )
         self._turn = asyncio.Lock()
+        self.unsent: list[Letter] = []
 
     async def __aenter__(self) -> Self:
         """Connect."""
@@ -140,6 +141,23 @@ class Wire:
     async def send(self, letter: Letter) -> None:
         """Send one letter; with a quality of service above 0, wait for the broker's word."""
         await self._client.publish(letter.topic, letter.data, letter.qos, letter.retain)
+
+    async def send_all(self, letters: list[Letter]) -> None:
+        """Send letters, of which only the last may be vital, and wait for the last; `unsent` tells what was not sent.
+
+        aiomqtt waits for each to be written, which takes four times as long as to write it: the others go through the
+        client that it is made of.
+        """
+        plain, last = letters[:-1], letters[-1]
+        paho, self.unsent = self._client._client, list(letters)  # noqa: SLF001 - see above
+        infos = [paho.publish(letter.topic, letter.data, 0, False) for letter in plain]  # noqa: FBT003 - retain
+        try:
+            await self.send(last)
+            self.unsent = []
+        finally:
+            if self.unsent:
+                written = [info.rc == 0 and info.is_published() for info in infos]
+                self.unsent = [each for each, is_over in zip(plain, written, strict=True) if not is_over] + [last]
 
     async def listen(self, subscriptions: Callable[[], list[Subscription]]) -> None:
         """Call back for each message, until the connection ends."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,8 +43,8 @@ class Outbox:
         >>> box = Outbox(most=2)
         >>> for text in ("a", "b", "c"):
         ...     box.put(Letter(text, b""))
-        >>> box.take().topic, len(box), box.dropped
-        ('b', 1, 1)
+        >>> [letter.topic for letter in box.take()], len(box), box.dropped
+        (['b'], 1, 1)
     """
 
     __slots__ = ("_letters", "_lock", "_most", "_plain", "done_count", "dropped", "put_count")
@@ -80,20 +81,23 @@ class Outbox:
                 kept.append(letter)
         self._letters = kept
 
-    def put_back(self, letter: Letter) -> None:
-        """Put a letter that could not be sent first in the line again."""
+    def put_back(self, letters: Sequence[Letter]) -> None:
+        """Put letters that could not be sent first in the line again."""
         with self._lock:
-            self._letters.appendleft(letter)
-            self._plain += not letter.is_vital
+            self._letters.extendleft(reversed(letters))
+            self._plain += sum(not letter.is_vital for letter in letters)
 
-    def take(self) -> Letter | None:
-        """Return the next letter, None if there is none."""
+    def take(self, most: int = 1) -> list[Letter]:
+        """Return the next letters, at most `most`; only the last of them may be vital."""
+        taken: list[Letter] = []
         with self._lock:
-            if not self._letters:
-                return None
-            letter = self._letters.popleft()
-            self._plain -= not letter.is_vital
-            return letter
+            while self._letters and len(taken) < most:
+                letter = self._letters.popleft()
+                taken.append(letter)
+                if letter.is_vital:
+                    break
+                self._plain -= 1
+        return taken
 
     def take_all(self) -> list[Letter]:
         """Return all letters."""

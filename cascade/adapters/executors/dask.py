@@ -195,7 +195,13 @@ class _DaskCluster:
         future = self.client.submit(
             _run_there, function, payload, list(needs), topic, key=name, pure=False, resources=dict(resources) or None
         )
-        future.add_done_callback(lambda done: ended(self._outcome_of(done)))
+
+        async def watch() -> None:  # its own callbacks go through a pool of threads, which is shut before the loop is
+            with suppress(Exception):
+                await future._state.wait()  # noqa: SLF001 - the public ways block
+            ended(self._outcome_of(future))
+
+        self._call(watch)
         return future
 
     def _outcome_of(self, future: Any) -> BaseException | None:
@@ -208,11 +214,8 @@ class _DaskCluster:
                 return ClusterError.for_loss(self.address, why.replace("-", " "))
         if status in ("cancelled", "lost"):
             return ClusterError.for_loss(self.address, status) if not self.is_alive else CancelledError()
-        try:
-            error = future.exception(timeout=self.patience)
-        except BaseException as problem:  # noqa: BLE001 - what can be said of it
-            return problem
-        return error if isinstance(error, BaseException) else RuntimeError(str(error))
+        error = future._state.exception  # noqa: SLF001 - the public way blocks
+        return error if isinstance(error, BaseException) else RuntimeError(f"the call is {status}")
 
     def fetch(self, token: Any, got: Callable[[Any, BaseException | None], object]) -> None:
         """Bring what a call left."""

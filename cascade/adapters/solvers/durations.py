@@ -17,7 +17,7 @@ from cascade.interfaces.exceptions import SettingError, nearest
 if TYPE_CHECKING:
     from cascade.graph.model import Graph, Node
 
-__all__ = ["Durations", "read_durations"]
+__all__ = ["Durations", "find_durations", "read_durations"]
 
 Durations = Mapping[str, float] | Callable[["Node"], float | None]
 _MOST_TOLD = 10  # names in one error
@@ -43,9 +43,23 @@ def read_durations(graph: Graph, durations: Durations | None, default: float = 1
         [2.5, 4.0]
     """
     standard = _seconds("default_duration", default)
+    known = find_durations(graph, durations)
+    return [
+        (0.0 if graph.kinds[i] == ROUTE else standard) if seconds is None else seconds
+        for i, seconds in enumerate(known)
+    ]
+
+
+def find_durations(graph: Graph, durations: Durations | None) -> list[float | None]:
+    """Return the seconds that are said of each node, None where nothing is said.
+
+    Raises:
+        SettingError: as `read_durations`.
+    """
+    said: list[object]
     if durations is None:
-        said: list[object] = [None] * len(graph)
-    elif isinstance(durations, Mapping):
+        return [None] * len(graph)
+    if isinstance(durations, Mapping):
         said = _look_up(graph, durations)
     elif callable(durations):
         nodes = dict(zip(graph.order, graph.nodes, strict=False))  # the Params and Envs follow
@@ -54,22 +68,39 @@ def read_durations(graph: Graph, durations: Durations | None, default: float = 1
         raise SettingError(
             f"durations= is a {type(durations).__name__}. Give a mapping of names to seconds, or a function of a node."
         )
-    found: list[float] = []
+    checked: dict[int, float] = {}  # of a mapping, a value that many nodes have is looked at once
+    found: list[float | None] = []
     for i, seconds in enumerate(said):
         if seconds is None:
-            found.append(0.0 if graph.kinds[i] == ROUTE else standard)
-        else:
-            found.append(_seconds(f"The duration of '{graph.label(i)}'", seconds))
+            found.append(None)
+            continue
+        key = id(seconds)
+        if key not in checked or not isinstance(durations, Mapping):
+            checked[key] = _seconds(f"The duration of '{graph.label(i)}'", seconds)
+        found.append(checked[key])
     return found
 
 
 def _look_up(graph: Graph, durations: Mapping[str, float]) -> list[object]:
-    names = [(graph.ids[i], graph.label(i), _task_name(graph, i)) for i in range(len(graph))]
-    known = {name for each in names for name in each if name}
-    unknown = [name for name in durations if name not in known]
-    if unknown:
-        raise _unknown(unknown, known)
-    return [next((durations[name] for name in each if name in durations), None) for each in names]
+    """Return what is said of each node: by its id, else by its label, else by the name of its task.
+
+    Ids are worked out only if one is given that is no label too, as large graphs have many.
+    """
+    count = len(graph)
+    labels = graph.labels
+    tasks = [_task_name(graph, i) for i in range(count)]
+    known = {*labels, *tasks} - {""}
+    rare = [name for name in durations if name not in known]
+    if rare:
+        known.update(graph.ids)
+        unknown = [name for name in rare if name not in known]
+        if unknown:
+            raise _unknown(unknown, known)
+    own = dict(zip(graph.ids, range(count), strict=True)) if rare else {}
+    said = [durations.get(label, durations.get(task)) for label, task in zip(labels, tasks, strict=True)]
+    for name in rare:
+        said[own[name]] = durations[name]
+    return list(said)
 
 
 def _task_name(graph: Graph, i: int) -> str:

@@ -210,10 +210,12 @@ def test_a_run_that_was_cancelled_leaves_no_open_span(collector, subscriber):
     def hold():
         return gate.wait(10)
 
-    run = cs.start(add(hold()), log_level=None, subscribers=[subscriber])
+    run = cs.start(add(hold()), log_level=None, subscribers=[subscriber], name="run")
     while not any(type(event).__name__ == "NodeStarted" for event in run.events):
         time.sleep(0.001)
     run.cancel()
+    while not run._flow.core.cancelling:
+        time.sleep(0.001)
     gate.set()
     run.wait(10)
     assert {span.name for span in collector.spans} >= {"hold", "add"}
