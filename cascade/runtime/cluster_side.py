@@ -25,6 +25,7 @@ from cascade.runtime.cluster_link import ClusterLink
 from cascade.runtime.cluster_values import RemoteValue, bring, is_remote, unreadable
 from cascade.runtime.loading import Freight, Load, Loading
 from cascade.runtime.locality import Locality
+from cascade.runtime.pace import TARGET
 from cascade.runtime.parcels import unpack
 from cascade.runtime.threads import run_in_thread
 from cascade.runtime.worker_output import repeat
@@ -50,8 +51,6 @@ class ClusterSide:
 
     __slots__ = ("_heard", "_loads", "_queue", "flow", "link", "loading", "locality")
 
-    ends_workers = True
-
     def __init__(self, flow: Flow) -> None:
         """Join nothing yet."""
         self.flow = flow
@@ -75,6 +74,11 @@ class ClusterSide:
             if is_remote(value):
                 flow.values[node] = GONE
 
+    @property
+    def ends_workers(self) -> bool:
+        """Whether a worker is ended when a call on it will not stop; those of a cluster of others are not."""
+        return self.link.cluster is not None and self.link.cluster.is_own
+
     # -- submitting -----------------------------------------------------------------------------------------------
 
     def start_ready(self, mode: int = PROCESS) -> None:
@@ -94,7 +98,7 @@ class ClusterSide:
             if attempt is None or self.loading.was_ahead(attempt, self._settle_ahead):
                 continue
             load = Load(self.loading.name_of(node))
-            load.add(attempt, self.loading.pace(node))
+            load.add(attempt, self.loading.pace.of(node))
             load.is_short = self.loading.ends_soon(attempt)
             self._queue.append(load)
             if self.loading.is_short(attempt):
@@ -104,7 +108,7 @@ class ClusterSide:
 
     def _begin(self, node: int) -> Attempt | None:
         flow = self.flow
-        items = self.loading.items_of(node, self.link.sight.threads) if flow.graph.kinds[node] == MAP else None
+        items = self.loading.pace.items_of(node, self.link.sight.threads) if flow.graph.kinds[node] == MAP else None
         attempt = flow.make_attempt(node, PROCESS, items)
         if attempt is None:
             return None
@@ -120,7 +124,7 @@ class ClusterSide:
         ready = flow.core.ready[mode]
         free = max(1, 2 * self.link.sight.threads - len(self._loads) - len(self._queue) + 1)
         share = math.ceil((len(ready) + 1) / free)
-        while ready and len(load.freight) < share and load.seconds < loading.TARGET:
+        while ready and len(load.freight) < share and load.seconds < TARGET:
             if not loading.fits(flow.core.by_rank[ready[0]]):
                 break
             node = flow.core.take(mode)
@@ -128,7 +132,7 @@ class ClusterSide:
                 break
             attempt = self._begin(node)
             if attempt is not None and not loading.was_ahead(attempt, self._settle_ahead):
-                load.add(attempt, loading.pace(node))
+                load.add(attempt, loading.pace.of(node))
         loading.look_ahead(load)
 
     def _has_room(self) -> bool:
@@ -402,7 +406,7 @@ class ClusterSide:
             problem = WorkerDiedError.during(freight.label, str(error).splitlines()[0][:200])
             if freight.row is not None and len(alive) > 1:
                 self.flow.outcomes.settle(attempt, load.rows, None)
-                self.loading.doubt(freight.node)
+                self.loading.pace.doubt(freight.node)
                 return
             if freight.row is not None:
                 self.flow.outcomes.settle(attempt, [*load.rows, (freight.row[0], None, problem)], None)

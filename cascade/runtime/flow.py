@@ -65,7 +65,8 @@ class Settings:
         on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. stepping: hold every start.
         foreign_loop: the caller's event loop, for `arun`. executor: runs blocking and compute calls elsewhere.
         apart: blocking calls run in processes too. watched: make value summaries, route output. redact: takes secrets
-            out of texts. admit: checks nodes that the graph gains while the run goes on. kept: what a run before leaves to this one.
+            out of texts. admit: checks nodes that the graph gains while the run goes on.
+        kept: what a run before leaves to this one.
         clock: tells the time instead of the machine. state: keeps values where others can read them.
     """
 
@@ -292,7 +293,7 @@ class Flow:
         while True:  # what gives something back may make a node of another kind ready
             if ready[PROCESS]:
                 self.process_side.start_ready()
-            if not ready[LOOP]:
+            if not ready[LOOP] or self.core.paused:  # a pause may come at any moment, and nothing is given out then
                 break
             self.loop_side.start_ready()
         if ready[THREAD]:

@@ -267,13 +267,14 @@ class Run:
                 return
             if self._state in ("running", "paused"):
                 self._state = "cancelling"
+                self._flow.core.paused = True  # from here on nothing starts, whenever the driver comes to obey
                 self._flow.journal.tell(ev.RunCancelRequested, reason=reason)
         self._flow.post(lambda: self._flow.cancel(reason))
 
     def pause(self) -> None:
         """Start no further attempt until `resume`; what runs goes on."""
         with self._lock:
-            if self._state == "running":
+            if self._state == "running" and not self._ending:
                 self._state = "paused"
                 self._flow.core.paused = True
                 self._flow.journal.tell(ev.RunPaused)
@@ -281,7 +282,7 @@ class Run:
     def resume(self) -> None:
         """Start attempts again, by themselves: this ends a pause, and step mode."""
         with self._lock:
-            if self._state == "paused":
+            if self._state == "paused" and not self._ending:
                 self._state = "running"
                 self._flow.core.paused = False
                 self._flow.journal.tell(ev.RunResumed)
@@ -319,7 +320,7 @@ class Run:
         def obey() -> None:
             flow.step_side.next(count, chosen)
             with self._lock:
-                if self._state == "paused":
+                if self._state == "paused" and not self._ending:
                     self._state = "running"
                     flow.core.paused = False
                     flow.journal.tell(ev.RunResumed)

@@ -114,11 +114,11 @@ class Ear:
         """Begin to listen."""
         from multiprocessing.connection import Listener
 
-        key = os.urandom(32)
-        self._listener = Listener(None, authkey=key)
+        self._key = os.urandom(32)
+        self._listener = Listener(None)  # each is asked for the key on its own thread, and keeps nobody else waiting
         self._who: dict[str, Callable[[list[Any]], object]] = {}
         self._is_closed = False
-        self.address = f"{key.hex()} {self._listener.address}"
+        self.address = f"{self._key.hex()} {self._listener.address}"
         run_in_thread(self._welcome)
 
     def listen(self, token: str, hear: Callable[[list[Any]], object]) -> None:
@@ -133,12 +133,16 @@ class Ear:
         while not self._is_closed:
             try:
                 connection = self._listener.accept()
-            except Exception:  # noqa: BLE001, S112 - closed, or someone without the key
+            except Exception:  # noqa: BLE001, S112 - closed, or someone who has gone again
                 continue
             run_in_thread(lambda connection=connection: self._hear(connection))  # type: ignore[misc]
 
     def _hear(self, connection: Any) -> None:
-        with suppress(Exception), connection:  # the worker has ended, perhaps in mid-sentence
+        from multiprocessing.connection import answer_challenge, deliver_challenge
+
+        with suppress(Exception), connection:  # someone without the key; or the worker has ended, in mid-sentence
+            deliver_challenge(connection, self._key)
+            answer_challenge(connection, self._key)
             while not self._is_closed:
                 token, pieces = connection.recv()
                 hear = self._who.get(token)
@@ -154,7 +158,6 @@ class Ear:
         with suppress(Exception):  # accept() waits in the system: wake it
             from multiprocessing.connection import Client
 
-            key, _, address = self.address.partition(" ")
-            Client(address, authkey=bytes.fromhex(key)).close()
+            Client(self._listener.address).close()
         with suppress(Exception):
             self._listener.close()

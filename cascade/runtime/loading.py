@@ -19,7 +19,8 @@ from cascade.runtime import states as st
 from cascade.runtime.arguments import Arguments
 from cascade.runtime.bundles import Order, Step
 from cascade.runtime.cluster_values import Own, Packer, Prior, RemoteValue
-from cascade.runtime.process_side import Portable
+from cascade.runtime.pace import TARGET, Pace
+from cascade.runtime.shipments import Portable
 
 if TYPE_CHECKING:
     from cascade.runtime.attempts import Attempt
@@ -30,11 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Freight", "Load", "Loading"]
 
-TARGET: Final = 0.02  # seconds of work that one bundle carries
 SHORT: Final = 0.015  # seconds below which a call is short
 NEAR: Final = 0.2  # seconds below which the next call is sent while a worker is at it, so that it need not wait
-MOST_ITEMS: Final = 512
-MEMORY: Final = 0.3  # share of the newest time in what is known of a task
 
 
 @dataclass(slots=True, eq=False)
@@ -133,16 +131,14 @@ class Load:
 class Loading:
     """Puts the bundles of one flow together. Under the flow's lock, but for `pack`."""
 
-    __slots__ = ("_ahead", "_count", "_locality", "_pace", "_pickled", "flow")
-
-    TARGET = TARGET
+    __slots__ = ("_ahead", "_count", "_locality", "_pickled", "flow", "pace")
 
     def __init__(self, flow: Flow, locality: Locality) -> None:
         """Know nothing yet."""
         self.flow = flow
         self._locality = locality
         self._count = 0
-        self._pace: dict[Any, float] = {}
+        self.pace = Pace(flow)
         self._pickled: dict[Any, bytes] = {}
         self._ahead: dict[int, Freight] = {}
 
@@ -157,33 +153,9 @@ class Loading:
     def _task(self, node: int) -> Any:
         return getattr(self.flow.graph.calls[node], "_task", None)
 
-    def pace(self, node: int) -> float:
-        """Return the seconds that a call of the node's task takes; infinity while nobody knows."""
-        return self._pace.get(self._task(node), math.inf)
-
     def learn(self, freight: Freight) -> None:
         """Note how long a call took; one whose value stayed there travels alone from now on."""
-        task = self._task(freight.node)
-        took = math.inf if type(freight.value) is RemoteValue else freight.seconds
-        known = self._pace.get(task)
-        is_new = known is None or math.isinf(known) or math.isinf(took)
-        self._pace[task] = took if is_new else known + MEMORY * (took - known)  # type: ignore[operator]
-
-    def doubt(self, node: int) -> None:
-        """Something in a bundle of this task killed a worker: send its calls alone."""
-        self._pace[self._task(node)] = math.inf
-
-    def items_of(self, node: int, threads: int) -> int | None:
-        """Return how many items of a map travel together; None: one, which may be more than a plain call."""
-        flow = self.flow
-        state = flow.map_side.states[node]
-        if flow.special[node] or state.max_concurrency is not None or flow.core.ticket is not None:
-            return None
-        if flow.settings.stepping or flow.core.limits.active:
-            return None
-        pace = max(self.pace(node), 1e-6)
-        fair = MOST_ITEMS if state.total is None else max(1, (state.total - state.pulled) // (2 * max(1, threads)))
-        return max(1, min(MOST_ITEMS, fair, int(TARGET / pace)))
+        self.pace.learn(freight.node, math.inf if type(freight.value) is RemoteValue else freight.seconds)
 
     def is_short(self, attempt: Attempt) -> bool:
         """Whether others may travel with `attempt`."""
@@ -192,7 +164,7 @@ class Loading:
     def ends_soon(self, attempt: Attempt) -> bool:
         """Whether the next call may be sent after `attempt` before that has ended; none may that has a timeout."""
         plain = not self.flow.special[attempt.node] and not self.flow.core.limits.active
-        return plain and self.pace(attempt.node) * len(attempt.rows or (0,)) < NEAR
+        return plain and self.pace.of(attempt.node) * len(attempt.rows or (0,)) < NEAR
 
     def fits(self, node: int, *, is_taken: bool = False) -> bool:
         """Whether `node` is a short call that nothing but its needs holds back."""
@@ -204,7 +176,7 @@ class Loading:
             and node not in graph.routes
             and not flow.settings.stepping
             and not flow.core.limits.active
-            and self.pace(node) < SHORT
+            and self.pace.of(node) < SHORT
         )
 
     # -- ahead of the core ----------------------------------------------------------------------------------------
@@ -228,7 +200,7 @@ class Loading:
                     inside = tuple([places[need] for need in dict.fromkeys(needs) if need in places])
                     freight = Freight(node, graph.label(node), None, needs=inside)
                     load.freight.append(freight)
-                    load.seconds += self.pace(node)
+                    load.seconds += self.pace.of(node)
                     self._ahead[node] = freight
                     if load.seconds >= TARGET:
                         return

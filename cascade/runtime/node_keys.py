@@ -303,13 +303,15 @@ class NodeKeys:
         task, code = self.flow.graph.calls[node]._task, self.code_digest(node)  # noqa: SLF001
         names, found = task.positional, dict[int, str]()
         seen: dict[str, tuple[object, str]] = {}
+        whole = [(name, at.value if type(at) is UnmappedSlot else at) for name, at in self._name_slots(node)]
+        held = {name: f"resource:{at.inject.name}" for name, at in whole if type(at) is ResourceRef}  # never by value
         for index, args, kwargs in rows:
             pairs = [(names[k] if k < len(names) else f"argument {k + 1}", value) for k, value in enumerate(args)]
             pairs = [(name, value) for name, value in (*pairs, *kwargs.items()) if name not in task.ignore]
             for name, value in pairs:
-                if name not in seen or seen[name][0] is not value:
+                if name not in held and (name not in seen or seen[name][0] is not value):
                     seen[name] = value, self._item_part_key(value)
-            keys = [seen[name][1] for name, _ in pairs]
+            keys = [held.get(name) or seen[name][1] for name, _ in pairs]
             is_opaque = any(key.startswith("o:") for key in keys)
             parts = [f"{name}={key}" for (name, _), key in zip(pairs, keys, strict=True)]
             found[index] = "" if is_opaque else digest_of("node", [code, *parts])

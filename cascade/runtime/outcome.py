@@ -178,7 +178,7 @@ class Outcomes:
         """`node` has its value without an attempt of its own: a route, a fallback, a whole map."""
         now = self.flow.now()
         shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
-        self.flow.record((jr.COMPLETED, now, node, None, 1, now - began if began else 0.0, shown))
+        self.flow.record((jr.COMPLETED, now, node, None, 1, now - began if began is not None else 0.0, shown))
         self._has_value(node, value)
 
     def recalled(self, node: int, value: Any, entry: Entry) -> None:
@@ -200,7 +200,7 @@ class Outcomes:
         if jump is not None:
             self.map_failed(node, JumpError.for_unbound(self.flow.graph.label(node), jump.key), 0.0)
         elif is_lazy(results):
-            self.flow.growth.grow(node, results, began or self.flow.now())
+            self.flow.growth.grow(node, results, self.flow.now() if began is None else began)
         elif self.flow.rebuilder is not None and (entry := self.flow.rebuilder.whole_map(node)) is not None:
             self.recalled(node, results, entry)
         else:
@@ -389,7 +389,7 @@ class Outcomes:
         if attempt.mode == LOOP:
             self._stop_until_ended(attempt)
             return
-        ends = attempt.mode == PROCESS and flow.settings.executor is None
+        ends = attempt.mode == PROCESS and flow.process_side.ends_workers
         fate = "its process is ended" if ends else "it cannot be stopped and goes on until it ends"
         self._give_up(attempt, f"took longer than {seconds:g} s; {fate}")
         if attempt.mode == PROCESS:

@@ -29,8 +29,9 @@ from cascade.interfaces.exceptions import CascadeError, TaskExitError
 from cascade.runtime.failure import text_of
 from cascade.runtime.notes import args_of, set_trace, state_of
 
-__all__ = ["Parcel", "begin_worker", "call_and_pack", "pack_error", "quiet_start", "unpack"]
+__all__ = ["Parcel", "RowOutcome", "begin_worker", "call_and_pack", "call_rows", "pack_error", "quiet_start", "unpack"]
 
+RowOutcome = tuple[int, bool, Any, list[Any]]  # index, whether it ended well, value or parcel, output
 Place = tuple[str, str, tuple[int, int, int, int]]  # file, function; line, last line, first column, end
 Parcel = list[tuple[bytes, str, list[Place], bool]]  # an exception, in words, where; whether it caused the one before
 
@@ -88,6 +89,28 @@ def call_and_pack(
     except BaseException as error:  # noqa: BLE001 - nothing a task raises ends the worker
         trace = sys.exc_info()[2]
         return False, pack_error(error, trace and trace.tb_next)
+
+
+def call_rows(function: Callable[..., Any], rows: list[Any], collects: bool, is_heard: bool) -> Any:  # noqa: FBT001 - goes to another process by position
+    """Make calls one after the other; return what each gave, wrote and showed, and the seconds of all together.
+
+    Args:
+        rows: index, positional and keyword arguments of each. collects: go on after one that fails.
+    """
+    if is_heard:
+        from cascade.runtime.worker_output import listen
+    told: list[RowOutcome] = []
+    began = time.perf_counter()
+    for index, args, kwargs in rows:
+        output: list[Any] = []
+        if is_heard:
+            ended_well, value, output, _ = listen(lambda: call_and_pack(function, args, kwargs))  # noqa: B023 - called now
+        else:
+            ended_well, value = call_and_pack(function, args, kwargs)
+        told.append((index, ended_well, value, output))
+        if not ended_well and not collects:
+            break
+    return told, time.perf_counter() - began
 
 
 def pack_error(error: BaseException, trace: TracebackType | None) -> Parcel:

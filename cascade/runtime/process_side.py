@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from contextlib import suppress
-from operator import attrgetter
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,9 @@ from cascade.interfaces.exceptions import CascadeError, TaskExitError, WorkerDie
 from cascade.runtime.attempts import Attempt
 from cascade.runtime.hearing import ADDRESS, Ear
 from cascade.runtime.notes import add_note
-from cascade.runtime.parcels import begin_worker, call_and_pack, quiet_start, unpack
-from cascade.runtime.shipments import Shipment, run_shipment
+from cascade.runtime.pace import Pace
+from cascade.runtime.parcels import RowOutcome, begin_worker, call_and_pack, call_rows, quiet_start, unpack
+from cascade.runtime.shipments import Portable, Shipment, run_shipment
 from cascade.runtime.threads import run_in_thread
 from cascade.runtime.worker_output import repeat
 
@@ -47,7 +47,7 @@ class ProcessSide:
     having killed a worker; `_innocent` were in flight when a pool was ended on purpose.
     """
 
-    __slots__ = ("_alone", "_in_flight", "_innocent", "_pool", "_queue", "_slots", "_speeches", "flow")
+    __slots__ = ("_alone", "_in_flight", "_innocent", "_pace", "_pool", "_queue", "_slots", "_speeches", "flow")
 
     def __init__(self, flow: Flow) -> None:
         """Start no process yet."""
@@ -58,7 +58,13 @@ class ProcessSide:
         self._alone: deque[Attempt] = deque()
         self._innocent: set[Attempt] = set()
         self._speeches: dict[Attempt, _Speech] = {}
+        self._pace = Pace(flow)
         self._slots = flow.settings.max_processes or flow.crew.cores
+
+    @property
+    def ends_workers(self) -> bool:
+        """Whether a worker is ended when its call will not stop; those of the user's executor are not."""
+        return self.flow.settings.executor is None
 
     # -- submitting -----------------------------------------------------------------------------------------------
 
@@ -69,7 +75,7 @@ class ProcessSide:
         while len(self._in_flight) + len(self._queue) < room and (node := flow.core.take(mode)) >= 0:
             if flow.graph.kinds[node] == MAP and flow.map_side.open(node) is None:
                 continue
-            attempt = flow.make_attempt(node, PROCESS)
+            attempt = flow.make_attempt(node, PROCESS, self._items_of(node))
             if attempt is None:
                 continue
             attempt.worker = "process" if flow.settings.executor is None else "executor"
@@ -79,6 +85,12 @@ class ProcessSide:
                 flow.map_side.offer_more(node)
         if self._queue:
             flow.post(self._submit_all)
+
+    def _items_of(self, node: int) -> int | None:
+        """Return how many items of a map go to a worker together; other executors get one at a time."""
+        if self.flow.graph.kinds[node] != MAP or self.flow.settings.executor is not None:
+            return None
+        return self._pace.items_of(node, self._slots)
 
     def _submit_all(self) -> None:
         """Submit what is queued. By the driver, under the lock, which it gives up for the time of a submission."""
@@ -113,6 +125,10 @@ class ProcessSide:
             self._pool = _borrow_pool(self._slots)
         pool = self._in_flight[attempt] = self._pool
         with quiet_start():
+            if attempt.rows is not None:
+                collects = self.flow.map_side.states[attempt.node].collect
+                is_heard = attempt.writer is not None
+                return pool.submit(call_rows, self._portable(attempt), attempt.rows, collects, is_heard)  # type: ignore[no-any-return]
             token = self._listen_to(attempt, pool)
             return pool.submit(call_and_pack, self._portable(attempt), args, kwargs, heard=token)  # type: ignore[no-any-return]
 
@@ -180,16 +196,48 @@ class ProcessSide:
             if attempt in self._alone:
                 self._alone.remove(attempt)
             self._innocent.discard(attempt)
-            if error is None:
-                ended_well, value, *output = value
-                repeat(output[:1], attempt)
-                if not ended_well:
-                    error, value = _read_error(attempt.name, value), None
-            elif "_RemoteTraceback" in type(error.__cause__).__name__:
-                add_note(error, f"While the value of '{attempt.name}' was sent back from its process.")
-            self.flow.outcomes.settle(attempt, value, error)
+            if error is None and attempt.rows is not None:
+                self.flow.outcomes.settle(attempt, self._read_rows(attempt, *value), None)
+            elif attempt.rows is not None and error is not None and not isinstance(error, CancelledError):
+                self._fail(attempt, error)
+            else:
+                self._settle_one(attempt, value, error)
         if self._queue:
             self._submit_all()
+
+    def _settle_one(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
+        if error is None:
+            ended_well, value, *output = value
+            repeat(output[:1], attempt)
+            if not ended_well:
+                error, value = _read_error(attempt.name, value), None
+        elif "_RemoteTraceback" in type(error.__cause__).__name__:
+            add_note(error, f"While the value of '{attempt.name}' was sent back from its process.")
+        self.flow.outcomes.settle(attempt, value, error)
+
+    def _read_rows(self, attempt: Attempt, told: list[RowOutcome], seconds: float) -> list[Any]:
+        """Return the outcomes of several items of a map, and pass on what they wrote."""
+        self._pace.learn(attempt.node, seconds / max(1, len(told)))
+        outcomes: list[Any] = []
+        rows = {row[0]: row for row in attempt.rows or ()}
+        for index, ended_well, value, output in told:
+            if output:
+                attempt.index, attempt.row = index, rows[index]
+                repeat([output], attempt)
+            error = None if ended_well else unpack(value, f"{attempt.name}[{index}]")
+            outcomes.append((index, value if ended_well else None, error))
+        return outcomes
+
+    def _fail(self, attempt: Attempt, error: BaseException) -> None:
+        """`attempt` failed as a whole; of several items, nobody knows which is to blame: each is tried alone."""
+        rows = attempt.rows
+        if rows is None:
+            self.flow.outcomes.settle(attempt, None, error)
+        elif len(rows) == 1:
+            self.flow.outcomes.settle(attempt, [(rows[0][0], None, error)], None)
+        else:
+            self._pace.doubt(attempt.node)
+            self.flow.outcomes.settle(attempt, [], None)
 
     def _bury(self, attempt: Attempt, error: BaseException) -> None:
         """A worker died: find out whether `attempt` is to blame, by trying it again alone if need be."""
@@ -201,7 +249,7 @@ class ProcessSide:
         elif not self._in_flight and (not self._alone or attempt in self._alone):
             if attempt in self._alone:
                 self._alone.remove(attempt)
-            self.flow.outcomes.settle(attempt, None, _explain_death(attempt.name, error))
+            self._fail(attempt, _explain_death(attempt.name, error))
         else:
             if attempt not in self._alone:
                 self._alone.append(attempt)
@@ -311,23 +359,6 @@ def _end(pool: Any) -> None:
     with suppress(AttributeError):
         pool.shutdown(wait=False, kill_workers=True)
     pool.cascade_ear.close()
-
-
-class Portable:
-    """A task's function for another process: pickled as the task, which goes by name, it arrives as the function."""
-
-    __slots__ = ("task",)
-
-    def __init__(self, task: Any) -> None:
-        self.task = task
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function, where nothing is pickled."""
-        return self.task.func(*args, **kwargs)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as the task."""
-        return attrgetter("func"), (self.task,)
 
 
 def _is_death(error: BaseException) -> bool:

@@ -65,15 +65,15 @@ class Command:
     command: str
     id: str = ""
     reason: str = ""
-    limit: GlobalConstraint | None = None
+    limit: SetLimit | None = None
     limit_id: str = ""
 
 
-def limit_to_wire(limit: GlobalConstraint, set_by: str = "") -> dict[str, object]:
-    """Return a limit as it travels, with the time of now as that of its setting."""
+def limit_to_wire(limit: GlobalConstraint, set_by: str = "", set_at: float | None = None) -> dict[str, object]:
+    """Return a limit as it travels; `set_at` in seconds since the epoch, None: now."""
     return {
         "id": limit.id, "scope": limit.scope, "type": limit.type, "params": dict(limit.params),
-        "expires_at": limit.expires_at, "set_at": round(time.time(), 3), "set_by": set_by,
+        "expires_at": limit.expires_at, "set_at": round(time.time() if set_at is None else set_at, 3), "set_by": set_by,
     }  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def read_command(data: bytes | Mapping[str, object]) -> Command:
     if command == "limit":
         if not isinstance(found.get("limit"), dict):
             raise RefusedError("The command 'limit' needs a limit: an object with id, scope, type and params.")
-        limit = _read_limit(found["limit"]).limit
+        limit = _read_limit(found["limit"])
     elif "limit" in found:
         raise RefusedError(f"The command '{command}' takes no limit.")
     if command == "unlimit" and not limit_id:

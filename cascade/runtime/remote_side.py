@@ -23,12 +23,12 @@ from cascade.spec.telemetry import answers_topic
 
 if TYPE_CHECKING:
     from cascade.runtime.handle import Run
-    from cascade.spec.constraint import GlobalConstraint
 
 __all__ = ["RemoteSide"]
 
 TOLD_ONE_BY_ONE: Final = 20  # refusals that each have an event; then at 40, 80, …
 MOST_LIMITS: Final = 1_000  # from outside, in force at once
+_OWN: Final = "run "  # no topic begins so
 _STATES: Final = {
     PENDING: "pending",
     RUNNING: "running",
@@ -63,7 +63,7 @@ class RemoteSide:
         self._address = address
         self._answer = answer
         self._topic = answers_topic(teller.org_id, teller.project_id, run.run_id)
-        self._limits: dict[str, GlobalConstraint] = {}  # by topic
+        self._limits: dict[str, SetLimit] = {}  # by topic, those of this run alone by `_OWN` and id
         self._seen: set[str] | None = None  # while the broker tells again what is retained: topics it has told
         self._lock = threading.Lock()
 
@@ -81,20 +81,23 @@ class RemoteSide:
             self._refuse(topic, str(error))
 
     def _obey_limit(self, topic: str, order: SetLimit | ClearLimit) -> None:
-        known = self._limits.get(topic)
         if isinstance(order, ClearLimit):
             self._clear(topic)
             return
+        now = time.time()
+        for place in [place for place, other in self._limits.items() if (other.limit.expires_at or now) < now]:
+            del self._limits[place]
+        known = self._limits.get(topic)
         limit = order.limit
-        if any(other.id == limit.id for place, other in self._limits.items() if place != topic):
+        if any(other.limit.id == limit.id for place, other in self._limits.items() if place != topic):
             raise RefusedError(f"The limit '{limit.id}' is in force on another scope or type; choose another id.")
         if len(self._limits) >= MOST_LIMITS and known is None:
             raise RefusedError(f"There are {MOST_LIMITS:,} limits in force already; clear some.")
-        if known == limit:
+        if known is not None and known.limit == limit and self._seen is not None:
             return  # a broker that is back tells again what is retained
-        if known is not None and known.id != limit.id:
-            self._run.remove_limit(known.id)
-        self._limits[topic] = limit
+        if known is not None and known.limit.id != limit.id:
+            self._run.remove_limit(known.limit.id)
+        self._limits[topic] = order
         self._run.set_limit(limit)
         if self.at_start and limit.type == "pause":
             self._say_held(order)
@@ -102,7 +105,7 @@ class RemoteSide:
     def _clear(self, topic: str) -> None:
         known = self._limits.pop(topic, None)
         if known is not None:
-            self._run.remove_limit(known.id)
+            self._run.remove_limit(known.limit.id)
 
     def _say_held(self, order: SetLimit) -> None:
         flow, limit = self._run._flow, order.limit  # noqa: SLF001 - the run's own side
@@ -121,7 +124,7 @@ class RemoteSide:
             if word == "lost":
                 self._seen = set()
             elif self._seen is not None:
-                gone = self._limits.keys() - self._seen
+                gone = {topic for topic in self._limits if not topic.startswith(_OWN)} - self._seen
                 self._seen = None
                 for topic in gone:
                     self._clear(topic)
@@ -158,8 +161,11 @@ class RemoteSide:
         elif command.command == "resume":
             run.resume()
         elif command.command == "limit" and command.limit is not None:
-            run.set_limit(command.limit)
+            with self._lock:
+                self._obey_limit(_OWN + command.limit.limit.id, command.limit)
         elif command.command == "unlimit":
+            with self._lock:
+                self._limits.pop(_OWN + command.limit_id, None)
             run.remove_limit(command.limit_id)
 
     def _words(self, answer: Mapping[str, object]) -> dict[str, object]:
@@ -177,8 +183,13 @@ class RemoteSide:
             "started_at": round(run.started_at, 3),
             "elapsed": round(run.elapsed, 3),
             "counts": self._counts(),
-            "limits": [limit_to_wire(limit) for limit in list(self._limits.values())],
+            "limits": [limit_to_wire(order.limit, order.set_by, order.set_at) for order in self._in_force()],
         }
+
+    def _in_force(self) -> list[SetLimit]:
+        now = time.time()
+        ends = [(order, order.limit.expires_at) for order in list(self._limits.values())]
+        return [order for order, end in ends if end is None or end > now]
 
     def _counts(self) -> dict[str, int]:
         states = bytes(self._run._flow.core.state)  # noqa: SLF001 - the run's own side

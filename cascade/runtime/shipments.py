@@ -8,12 +8,30 @@ one whose workers are threads gets the very objects.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pickle import loads
 from typing import Any
 
 from cascade.runtime.parcels import call_and_pack
 
-__all__ = ["Shipment", "run_shipment"]
+__all__ = ["Portable", "Shipment", "run_shipment"]
+
+
+class Portable:
+    """A task's function for another process: pickled as the task, which goes by name, it arrives as the function."""
+
+    __slots__ = ("task",)
+
+    def __init__(self, task: Any) -> None:
+        self.task = task
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, where nothing is pickled."""
+        return self.task.func(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the task."""
+        return attrgetter("func"), (self.task,)
 
 
 class Shipment:

@@ -377,4 +377,14 @@ _WAYS: Final[dict[type[ev.Event], _Way]] = {
     ev.ResourceAcquired: _Way("DEBUG", _moved),
     ev.ResourceReleased: _Way("DEBUG", _moved),
 }
+
 _COUNTED: Final = tuple(way.counted for way in _WAYS.values() if way.counted)
+
+
+def __getattr__(name: str) -> Any:
+    """Give the subscriber for telemetry, which loads more than a log needs."""
+    if name == "TelemetrySubscriber":
+        from cascade.runtime.telemetry import TelemetrySubscriber
+
+        return TelemetrySubscriber
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -290,6 +290,42 @@ def test_cancel_at_every_record(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+def test_pause_at_every_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paused in the middle of the engine's own work, the run stands still; cancelled then, it ends; resumed, it goes on."""
+    make = Journal.__init__
+    current: list[Steps] = []
+
+    def make_counting(journal: Journal, *args: Any) -> None:
+        make(journal, *args)
+        journal.records = CountingList(current[0].step)
+
+    monkeypatch.setattr(Journal, "__init__", make_counting)
+    before, at = threading.active_count(), 1
+    while True:
+        for order in ("cancel", "resume"):
+            paused = threading.Event()
+
+            def pause(run: cs.Run, paused: threading.Event = paused) -> None:
+                run.pause()
+                paused.set()
+
+            steps = Steps(at, pause)
+            current[:] = [steps]
+            run = steps.start(make_target(steps, lambda: None), make_resources(steps, lambda: None))
+            while not paused.wait(0.01) and not run.done():
+                pass
+            getattr(run, order)()
+            ended(run)
+            check_in_order(steps, run)
+            assert order == "cancel" or run.result() == VALUE
+        if not steps.struck:
+            break
+        at += 1
+    assert at > 60
+    check_nothing_is_left(before)
+
+
+@pytest.mark.slow
 def test_interrupt_in_every_call() -> None:
     """A real interrupt of the waiting main thread cancels the run, and has landed when it comes out of `result`."""
     waiting = threading.Event()
@@ -387,6 +423,40 @@ def test_cancel_by_the_task_that_completes_the_run(mode: Any) -> None:
         assert run.state == last.status
         assert run.events[-1] is not None
         assert cs.run(cs.task(lambda: 1, mode="inline")(), **QUIET) == 1
+
+
+@pytest.mark.parametrize("mode", ["inline", "blocking", "async"])
+def test_nothing_starts_after_a_cancel(mode: Any) -> None:
+    """What becomes ready in the moment of the cancel does not start, though the driver has not obeyed yet."""
+    begun, go = threading.Event(), threading.Event()
+
+    @cs.task
+    def hold() -> int:
+        begun.set()
+        assert go.wait(SOON)
+        return 1
+
+    if mode == "async":
+
+        @cs.task
+        async def add(x: int) -> int:
+            return x + 1
+
+    else:
+
+        @cs.task(mode=mode)
+        def add(x: int) -> int:
+            return x + 1
+
+    for _ in range(20):
+        begun.clear()
+        go.clear()
+        run = cs.start(add(hold()), **QUIET)
+        assert begun.wait(SOON)
+        run.cancel()
+        go.set()
+        assert isinstance(run.exception(SOON), RunCancelledError)
+        assert [e.name for e in run.events if isinstance(e, ev.NodeStarted)] == ["hold"]
 
 
 def test_cancel_from_subscribers() -> None:

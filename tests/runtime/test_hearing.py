@@ -32,7 +32,8 @@ def test_pieces_reach_who_listens(monkeypatch: pytest.MonkeyPatch) -> None:
         ear.listen("mine", hear)
         monkeypatch.setenv(ADDRESS, ear.address)
         mine, other = line("mine"), line("other")
-        assert mine is not None and other is not None
+        assert mine is not None
+        assert other is not None
         mine(["first", "second"])
         other(["not for me"])
         mine(["last"])

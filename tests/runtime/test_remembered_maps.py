@@ -182,6 +182,23 @@ def test_what_all_items_share_is_keyed_once(store) -> None:
     assert looks[0] == looks[1] < 10
 
 
+def test_a_resource_counts_by_its_name(ran, store) -> None:
+    """Items of a map that use a connection, which has no key of its own, are recalled as single calls are."""
+
+    @cs.resource
+    def connection() -> Iterator[Any]:
+        yield threading.Lock()
+
+    @cs.task(pure=True, ignore=("log",))
+    def ask(x, log, db=cs.inject(connection)):
+        log.append((x, db.locked()))
+        return x
+
+    for expected in ([(1, False), (2, False)], []):
+        assert cs.run(ask.map(x=[1, 2], log=cs.unmapped(ran)), cache=store, **QUIET) == [1, 2]
+        assert taken(ran) == expected
+
+
 def test_the_history_knows_the_items_of_a_map(square, ran, store) -> None:
     """The row of a map says how many ran, which, who made the others, and what else it was given."""
     cs.run(square([1, 2, 3]), cache=store, **QUIET)

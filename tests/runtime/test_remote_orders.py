@@ -93,7 +93,7 @@ def test_commands_that_are_refused(data):
         ({"command": "unlimit", "limit_id": "x"}, Command("unlimit", limit_id="x")),
         (
             {"command": "limit", "limit": {"id": "x", "type": "concurrency", "params": {"limit": 1}}},
-            Command("limit", limit=GlobalConstraint("x", "global", "concurrency", {"limit": 1})),
+            Command("limit", limit=SetLimit(GlobalConstraint("x", "global", "concurrency", {"limit": 1}))),
         ),
     ],
 )

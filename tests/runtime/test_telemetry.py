@@ -286,6 +286,15 @@ def test_a_connector_that_never_connects_does_not_hold_the_start():
     assert time.monotonic() - begun < 2.5
 
 
+def test_where_the_subscriber_is_found():
+    """It is among the other subscribers too, for who looks there."""
+    from cascade.runtime import subscribers
+
+    assert subscribers.TelemetrySubscriber is TelemetrySubscriber
+    with pytest.raises(AttributeError, match="TelemetrySubscribre"):
+        _ = subscribers.TelemetrySubscribre
+
+
 async def test_a_subscriber_of_ones_own(ear):
     """Without connector=, a subscriber publishes over a connection that its owner keeps."""
     subscriber = TelemetrySubscriber(ear.connector, org_id="me", project_id="mine")
