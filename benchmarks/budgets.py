@@ -69,6 +69,13 @@ BUDGETS: Mapping[str, Budget] = {
         11, (Ratio(OURS, 1.8, workload="growth_1k"), *(faster(peer, 10) for peer in ("dask", "hamilton")))
     ),
     "memory": Budget(1.2),
+    "simulate_100k": Budget(15, (Ratio(OURS, 1.8, workload="simulate_1k"),)),
+    "simulate_1m": Budget(60, (Ratio(OURS, 1.8, workload="simulate_1k"), Ratio("direct", 12))),
+    "simulate_memory": Budget(1.2),
+    "growth_1m": Budget(None, (Ratio(OURS, 1.8, workload="growth_1k"),)),
+    "memory_1m": Budget(1.2),
+    "plan_100k": Budget(None, (Ratio(OURS, 1.8, workload="plan_10k"),)),
+    "view_100k": Budget(None, (Ratio(OURS, 1.8, workload="view_10k"),)),
     "opted_out": Budget(None, (Ratio(OURS, 1.05, workload="plain"),)),
     "again": Budget(15, (faster("joblib", 10),)),
     "changed": Budget(40, (faster("hamilton", 45),)),

@@ -21,11 +21,13 @@ Kind = Literal[
     "cluster_dag", "cluster_dag_slow", "cluster_chain", "cluster_map", "pool_map",
     "redis_look_up", "redis_first", "redis_again",
     "untold", "told",
+    "dag_large", "simulate", "plan", "view",
 ]  # fmt: skip
 Unit = Literal["us/task", "ms", "KiB/task"]
 
 DAG_WIDTH = 50
 GROWTH_WIDTH = 100
+DOCUMENT = 200_000  # bytes that the document of a run may have in a notebook
 SEED = 7
 
 
@@ -122,6 +124,10 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "redis_look_up": lambda workload: workload.size,
     "redis_first": layered_answer,
     "redis_again": layered_answer,
+    "dag_large": layered_answer,
+    "simulate": lambda workload: 2.0 * (workload.size // workload.width) + 1,
+    "plan": lambda workload: workload.size + 1,
+    "view": lambda _: True,
     "untold": lambda workload: [ground(number) for number in range(workload.size)],
     "told": lambda workload: [ground(number) for number in range(workload.size)],
 }
@@ -155,6 +161,18 @@ WORKLOADS = (
     Workload("untold", "100 tasks of some 20 ms, not watched", "untold", 100, "ms"),
     Workload("telemetry", "the same, telemetry over MQTT", "told", 100, "ms"),
     Workload("why", "why, in a graph of 10,000", "why", 10_000, "ms", start="warm"),
+    Workload("simulate_1k", "simulation of a DAG of 1,000", "simulate", 1000, width=GROWTH_WIDTH),
+    Workload("simulate_100k", "simulation of 100,000", "simulate", 100_000, width=GROWTH_WIDTH),
+    Workload("simulate_1m", "simulation of 1,000,000", "simulate", 1_000_000, width=1000, start="cold"),
+    Workload("simulate_memory", "the same, peak memory", "simulate", 1_000_000, "KiB/task", width=1000, start="cold"),
+    Workload("growth_1m", "DAG of 1,000,000", "dag_large", 1_000_000, width=1000, start="cold"),
+    Workload(
+        "memory_1m", "DAG of 1,000,000, peak memory", "dag_large", 1_000_000, "KiB/task", width=1000, start="cold"
+    ),
+    Workload("plan_10k", "plan of 10,000 pure tasks", "plan", 10_000, width=GROWTH_WIDTH),
+    Workload("plan_100k", "plan of 100,000 pure tasks", "plan", 100_000, width=GROWTH_WIDTH),
+    Workload("view_10k", "view of a run of 10,000", "view", 10_000, width=GROWTH_WIDTH),
+    Workload("view_100k", "view of a run of 100,000", "view", 100_000, width=GROWTH_WIDTH),
     Workload("cluster_dag", "cluster: DAG of 400 tasks of 1 ms", "cluster_dag", 400, width=20, start="warm"),
     Workload("cluster_slow", "cluster: DAG of 200 tasks of 10 ms", "cluster_dag_slow", 200, width=20, start="warm"),
     Workload("cluster_chain", "cluster: chain of 100 tasks of 1 ms", "cluster_chain", 100, start="warm"),

@@ -22,7 +22,7 @@ LAYERS = (
     {"runtime"},
     {"adapters", "testing"},
     {"providers"},
-    {"tools", "cli"},
+    {"tools", "cli", "__main__"},
     {"notebook"},
 )
 # Narrower than their place in the list: adapters reach the engine as arguments, providers are written as users write.

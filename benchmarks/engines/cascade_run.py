@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import cascade as cs
-from benchmarks.engines import cascade_cluster, cascade_memory, cascade_mqtt, cascade_redis
+from benchmarks.engines import cascade_cluster, cascade_memory, cascade_mqtt, cascade_redis, cascade_scale
 from benchmarks.work import add, anap, inc, nap, spin, total
 from benchmarks.workloads import Workload
 from cascade.interfaces.events import NodeCompleted
@@ -108,11 +108,13 @@ PREPARE = {
     **cascade_cluster.PREPARE,
     **cascade_redis.PREPARE,
     **cascade_mqtt.PREPARE,
+    **cascade_scale.PREPARE,
     "chain": chain,
     "fan_in": fan_in,
     "map": map_,
     "dag": dag,
     "dag_threads": dag_threads,
+    "dag_large": dag,
     "async_naps": side_by_side(anap),
     "naps": side_by_side(nap),
     "cpu": side_by_side(spin, "compute"),

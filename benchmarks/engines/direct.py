@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from benchmarks.engines.events_by_hand import simulate
 from benchmarks.work import add, inc, nap, spin, total
 from benchmarks.workloads import Workload
 
@@ -53,4 +54,13 @@ def naps(workload: Workload) -> Callable[[], object]:
     return lambda: [nap(number) for number in range(workload.size)]
 
 
-PREPARE = {"chain": chain, "fan_in": fan_in, "map": map_, "dag": dag, "naps": naps, "cpu": cpu}
+PREPARE = {
+    "chain": chain,
+    "fan_in": fan_in,
+    "map": map_,
+    "dag": dag,
+    "naps": naps,
+    "cpu": cpu,
+    "dag_large": dag,
+    "simulate": simulate,
+}

@@ -10,11 +10,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from cascade.graph.build import refs_in, slots_in
-from cascade.graph.model import MAP, REFS, ROUTE, Edge, EdgeKind, InputRef, Node, Ref, as_name
+from cascade.graph.model import LITERALS, MAP, REFS, ROUTE, Edge, EdgeKind, InputRef, Node, Ref, as_name
 from cascade.spec.policy import UNSET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from cascade.graph.model import Graph, Machine, Route
     from cascade.spec.input import Input
@@ -119,17 +119,28 @@ def _has_arrow(slot: object) -> bool:
 
 def make_edges(graph: Graph) -> tuple[Edge, ...]:
     """Return every arrow once, in the order of the targets."""
-    edges: dict[Edge, None] = {}
-    inputs = input_ids(graph)
+    edges: list[Edge] = []
+    inputs, ids = input_ids(graph), graph.ids
+    tables = (graph.kwargs, graph.jumps, graph.aliases, graph.gates, graph.amounts, graph.orders, graph.fallbacks)
+    special = {node for table in (*tables, graph.routes) for node in table}
     for i in graph.order:
-        for slot, kind, label in _slots(graph, i):
-            for inner in slots_in(slot):
-                if type(inner) is Ref:
-                    path = "".join(f"[{k!r}]" for k in inner.path if not isinstance(k, Ref)) if kind == "data" else ""
-                    edges[Edge(graph.ids[inner.index], graph.ids[i], kind, label or path)] = None
-                elif type(inner) is InputRef:
-                    edges[Edge(inputs[inner.input], graph.ids[i], kind, label)] = None
+        if graph.shapes[i] == REFS and i not in special:  # nearly all are such
+            edges += [Edge(ids[j], ids[i]) for j in dict.fromkeys(graph.args[i])]
+        elif graph.shapes[i] != LITERALS or i in special:
+            edges += dict.fromkeys(_edges_to(graph, i, inputs))
     return tuple(edges)
+
+
+def _edges_to(graph: Graph, i: int, inputs: Mapping[Input, str]) -> Iterator[Edge]:
+    """Yield the arrows to node `i`, some of them more than once."""
+    ids = graph.ids
+    for slot, kind, label in _slots(graph, i):
+        for inner in slots_in(slot):
+            if type(inner) is Ref:
+                path = "".join(f"[{k!r}]" for k in inner.path if not isinstance(k, Ref)) if kind == "data" else ""
+                yield Edge(ids[inner.index], ids[i], kind, label or path)
+            elif type(inner) is InputRef:
+                yield Edge(inputs[inner.input], ids[i], kind, label)
 
 
 def _slots(graph: Graph, i: int) -> Iterator[tuple[object, EdgeKind, str]]:

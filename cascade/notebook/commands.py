@@ -80,8 +80,13 @@ def _jobs(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _attach(session: Session, words: Sequence[str]) -> Said | None:
+    from cascade.cli.desk import is_address
     from cascade.notebook.display import show_record, show_run
 
+    if words and is_address(words[0]):
+        from cascade.notebook.elsewhere import attach_elsewhere
+
+        return attach_elsewhere(session, words)
     job = job_for(session, words)
     if job.over:
         show_record(job.views[0].record)
@@ -197,7 +202,9 @@ _COMMANDS = {
     "graph": Command("[TARGET]", "draw the graph of TARGET, or of the latest job", _graph),
     "status": Command("[JOB]", "tell how a job, or the latest one, is doing", _status),
     "jobs": Command("", "list the jobs: the runs of this session, with the numbers that these commands take", _jobs),
-    "attach": Command("[JOB]", "show a job, or the latest one, in this cell", _attach),
+    "attach": Command(
+        "[JOB] or ADDRESS [RUN]", "show a job, or a run elsewhere (at local, mqtt://host:1883), in this cell", _attach
+    ),
     "cancel": Command("[JOB]", "stop a job, or the latest one", _cancel),
     "pause": Command("[JOB]", "start nothing more in a job for now; what runs goes on", _pause),
     "resume": Command("[JOB]", "let a job go on", _resume),
@@ -242,6 +249,11 @@ _COMMANDS = {
         "TARGET",
         "tell what a run would compute and what is stored; takes -p and -r, as a cell does",
         _looking("memory_commands", "plan"),
+    ),
+    "simulate": Command(
+        "TARGET [--workers N]",
+        "show how its run would go, by past durations; --workers 1-16 shows where more stop paying; takes -p and -r",
+        _looking("simulating", "simulate"),
     ),
     "runs": Command(
         "[COUNT]", "list the runs in the store, of earlier sessions too", _looking("memory_commands", "runs")

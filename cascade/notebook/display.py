@@ -37,9 +37,13 @@ Bundle = tuple[dict[str, Any], dict[str, Any]]
 
 
 def bundle(shown: Any) -> Bundle:
-    """Return what a notebook shows of a lazy result, a Router, a graph or a run."""
+    """Return what a notebook shows of a lazy result, a Router, a graph, a run or a simulation."""
     from cascade.graph.model import Graph
 
+    if hasattr(shown, "makespan"):
+        from cascade.notebook.simulating import simulation_bundle
+
+        return simulation_bundle(shown)
     is_run = hasattr(shown, "run_id")  # also one that was read from a journal
     made = run_bundle if is_run else graph_bundle if isinstance(shown, Graph) else lazy_bundle
     return made(shown)

@@ -55,10 +55,12 @@ def draw(nodes: Sequence[Node], edges: Sequence[Edge]) -> Drawing:
         drawing = _draw_plain(nodes, edges)
         if drawing.bytes <= MOST_BYTES:
             return drawing
-    for key in (_by_name, _by_stem, _by_band(nodes, edges)):
+    for key in (_by_name, _by_stem):
         groups = {node.id: key(node) for node in nodes}
         if len(set(groups.values())) <= MOST_GROUPS:
-            break
+            return _draw_folded(nodes, edges, groups)
+    band = _by_band(nodes, edges)
+    groups = {node.id: band(node) for node in nodes}
     return _draw_folded(nodes, edges, groups)
 
 

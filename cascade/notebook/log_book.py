@@ -48,6 +48,7 @@ from cascade.notebook.figures import describe_figure
 from cascade.notebook.plain import duration, listed, plain, plural
 from cascade.notebook.units import origin, retry_reason, waiting_reason
 
+REMOTE = (RunHeld, ControlRefused)  # what comes from outside, and is only told
 NEWS_LIMIT = 150
 CHATTER_LIMIT = 150
 DISPLAYS_LIMIT = 40

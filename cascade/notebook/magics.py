@@ -46,7 +46,7 @@ _CELL: tuple[Any, ...] = (
     argument("--bg", action="store_true", help="return at once; the view goes on in this cell"),
     argument("--step", action="store_true", help="hold each start until Next (a button, the key n, %%cascade next)"),
     argument("--timeout", metavar="S", help="cancel the run after so many seconds"),
-    argument("--executor", metavar="X", help="threads, process, dask, dask://host:port, or a variable with an executor"),
+    argument("--executor", metavar="X", help="threads, process, dask, dask://host:port or a variable"),
     argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it"),
     argument("--fresh", action="store_true", help="compute everything again, and store it"),
     argument("--no-store", action="store_true", help="look no result up and store none"),

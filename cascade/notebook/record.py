@@ -11,13 +11,12 @@ from typing import Any, Protocol
 
 from cascade.graph.model import Edge, Node
 from cascade.interfaces import events as e
-from cascade.interfaces.remote_events import ControlRefused, RunHeld
 from cascade.notebook import document
 from cascade.notebook.bars import BAR_LIMIT
 from cascade.notebook.failure import FailureBook
 from cascade.notebook.folding import Drawing, draw
 from cascade.notebook.lanes import LaneBook
-from cascade.notebook.log_book import LogBook
+from cascade.notebook.log_book import REMOTE, LogBook
 from cascade.notebook.plain import listed, plain, plural
 from cascade.notebook.readiness import Readiness
 from cascade.notebook.step_marks import StepMarks
@@ -98,7 +97,8 @@ class RunRecord:
         self.steps = StepMarks(self.units, self._touch)
         for node in graph.nodes:
             self._add_unit(node, self.boxes[drawing.boxes[node.id]])
-        self._readiness = None if drawing.folded else Readiness(graph.nodes, graph.edges)
+        is_known = not drawing.folded and not getattr(graph, "is_flat", False)  # what needs what
+        self._readiness = Readiness(graph.nodes, graph.edges) if is_known else None
         self._resources, users = _resources_of(graph)
         hungry = users | {node.id for node in graph.nodes if node.requirements}
         self._has_plain = any(node.id not in hungry and node.kind not in {*VALUES, "route"} for node in graph.nodes)
@@ -483,7 +483,7 @@ class RunRecord:
             e.LimitSet: (self.steps.forget_limits, lanes.waiting.forget_limits, log),
             e.LimitRemoved: (self.steps.forget_limits, lanes.waiting.forget_limits, log),
             e.EventsDropped: (log,),
-            **dict.fromkeys((e.StoreReported, e.ClusterReported, RunHeld, ControlRefused), (log,)),
+            **dict.fromkeys((e.StoreReported, e.ClusterReported, *REMOTE), (log,)),
         }
 
 

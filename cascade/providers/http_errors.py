@@ -72,10 +72,8 @@ class HttpError(ProviderError, OSError):
     @classmethod
     def for_connection(cls, method: str, url: object, error: Exception, tries: int) -> HttpError:
         """Nobody answered, or the connection broke."""
-        told = _printable(str(error) or type(error).__name__)
-        return cls(
-            f"{method} {shown_url(url)} got no whole answer in {_times(tries)}: {told}. Look whether the service is there and well."
-        )
+        told = f"got no whole answer in {_times(tries)}: {_printable(str(error) or type(error).__name__)}"
+        return cls(f"{method} {shown_url(url)} {told}. Look whether the service is there and well.")
 
     @classmethod
     def for_size(cls, url: object, most: int) -> HttpError:

@@ -18,6 +18,7 @@ import cascade as cs
 from cascade.providers.storage import Remote, find_spot, is_address
 from cascade.providers.tables import format_of, read_table
 from cascade.providers.tables_errors import TableError
+from cascade.providers.tables_packed import unpacked
 
 __all__ = ["Reader", "bytes", "csv", "json", "locate", "parquet", "table", "text"]
 
@@ -240,7 +241,7 @@ def read_parquet(
 def read_any_table(
     path: Path, *, as_: str | None = None, root: str | None = None, storage: Storage = None, **options: Any
 ) -> Any:
-    """Return the table in a file whose name tells the format: csv, tsv, parquet, feather, arrow, jsonl.
+    """Return the table in a file whose name tells the format: csv, tsv, parquet, feather, arrow, jsonl; also packed.
 
     Args:
         path, root, storage: see `cs.read.bytes`. as_, options: see `cs.read.csv`.
@@ -262,8 +263,8 @@ def _table(
 ) -> Any:
     spot = find_spot(path, root, storage)
     form = form or format_of(spot.name)
-    with spot.open() as file:
-        return read_table(form, file, kind, options)
+    with spot.open() as file, unpacked(spot.name, file) as inside:
+        return read_table(form, inside, kind, options)
 
 
 # The names after ``cs.read.``

@@ -11,7 +11,7 @@ import codecs
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, fields
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
@@ -236,16 +236,40 @@ async def _start(
 
     folder = None if cwd is None else _folder(cwd)
     own_group: dict[str, Any] = {"process_group": 0} if os.name == "posix" else {}
+    starting = create_subprocess_exec(
+        *argv, stdin=PIPE if has_stdin else DEVNULL, stdout=PIPE, stderr=PIPE, env=env, cwd=folder, **own_group
+    )
     try:
-        return await create_subprocess_exec(
-            *argv, stdin=PIPE if has_stdin else DEVNULL, stdout=PIPE, stderr=PIPE, env=env, cwd=folder, **own_group
-        )
+        return await _finish_start(starting)
     except FileNotFoundError:
         raise FileNotFoundError(f"There is no program '{clip(argv[0])}'. Is it installed, and in PATH?") from None
     except PermissionError:
         raise PermissionError(f"'{clip(argv[0])}' is no program that may be run.") from None
     except OSError as error:  # such as: the arguments are longer than the system allows
         raise OSError(error.errno, f"'{clip(argv[0])}' could not be started: {error.strerror}") from None
+
+
+async def _finish_start(starting: Coroutine[Any, Any, Process]) -> Process:
+    """Return the program that is being started; when cancelled meanwhile, end it with all that it has started itself.
+
+    A start takes a moment, in which the program runs already. Cancelled there, asyncio would end the program alone.
+    """
+    import asyncio
+
+    started = asyncio.gather(starting)
+    cancelled: asyncio.CancelledError | None = None
+    while not started.done():
+        try:
+            await asyncio.shield(started)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        except OSError:
+            break
+    if cancelled is None:
+        return started.result()[0]
+    if started.exception() is None:
+        await _end(started.result()[0])
+    raise cancelled
 
 
 async def _end(process: Process) -> None:

@@ -22,13 +22,17 @@ from cascade.providers.sql_database import (
 )
 from cascade.providers.sql_duckdb import ask_duckdb, closed_off, is_duckdb, open_duckdb
 from cascade.providers.sql_errors import SqlError
+from cascade.providers.sql_stopping import Stop, in_thread
 from cascade.providers.sql_text import Statement, read_statement
 from cascade.providers.sql_transaction import begun
-from cascade.providers.tables import is_table
+from cascade.providers.storage import Remote, find_spot
+from cascade.providers.tables import choose_kind, format_of, is_table, read_table
+from cascade.providers.tables_packed import unpacked
 
 __all__ = ["Sql", "Transaction", "ask", "engines", "query", "sql"]
 
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+_FRAMES: Final[dict[str, tuple[str, ...]]] = {"pandas": (), "polars": (), "arrow": ()}
 _DUCKDB_FILES: Final = (".duckdb", ".ddb")
 
 
@@ -43,7 +47,7 @@ def engines() -> Iterator[Engines]:
 
 
 @cs.task(name="sql", pure=True)
-def query(
+async def query(
     text: str,
     /,
     *,
@@ -53,16 +57,21 @@ def query(
     **values: Any,
 ) -> Any:
     """Ask DuckDB, in memory, over the tables and files among `values`; see `cs.sql`."""
-    tables = {name: value for name, value in values.items() if is_table(value) or isinstance(value, cs.File)}
-    rows = _rows(params, {name: value for name, value in values.items() if name not in tables})
-    statement = _read(text, rows, tables)
-    with open_duckdb(None, write=True) as connection:
-        closed_off(connection, tables, files or {})
-        return ask_duckdb(connection, statement, rows, as_)
+
+    def work(stop: Stop) -> Any:
+        tables = _tables(values)
+        rows = _rows(params, {name: value for name, value in values.items() if name not in tables})
+        statement = _read(text, rows, tables)
+        with open_duckdb(None, write=True) as connection:
+            closed_off(connection, tables, files or {})
+            stop.by(connection.interrupt)
+            return ask_duckdb(connection, statement, rows, as_)
+
+    return await in_thread(work)
 
 
 @cs.task(name="sql")
-def ask(
+async def ask(
     text: str,
     /,
     *,
@@ -74,27 +83,62 @@ def ask(
     **values: Any,
 ) -> Any:
     """Ask a database; see `cs.sql`."""
-    tables = {name: value for name, value in values.items() if is_table(value) or isinstance(value, cs.File)}
-    rows = _rows(params, {name: value for name, value in values.items() if name not in tables})
-    statement = _read(text, rows, tables)
+
+    def work(stop: Stop) -> Any:
+        tables = _tables(values)
+        rows = _rows(params, {name: value for name, value in values.items() if name not in tables})
+        statement = _read(text, rows, tables)
+        if _duckdb_path(on) is not None or is_duckdb(on) or is_duckdb(getattr(on, "connection", None)):
+            return _ask_duckdb(on, statement, rows, tables, as_, stop, write=write)
+        if tables:
+            raise SqlError.for_table(next(iter(tables)), "this database")
+        return ask_database(_database(on, engines), statement, rows, as_, stop, write=write)
+
+    return await in_thread(work)
+
+
+def _ask_duckdb(
+    on: Any,
+    statement: Statement,
+    rows: Sequence[Mapping[str, Any]],
+    tables: Mapping[str, Any],
+    kind: str | None,
+    stop: Stop,
+    *,
+    write: bool,
+) -> Any:
+    """Ask a file of DuckDB, a connection of the user's own, or a transaction."""
     path = _duckdb_path(on)
     if path is not None:
         with open_duckdb(path, write=write) as connection:
             closed_off(connection, tables, {})
-            return ask_duckdb(connection, statement, rows, as_, reads=not write)
-    if is_duckdb(on):
-        connection = on.cursor()
-        for name, table in tables.items():
-            if isinstance(table, cs.File):
-                raise SqlError.for_table(name, "a connection of your own")
-            connection.register(name, table)
-        return ask_duckdb(connection, statement, rows, as_)
-    if isinstance(on, Transaction) and is_duckdb(on.connection):
+            stop.by(connection.interrupt)
+            return ask_duckdb(connection, statement, rows, kind, reads=not write)
+    if isinstance(on, Transaction):
+        if tables:
+            raise SqlError.for_table(next(iter(tables)), "a transaction")
         with on.lock:
-            return ask_duckdb(on.connection, statement, rows, as_)
-    if tables:
-        raise SqlError.for_table(next(iter(tables)), "this database")
-    return ask_database(_database(on, engines), statement, rows, as_, write=write)
+            stop.by(on.connection.interrupt)
+            return ask_duckdb(on.connection, statement, rows, kind)
+    connection = on.cursor()
+    for name, table in tables.items():
+        if isinstance(table, cs.File):
+            raise SqlError.for_table(name, "a connection of your own")
+        connection.register(name, table)
+    stop.by(connection.interrupt)
+    return ask_duckdb(connection, statement, rows, kind)
+
+
+def _tables(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tables among the values; those of elsewhere are fetched."""
+    found = {name: value for name, value in values.items() if is_table(value) or isinstance(value, (cs.File, Remote))}
+    return {name: _fetched(value) if isinstance(value, Remote) else value for name, value in found.items()}
+
+
+def _fetched(remote: Remote) -> Any:
+    spot = find_spot(remote)
+    with spot.open() as file, unpacked(spot.name, file) as inside:
+        return read_table(format_of(spot.name), inside, choose_kind(None, _FRAMES), {})
 
 
 def _rows(params: Params, values: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from cascade.providers.registry import require
 from cascade.providers.sql_duckdb import one_value
 from cascade.providers.sql_errors import SqlError
+from cascade.providers.sql_stopping import Stop
 from cascade.providers.sql_text import Statement
 from cascade.providers.tables import choose_kind, from_rows
 
@@ -100,18 +101,20 @@ def make_engine(url: str) -> Any:
 
 
 def ask_database(
-    on: Any, statement: Statement, rows: Sequence[Mapping[str, Any]], kind: str | None, *, write: bool
+    on: Any, statement: Statement, rows: Sequence[Mapping[str, Any]], kind: str | None, stop: Stop, *, write: bool
 ) -> Any:
     """Run a statement, once for each of `rows`.
 
     Args:
-        on: an engine, a connection or a `Transaction`. rows: values by name. write: commit what it changes; on a
+        on: an engine, a connection or a `Transaction`. rows: values by name. stop: is told how the database is stopped.
+        write: commit what it changes; on a
             connection or in a transaction, that is for whoever opened it to say.
 
     Raises:
         SqlError: what the database says, with the place in the statement.
     """
     with _connected(on, statement, write=write) as connection:
+        stop.by(_interruption(connection))
         prepared = [_prepare(statement, row, connection.dialect) for row in rows or [{}]]
         with _explained(statement.text):
             if len(prepared) > 1:
@@ -168,8 +171,11 @@ def _check_file(engine: Any) -> None:
 def _reading(connection: Any) -> Iterator[None]:
     """Have the database refuse changes, where it can."""
     name = connection.dialect.name
+    driver = connection.connection.dbapi_connection
     if name == "sqlite":
         connection.exec_driver_sql("PRAGMA query_only = ON")
+        if hasattr(driver, "set_authorizer"):
+            driver.set_authorizer(_authorize_reading)
     elif name == "postgresql":
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
     elif name in ("mysql", "mariadb"):
@@ -179,8 +185,27 @@ def _reading(connection: Any) -> Iterator[None]:
         yield
     finally:
         if name == "sqlite":
+            if hasattr(driver, "set_authorizer"):
+                driver.set_authorizer(None)
             connection.rollback()
             connection.exec_driver_sql("PRAGMA query_only = OFF")
+
+
+def _authorize_reading(action: int, first: str | None, *_: object) -> int:
+    """Refuse what query_only leaves open: other files, which attaching would even make, and turning it off."""
+    import sqlite3
+
+    if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) or (
+        action == sqlite3.SQLITE_PRAGMA and first == "query_only"
+    ):
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK
+
+
+def _interruption(connection: Any) -> Callable[[], object] | None:
+    """Return what stops the statement that a connection runs, from another thread."""
+    driver = connection.connection.dbapi_connection
+    return getattr(driver, "interrupt", None) or getattr(driver, "cancel", None)  # of SQLite; of PostgreSQL
 
 
 @contextmanager

@@ -89,12 +89,13 @@ def closed_off(connection: Any, tables: Mapping[str, Any], files: Mapping[str, c
     """
     paths = [os.fspath(each) for each in (*tables.values(), *files.values()) if isinstance(each, cs.File)]
     connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET enable_progress_bar = false")  # it would write into whatever cell comes next
     if paths:
         allowed = ", ".join(_quoted(each) for path in paths for each in dict.fromkeys((path, _whole(path))))
         connection.execute(f"SET allowed_paths = [{allowed}]")
     for name, table in tables.items():
         if isinstance(table, cs.File):
-            read = _READS.get(Path(table.path).suffix.lower())
+            read = _READS.get(Path(table.path.removesuffix(".gz")).suffix.lower())
             if read is None:
                 raise PlaceError.for_suffix(table.path, tuple(_READS))
             source = f"{read}({_quoted(_whole(table.path))})"  # DuckDB takes no bound values here

@@ -64,7 +64,9 @@ class SqlError(ProviderError, ValueError):
         """Given, and asked for nowhere."""
         unused = sorted(names)
         given = ", ".join(clip(name) for name in unused)
-        hint = nearest(unused[0], asked) or f" Write ${clip(unused[0])} where its value belongs."
+        hint = nearest(unused[0], asked) or (
+            f" Write ${clip(unused[0])} where its value belongs; a table is a frame, an Arrow table or a cs.File."
+        )
         return cls(f"The statement does not use {given}.{hint}")
 
     @classmethod

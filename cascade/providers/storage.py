@@ -29,7 +29,7 @@ _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@]*@")
 # Services that show a file when it is complete; elsewhere it takes another name first.
 _WHOLE: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"})
 # What services say of a file that changes whenever its content does; the first that is there counts.
-_MARKS: Final = ("ETag", "etag", "md5Hash", "Content-MD5", "generation", "crc32c", "VersionId", "CID", "ino")
+_MARKS: Final = ("ETag", "etag", "md5Hash", "Content-MD5", "generation", "crc32c", "VersionId", "CID", "CRC")
 _TIMES: Final = ("LastModified", "Last-Modified", "mtime", "modified", "last_modified", "updated", "created")
 
 

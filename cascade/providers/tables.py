@@ -15,6 +15,7 @@ from typing import IO, Any, Final
 from cascade.providers.errors import ExtraMissingError
 from cascade.providers.storage_errors import PlaceError
 from cascade.providers.tables_errors import TableError
+from cascade.providers.tables_packed import plain_name
 
 __all__ = ["KINDS", "choose_kind", "format_of", "from_arrow", "from_rows", "is_table", "read_table"]
 
@@ -33,10 +34,10 @@ def format_of(name: str) -> str:
         PlaceError: when it tells none.
 
     Example:
-        >>> format_of("s3://bucket/sales.parquet"), format_of("a.CSV")
+        >>> format_of("s3://bucket/sales.parquet"), format_of("a.CSV.gz")
         ('parquet', 'csv')
     """
-    found = _SUFFIXES.get(PurePath(name).suffix.lower())
+    found = _SUFFIXES.get(PurePath(plain_name(name)).suffix.lower())
     if found is None:
         raise PlaceError.for_suffix(name, tuple(_SUFFIXES))
     return found

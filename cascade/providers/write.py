@@ -15,6 +15,7 @@ import cascade as cs
 from cascade.providers.storage import Remote, find_spot
 from cascade.providers.tables import format_of
 from cascade.providers.tables_errors import TableError
+from cascade.providers.tables_packed import packed
 from cascade.providers.tables_write import write_table
 
 __all__ = ["bytes", "csv", "json", "parquet", "table", "text"]
@@ -136,7 +137,8 @@ def csv(
     Args:
         path, overwrite, root, storage: see `cs.write.text`.
         table: a frame of pandas or polars, an Arrow table, a list of dicts or a dict of lists.
-        options: for the function of its library; pandas writes no index unless asked.
+        options: for the function of its library; pandas writes no index unless asked. A name that ends with .gz, .bz2
+            or .xz packs it.
 
     Raises:
         TableError: when it is no table. PlaceError, OSError: see `cs.write.text`.
@@ -211,5 +213,11 @@ def _put_table(
     *,
     overwrite: bool,
 ) -> Written:
-    form = form or format_of(find_spot(path, root, storage).name)
-    return _put(path, lambda file: write_table(form, table, file, options), root, storage, overwrite=overwrite)
+    name = find_spot(path, root, storage).name
+    chosen = form or format_of(name)
+
+    def fill(file: IO[builtins.bytes]) -> None:
+        with packed(name, file) as inside:
+            write_table(chosen, table, inside, options)
+
+    return _put(path, fill, root, storage, overwrite=overwrite)

@@ -27,6 +27,27 @@ def test_lanes_show_who_held_what(stage: Any, samples: Any) -> None:
     assert hint == "read_islands: OSError: database is locked\n0.32 s to 1.1 s"
 
 
+def test_the_dashboard_of_a_cluster_is_a_link_and_no_other_text_is(stage: Any, samples: Any) -> None:
+    """Only the run's own line has one, to http or https; what tasks and errors say stays text."""
+    told = "on the cluster at tcp://127.0.0.1:8786, dashboard http://127.0.0.1:8787/status"
+    document = samples.penguins()
+    line = {**document["log"][0], "node": "", "label": "", "stream": "event"}
+    document["log"] = [
+        {**line, "text": told},
+        {**line, "text": told, "stream": "stdout"},
+        {**line, "text": told, "node": document["picture"]["boxes"][0]["id"], "label": "x"},
+        {**line, "text": told.replace("http:", "javascript:")},
+        {**line, "text": f"refused: {told}"},
+    ]
+    one = stage()
+    view = one.show(document, memory={"open": {"log": True}})
+    links = view.locator(".cascade-line a")
+    assert links.count() == 1
+    assert links.get_attribute("href") == links.inner_text() == "http://127.0.0.1:8787/status"
+    assert links.get_attribute("rel") == "noopener noreferrer"
+    assert view.locator(".cascade-line .cascade-said").all_inner_texts()[0].endswith(told)
+
+
 def test_axis_rescales_in_steps(stage: Any, samples: Any) -> None:
     """As time goes on the bars keep their places until the axis is full; then it makes room once."""
     one = stage()

@@ -108,7 +108,7 @@ def shown(text: str) -> dict[str, str]:
         made["visualize"] = picture._repr_mimebundle_()["text/html"]
         made["plan"] = _quiet_plan(target)._repr_html_()
         simulated = cs.simulate(target, system_resources={text: 2}, durations=_a_second)
-        made["simulation"] = simulated._repr_mimebundle_()["text/html"]
+        made["simulation"] = simulated._repr_mimebundle_()[0]["text/html"]
     text = text[:2_000]  # what these are given is short already
     comparison = Comparison(text, (Row(text, "same", text), Row(text, "fails", text)), (text,))
     made["comparison"] = comparison._repr_mimebundle_()["text/html"]

@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import threading
-from typing import Any
+from typing import Any, Self
 
 from aiohttp import web
 
@@ -29,7 +29,7 @@ class Service:
         self._loop: Any = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
-    def __enter__(self) -> Service:
+    def __enter__(self) -> Self:
         """Start, and wait until it listens."""
         self._thread.start()
         assert self._started.wait(10)
@@ -49,7 +49,8 @@ class Service:
     async def _serve(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         app = web.Application(middlewares=[self._listen], client_max_size=1 << 30)
-        for path in ("json", "echo", "status", "flaky", "reset", "partial", "silent", "drip", "huge", "bomb", "redirect",
+        for path in ("json", "echo", "status", "flaky", "reset", "partial", "silent", "drip", "huge", "bomb",
+                     "redirect",
                      "login", "store", "latin", "broken_gzip"):  # fmt: skip
             app.router.add_route("*", f"/{path}", getattr(self, f"_{path}"))
             app.router.add_route("*", f"/{path}/{{rest:.*}}", getattr(self, f"_{path}"))

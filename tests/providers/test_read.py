@@ -72,6 +72,19 @@ def test_tables_of_every_kind(tmp_path: Path, suffix: str, make: Any) -> None:
     assert texts == (ROWS if suffix not in ("csv", "tsv") else [{**row, "a": str(row["a"])} for row in ROWS])
 
 
+@pytest.mark.parametrize("pack", ["gz", "bz2", "xz"])
+def test_packed_tables(tmp_path: Path, pack: str) -> None:
+    """A name that ends with .gz and the like packs what is written, the same bytes each time; DuckDB reads .gz, too."""
+    path = tmp_path / f"a.csv.{pack}"
+    once = [run(cs.read.bytes(cs.write.csv(path, make(ROWS)))) for make in (pd.DataFrame, pd.DataFrame)]
+    assert once[0] == once[1] != b""
+    assert b"x" not in once[0][:4]
+    for kind in ("pandas", "polars", "arrow"):
+        assert rows_of(run(cs.read.table(path, as_=kind))) == ROWS
+    if pack == "gz":
+        assert run(cs.sql("select sum(a) from t", t=cs.File(path), as_="value")) == 3
+
+
 def test_options_go_to_the_library(tmp_path: Path) -> None:
     """Columns, separators and the like are those of the library that reads."""
     run(cs.write.csv(tmp_path / "a.csv", pd.DataFrame(ROWS), sep=";"))
@@ -90,10 +103,13 @@ def test_what_is_not_what_it_should_be(tmp_path: Path) -> None:
     (tmp_path / "p.parquet").write_text("no")
     (tmp_path / "deep.json").write_text("[" * 100_000)
     for lazy, words in (
-        (cs.read.text(tmp_path / "a"), "'a' is not text in utf-8"), (cs.read.json(tmp_path / "j.json"), "line 2 column 7"),
-        (cs.read.parquet(tmp_path / "p.parquet"), "could not be read as parquet"), (cs.read.json(tmp_path / "deep.json"), "not valid JSON"),
-        (cs.write.json(tmp_path / "n", float("nan")), "cannot be written as JSON"), (cs.write.json(tmp_path / "n", object()), "as JSON"),
-        (cs.write.csv(tmp_path / "n", 3), "not 3"), (cs.write.csv(tmp_path / "n", {"a": [1], "b": []}), "A table is"),
+        (cs.read.text(tmp_path / "a"), "'a' is not text in utf-8"),
+        (cs.read.json(tmp_path / "j.json"), "line 2 column 7"),
+        (cs.read.parquet(tmp_path / "p.parquet"), "could not be read as parquet"),
+        (cs.read.json(tmp_path / "deep.json"), "not valid JSON"),
+        (cs.write.json(tmp_path / "n", float("nan")), "cannot be written as JSON"),
+        (cs.write.json(tmp_path / "n", object()), "as JSON"), (cs.write.csv(tmp_path / "n", 3), "not 3"),
+        (cs.write.csv(tmp_path / "n", {"a": [1], "b": []}), "A table is"),
         (cs.read.csv(tmp_path / "a", as_="xls"), "as_ cannot be 'xls'"),
     ):  # fmt: skip
         with pytest.raises(TableError) as caught:
@@ -241,6 +257,7 @@ def test_secrets_in_options_do_not_show() -> None:
     assert "S3CR3T" not in str(caught.value) + repr(made.events)
 
 
+@pytest.mark.slow
 def test_half_written_files_are_never_read(tmp_path: Path) -> None:
     """While one task writes again and again, another reads whole files only."""
     path, done = tmp_path / "a", threading.Event()

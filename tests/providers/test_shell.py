@@ -192,6 +192,22 @@ def test_a_cancel_ends_all_that_was_started(tmp_path: Path, how: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_cancel_while_it_starts(tmp_path: Path) -> None:
+    """A cancel in the moment in which the program is started, but not yet known to run, ends its children, too."""
+    for number in range(25):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        handle = cs.start(cs.shell(PIDS.replace("{trap}", ""), cwd=folder, show=False), log_level=None)
+        assert until((folder / "one").exists)
+        handle.cancel()
+        with pytest.raises(RunCancelledError):
+            handle.result(timeout=10)
+        if (folder / "two").exists():
+            pid = int((folder / "two").read_text())
+            assert until(lambda pid=pid: not is_alive(pid), 1)
+
+
+@pytest.mark.slow
 def test_interrupt_ends_all_that_was_started(tmp_path: Path) -> None:
     """Ctrl-C in a script ends the program and its children."""
     import subprocess

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import os
 import pickle
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,16 @@ import pytest
 
 import cascade as cs
 from cascade.interfaces import events as ev
+from cascade.interfaces.exceptions import NodeTimeoutError, RunCancelledError
 from cascade.providers.sql_errors import SqlError
 from cascade.providers.sql_text import read_statement
 from tests.providers.hostile import HOSTILE
 
 INJECTING = [
-    "'; drop table people; --", '"; drop table people; --', "1; delete from people", "' or '1'='1", "x' union select * from people --",
-    "$name", ":name", "%(name)s", "?", "$1", "\\'; drop table people; --", "'' ; attach 'stolen.db' as s; --", "/*", "*/ drop table people",
-    "$$; drop table people; $$", "people", "read_csv('/etc/passwd')", "pragma writable_schema=1", "copy people to 'stolen.csv'", "\n;\n",
+    "'; drop table people; --", '"; drop table people; --', "1; delete from people", "' or '1'='1",
+    "x' union select * from people --", "$name", ":name", "%(name)s", "?", "$1", "\\'; drop table people; --",
+    "'' ; attach 'stolen.db' as s; --", "/*", "*/ drop table people", "$$; drop table people; $$", "people",
+    "read_csv('/etc/passwd')", "pragma writable_schema=1", "copy people to 'stolen.csv'", "\n;\n",
 ]  # fmt: skip
 
 
@@ -107,9 +111,12 @@ def test_an_answer_is_remembered_until_the_file_changes(work: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["select * from read_csv('other.csv')", "copy (select 1) to 'stolen.csv'", "attach 'stolen.db'", "select * from glob('/etc/*')",
-     "select * from read_text('/etc/passwd')", "install httpfs", "set enable_external_access = true", "export database 'stolen'",
-     "select * from 'https://127.0.0.1:1/x.csv'", "load httpfs"],
+    [
+        "select * from read_csv('other.csv')", "copy (select 1) to 'stolen.csv'", "attach 'stolen.db'",
+        "select * from glob('/etc/*')", "select * from read_text('/etc/passwd')", "install httpfs",
+        "set enable_external_access = true", "export database 'stolen'", "select * from 'https://127.0.0.1:1/x.csv'",
+        "load httpfs",
+    ],
 )  # fmt: skip
 def test_a_statement_sees_what_it_is_given(work: Path, text: str) -> None:
     """No other file, no network, no extension, and no way to open the door again."""
@@ -136,6 +143,7 @@ def test_a_hint_for_a_file_that_was_not_passed(work: Path) -> None:
 # -- values ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_kinds_of_values(people: str) -> None:
     """Numbers, texts, times, nothing, bytes and NumPy's scalars are bound by all databases."""
     values = [1, 2.5, "é'\"", True, None, b"\x00", np.int64(3), np.float64(0.5), np.str_("s")]
@@ -192,7 +200,8 @@ def test_what_is_quoted_is_left_alone() -> None:
 
 def test_reading_changes_nothing(people: str) -> None:
     """Without write=True a change is refused by the database, whatever the statement is."""
-    for text in ("delete from people", "drop table people", "insert into people values ('Eve', 1)", "create table t (x integer)",
+    for text in ("delete from people", "drop table people", "insert into people values ('Eve', 1)",
+                 "create table t (x integer)",
                  "update people set age = 0", "alter table people add column x integer"):  # fmt: skip
         with pytest.raises(SqlError, match="write=True"):
             ask(text, on=people)
@@ -327,13 +336,53 @@ def test_engines_and_connections_of_ones_own(people: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "on", ["foo://x", "sqlite+nope:///x.db", "postgresql://127.0.0.1:1/x", "mysql+pymysql://ada:hunter22@127.0.0.1:1/x", "://", 3, b"x", ""]
+    "on",
+    ["foo://x", "sqlite+nope:///x.db", "postgresql://127.0.0.1:1/x", "mysql+pymysql://ada:hunter22@127.0.0.1:1/x", "://",
+     3, b"x", ""],
 )  # fmt: skip
 def test_what_is_no_database(work: Path, on: Any) -> None:
     """A URL that leads nowhere is said in words, without its password."""
     with pytest.raises(SqlError) as caught:
         ask("select 1", on=on)
     assert "hunter22" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_long_question_is_stopped(people: str, work: Path) -> None:
+    """A timeout and a cancel reach the database itself: the thread has ended when the call has."""
+    endless = {
+        None: "select count(*) from range(1000000000) a, range(1000) b",
+        people: "with recursive n(x) as (select 1 union all select x + 1 from n) select count(*) from n",
+    }
+    for on, text in endless.items():
+        before = time.monotonic()
+        with pytest.raises(NodeTimeoutError):
+            cs.run(cs.sql(text, on=on).with_timeout(0.3), log_level=None)
+        run = cs.start(cs.sql(text, on=on), log_level=None)
+        while not any(isinstance(event, ev.NodeStarted) for event in run.events):
+            os.sched_yield()
+        run.cancel()
+        with pytest.raises(RunCancelledError):
+            run.result(10)
+        assert time.monotonic() - before < 4.5
+    assert ask("select sum(age) from people", on=people, as_="value") == 43  # its file is free again
+
+
+def test_reading_reaches_no_other_file(work: Path) -> None:
+    """SQLite would make a file that is attached, and could be told to write again."""
+    ask("create table t (x integer)", on="a.db", write=True)
+    for text in ("attach 'stolen.db' as s", "pragma query_only = off", "vacuum into 'stolen.db'", "detach main"):
+        with pytest.raises(SqlError):
+            ask(text, on="a.db")
+    assert [each.name for each in work.iterdir()] == ["a.db"]
+
+
+def test_a_table_from_elsewhere() -> None:
+    """What cs.write returned for an address is fetched; a list is no table, and the error says what is."""
+    written = cs.write.csv("memory://sql/t.csv.gz", {"x": [1, 2]})
+    assert ask("select sum(x) from t", t=written, as_="value") == 3
+    with pytest.raises(SqlError, match="a table is a frame"):
+        ask("select * from t", t=[{"x": 1}])
 
 
 # -- hostile values -------------------------------------------------------------------------------------------------
@@ -362,8 +411,9 @@ def test_hostile_texts_elsewhere(people: str, work: Path) -> None:
     before = sorted(each.name for each in work.iterdir())
     for text in [*HOSTILE, *INJECTING]:
         for make in (
-            lambda t: cs.sql(t, on=people), cs.sql, lambda t: cs.sql("select 1", on=t), lambda t: cs.sql("select 1", as_=t),
-            lambda t: cs.sql("select 1", params={t: 1}), lambda t: cs.sql("select 1", **{t: pd.DataFrame({"x": [1]})}),
+            lambda t: cs.sql(t, on=people), cs.sql, lambda t: cs.sql("select 1", on=t),
+            lambda t: cs.sql("select 1", as_=t), lambda t: cs.sql("select 1", params={t: 1}),
+            lambda t: cs.sql("select 1", **{t: pd.DataFrame({"x": [1]})}),
             lambda t: cs.sql("select * from t", t=cs.File(t)),
         ):  # fmt: skip
             with suppress(ValueError, OSError, TypeError):

@@ -47,8 +47,8 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     def call(program: str, *arguments: str) -> None:
         before = ["runuser", "-u", "postgres", "--"] if is_root else []
         done = subprocess.run(
-            [*before, str(place / program), *arguments], cwd="/", capture_output=True, text=True, check=False, timeout=60,
-            stdin=subprocess.DEVNULL,
+            [*before, str(place / program), *arguments], cwd="/", capture_output=True, text=True,
+            check=False, timeout=60, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
 

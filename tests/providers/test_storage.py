@@ -15,13 +15,13 @@ from cascade.providers.storage_errors import PlaceError
 from tests.providers.hostile import HOSTILE, Canary
 
 CLIMBING = [
-    "..", "../x", "a/../../x", "a/b/../../../x", "/etc/passwd", "//etc/passwd", "/", "~/../../etc/passwd", "file:///etc/passwd",
-    "FILE:///etc/passwd", "local:///etc/passwd", "s3://bucket/x", "memory://x", "http://127.0.0.1:1/x", "simplecache::file:///etc/passwd",
-    "link/x", "link", "loop", "./../x", "a/./../../x",
+    "..", "../x", "a/../../x", "a/b/../../../x", "/etc/passwd", "//etc/passwd", "/", "~/../../etc/passwd",
+    "file:///etc/passwd", "FILE:///etc/passwd", "local:///etc/passwd", "s3://bucket/x", "memory://x",
+    "http://127.0.0.1:1/x", "simplecache::file:///etc/passwd", "link/x", "link", "loop", "./../x", "a/./../../x",
 ]  # fmt: skip
 REMOTE_CLIMBING = [
-    "..", "../x", "a/../../x", "%2e%2e/x", "%2E%2E%2Fx", "%252e%252e/x", "..%2fx", "..\\x", "/x", "\\x", "s3://other/x", "x::file:///etc/passwd",
-    "file:///etc/passwd",
+    "..", "../x", "a/../../x", "%2e%2e/x", "%2E%2E%2Fx", "%252e%252e/x", "..%2fx", "..\\x", "/x", "\\x",
+    "s3://other/x", "x::file:///etc/passwd", "file:///etc/passwd",
 ]  # fmt: skip
 
 
@@ -174,15 +174,19 @@ def test_hostile_paths_stay_under_their_root(canary: Canary) -> None:
         root.mkdir(exist_ok=True)
         (root / "seed").write_text("seed")
         for make in (
-            lambda t: cs.write.text(t, "made", root=at), lambda t: cs.write.json(t, {}, root=at), lambda t: cs.write.csv(t, {"x": [1]}, root=at),
-            lambda t: cs.write.bytes(t, b"", root=at, overwrite=False), lambda t: cs.write.table(t, {"x": [1]}, root=at),
-            lambda t: cs.read.text(t, root=at), lambda t: cs.read.bytes(t, root=at), lambda t: cs.read.csv(t, root=at),
-            lambda t: cs.read.json(t, root=at), lambda t: cs.read.table(t, root=at), lambda t: cs.read.text.map(path=[t, "seed"], root=at),
+            lambda t: cs.write.text(t, "made", root=at), lambda t: cs.write.json(t, {}, root=at),
+            lambda t: cs.write.csv(t, {"x": [1]}, root=at),
+            lambda t: cs.write.bytes(t, b"", root=at, overwrite=False),
+            lambda t: cs.write.table(t, {"x": [1]}, root=at), lambda t: cs.read.text(t, root=at),
+            lambda t: cs.read.bytes(t, root=at), lambda t: cs.read.csv(t, root=at),
+            lambda t: cs.read.json(t, root=at), lambda t: cs.read.table(t, root=at),
+            lambda t: cs.read.text.map(path=[t, "seed"], root=at),
             lambda t: cs.read.text("seed", encoding=t, root=at), lambda t: cs.read.csv("seed", as_=t, root=at),
             lambda t: cs.fs.exists(t, root=at), lambda t: cs.fs.glob(t, root=at), lambda t: cs.fs.list(t, root=at),
-            lambda t: cs.fs.mkdir(t, root=at), lambda t: cs.fs.copy("seed", t, root=at), lambda t: cs.fs.copy(t, "copied", root=at),
-            lambda t: cs.fs.move(t, "moved", root=at), lambda t: cs.fs.remove(t, root=at, recursive=True),
-            lambda t: cs.fs.move("seed", t, root=at), lambda t: cs.io.local.write(t, "x", root=at), lambda t: cs.io.local.read(t, root=at),
+            lambda t: cs.fs.mkdir(t, root=at), lambda t: cs.fs.copy("seed", t, root=at),
+            lambda t: cs.fs.copy(t, "copied", root=at), lambda t: cs.fs.move(t, "moved", root=at),
+            lambda t: cs.fs.remove(t, root=at, recursive=True), lambda t: cs.fs.move("seed", t, root=at),
+            lambda t: cs.io.local.write(t, "x", root=at), lambda t: cs.io.local.read(t, root=at),
         ):  # fmt: skip
             try:
                 found = cs.run(make(text), log_level=None)

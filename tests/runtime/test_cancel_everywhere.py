@@ -15,7 +15,7 @@ import pytest
 import cascade as cs
 from cascade.interfaces import events as ev
 from cascade.interfaces.exceptions import RunCancelledError
-from cascade.runtime import handle, threads
+from cascade.runtime import threads
 from cascade.runtime.journal import Journal
 from tests.runtime.diary import Diary
 
@@ -183,21 +183,24 @@ def check_in_order(steps: Steps, run: cs.Run) -> None:
     assert (last.status, last.abandoned) == (run.state, ())
 
 
-def check_nothing_is_left(before: int) -> None:
+def check_nothing_is_left(before: tuple[int, int]) -> None:
     """No thread of a run works on, no coroutine sits on a loop that waits for the next one."""
     until = time.perf_counter() + SOON
-    while len(threads._shelf._idle) < count_threads() and time.perf_counter() < until:
+    while count_threads()[0] > before[0] and time.perf_counter() < until:
         time.sleep(0.001)
-    assert len(threads._shelf._idle) == count_threads()
-    assert threading.active_count() <= before + 40
+    now = count_threads()
+    assert now[0] <= before[0]
+    assert now[1] <= before[1] + 40
     for loop in threads._loops:
         future = asyncio.run_coroutine_threadsafe(count_tasks(), loop.loop)
         assert future.result(SOON) == 1
 
 
-def count_threads() -> int:
+def count_threads() -> tuple[int, int]:
+    """How many of the engine's threads work now (who listens to worker processes never ends), and all there are."""
     names = [thread.name for thread in threading.enumerate()]
-    return sum(name.startswith("cascade-") and name != "cascade-loop" for name in names)
+    made = sum(name.startswith("cascade-") and name != "cascade-loop" for name in names)
+    return made - len(threads._shelf._idle), len(names)
 
 
 async def count_tasks() -> int:
@@ -207,7 +210,7 @@ async def count_tasks() -> int:
 
 def run_all(strike: Callable[[cs.Run], object], check: Callable[[cs.Run], None]) -> int:
     """Strike in the calls of user code, one later in each run, until a run ends before it is struck."""
-    at, before = 1, threading.active_count()
+    at, before = 1, count_threads()
     while True:
         steps = Steps(at, strike)
         run = steps.start(make_target(steps, steps.step), make_resources(steps, steps.step))
@@ -274,7 +277,7 @@ def test_cancel_at_every_record(monkeypatch: pytest.MonkeyPatch) -> None:
         journal.records = CountingList(current[0].step)
 
     monkeypatch.setattr(Journal, "__init__", make_counting)
-    before, at = threading.active_count(), 1
+    before, at = count_threads(), 1
     while True:
         steps = Steps(at, lambda run: run.cancel("enough"))
         current[:] = [steps]
@@ -291,7 +294,7 @@ def test_cancel_at_every_record(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_pause_at_every_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Paused in the middle of the engine's own work, the run stands still; cancelled then, it ends; resumed, it goes on."""
+    """Paused in the middle of the engine's own work, it stands still; cancelled then, it ends; resumed, it goes on."""
     make = Journal.__init__
     current: list[Steps] = []
 
@@ -300,7 +303,7 @@ def test_pause_at_every_record(monkeypatch: pytest.MonkeyPatch) -> None:
         journal.records = CountingList(current[0].step)
 
     monkeypatch.setattr(Journal, "__init__", make_counting)
-    before, at = threading.active_count(), 1
+    before, at = count_threads(), 1
     while True:
         for order in ("cancel", "resume"):
             paused = threading.Event()
@@ -382,7 +385,7 @@ def test_failure_in_every_call() -> None:
             assert run.state == "failed"
             assert faults[-1] in (error.exceptions if isinstance(error, ExceptionGroup) else [error])
 
-    at, before = 1, threading.active_count()
+    at, before = 1, count_threads()
     while True:
         steps = Steps(at, fail)
         run = steps.start(make_target(steps, steps.step), make_resources(steps, steps.step))
@@ -393,155 +396,3 @@ def test_failure_in_every_call() -> None:
         at += 1
     assert at > 25
     check_nothing_is_left(before)
-
-
-# -- special moments ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("mode", ["inline", "blocking", "async"])
-def test_cancel_by_the_task_that_completes_the_run(mode: Any) -> None:
-    """A cancel out of the last task itself, just before its end, is either late or a cancel, never half of both."""
-    made: list[cs.Run] = []
-    ready = threading.Event()
-
-    def body() -> str:
-        assert ready.wait(SOON)
-        made[0].cancel("by myself")
-        return "done"
-
-    async def later() -> str:
-        return body()
-
-    for _ in range(20):
-        ready.clear()
-        made[:] = [cs.start(cs.task(later)() if mode == "async" else cs.task(mode=mode)(body)(), **QUIET)]
-        ready.set()
-        run = made[0]
-        error = run.exception(SOON)
-        [last] = [e for e in run.events if isinstance(e, ev.RunFinished)]
-        assert (last.status, isinstance(error, RunCancelledError)) in [("completed", False), ("cancelled", True)]
-        assert run.state == last.status
-        assert run.events[-1] is not None
-        assert cs.run(cs.task(lambda: 1, mode="inline")(), **QUIET) == 1
-
-
-@pytest.mark.parametrize("mode", ["inline", "blocking", "async"])
-def test_nothing_starts_after_a_cancel(mode: Any) -> None:
-    """What becomes ready in the moment of the cancel does not start, though the driver has not obeyed yet."""
-    begun, go = threading.Event(), threading.Event()
-
-    @cs.task
-    def hold() -> int:
-        begun.set()
-        assert go.wait(SOON)
-        return 1
-
-    if mode == "async":
-
-        @cs.task
-        async def add(x: int) -> int:
-            return x + 1
-
-    else:
-
-        @cs.task(mode=mode)
-        def add(x: int) -> int:
-            return x + 1
-
-    for _ in range(20):
-        begun.clear()
-        go.clear()
-        run = cs.start(add(hold()), **QUIET)
-        assert begun.wait(SOON)
-        run.cancel()
-        go.set()
-        assert isinstance(run.exception(SOON), RunCancelledError)
-        assert [e.name for e in run.events if isinstance(e, ev.NodeStarted)] == ["hold"]
-
-
-def test_cancel_from_subscribers() -> None:
-    """A subscriber that cancels at any event ends the run, and hears of it."""
-    kinds = [ev.RunStarted, ev.NodeStarted, ev.ResourceSetUp, ev.NodeCompleted, ev.RunFinished]
-    for kind in kinds:
-        steps = Steps(0, lambda _: None)
-        heard: list[ev.Event] = []
-        made: list[cs.Run] = []
-        ready = threading.Event()
-
-        def hear(event: ev.Event, kind: Any = kind, heard: Any = heard, made: Any = made, ready: Any = ready) -> None:
-            heard.append(event)
-            if isinstance(event, kind) and ready.wait(SOON):
-                made[0].cancel("heard enough")
-
-        target, resources = make_target(steps, lambda: None), make_resources(steps, lambda: None)
-        run = cs.start(target, system_resources=CAPACITY, resources=resources, subscribers=[hear], **QUIET)
-        made.append(run)
-        ready.set()
-        ended(run)
-        check_in_order(steps, run)
-        assert isinstance(heard[-1], ev.RunFinished)
-
-
-def test_second_interrupt_gives_the_prompt_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While an interrupt waits for its cancel to land, another one ends the waiting, and the run still ends."""
-    monkeypatch.setattr(handle, "LAND", SOON)
-    free, entered, waiting = threading.Event(), threading.Event(), threading.Event()
-
-    def stuck() -> None:
-        entered.set()
-        free.wait(3 * SOON)
-
-    run = cs.start(cs.task(stuck)(), **QUIET)
-    tell_of_waiting(run, waiting)
-    main = threading.main_thread().ident or 0
-
-    def shoot() -> None:
-        assert entered.wait(SOON)
-        assert waiting.wait(SOON)
-        signal.pthread_kill(main, signal.SIGINT)
-        until = time.perf_counter() + SOON
-        while run.state != "cancelling" and time.perf_counter() < until:
-            time.sleep(0.001)
-        signal.pthread_kill(main, signal.SIGINT)
-
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    shooter = threading.Thread(target=shoot)
-    try:
-        shooter.start()
-        began = time.perf_counter()
-        with pytest.raises(KeyboardInterrupt):
-            run.result(SOON)
-        assert time.perf_counter() - began < SOON / 2
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        free.set()
-        shooter.join()
-    assert isinstance(run.exception(SOON), RunCancelledError)
-
-
-def test_interrupt_of_a_program_on_its_own_loop() -> None:
-    """Ctrl-C in `asyncio.run(cs.arun(…))` cancels the run before it comes out."""
-    entered, closed = threading.Event(), threading.Event()
-
-    @cs.task
-    async def for_ever() -> None:
-        entered.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            closed.set()
-
-    def shoot() -> None:
-        assert entered.wait(SOON)
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    shooter = threading.Thread(target=shoot)
-    try:
-        shooter.start()
-        with pytest.raises(KeyboardInterrupt):
-            asyncio.run(cs.arun(for_ever(), **QUIET))
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        shooter.join()
-    assert closed.is_set()

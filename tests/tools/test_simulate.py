@@ -11,7 +11,9 @@ from cascade.adapters.solvers.native import NativeSolver
 from cascade.adapters.solvers.optimal import OptimalSolver
 from cascade.graph.build import build
 from cascade.interfaces.exceptions import CapacityError, NotLazyError, SettingError
-from cascade.tools.simulate import MOST_SHOWN, simulate
+from cascade.notebook.document import MIME
+from cascade.tools.simulate import simulate
+from cascade.tools.simulate_show import MOST_SHOWN
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,14 +56,14 @@ def test_it_tells_when_everything_would_run() -> None:
 
 
 def test_nothing_runs() -> None:
-    """Looking at a plan has no effects, whatever the tasks are."""
+    """Looking at a plan has no effects, whatever the tasks are; inline ones go one after the other, as in a run."""
     ran: list[int] = []
 
     @cs.task(mode="inline")
     def work(x: int) -> None:
         ran.append(x)
 
-    assert simulate([work(1), work(2)]).makespan == 1.0
+    assert simulate([work(1), work(2)]).makespan == 2.0
     assert not ran
 
 
@@ -103,7 +105,7 @@ def test_a_solver_that_knows_no_capacities_can_be_asked_without() -> None:
 
 def test_it_says_what_the_numbers_leave_out() -> None:
     """Unknown durations, capacities not given, amounts that only the run knows, a search that was not made."""
-    target = [*three(), load().with_constraints(cpu=cs.Param("n", 1))]
+    target = [*three(), load().with_constraints(cpu=load())]
     assert simulate(target).remarks == (
         "no durations are known: each node counts as 1.00 s",
         "no system_resources are given: amounts do not count",
@@ -138,10 +140,13 @@ def test_nothing_is_too_short_to_be_seen() -> None:
 
 
 def test_a_notebook_shows_text_in_equal_columns() -> None:
-    """HTML for the notebook, text for everything else; a graph that was built before serves, too."""
-    bundle = simulate(build(three()), SECONDS)._repr_mimebundle_()
-    assert set(bundle) == {"text/plain", "text/html"}
-    assert ET.fromstring(bundle["text/html"]).text == bundle["text/plain"]
+    """The card of a run for the notebook, text for everything else; a graph that was built before serves, too."""
+    made = simulate(build(three()), SECONDS)
+    bundle, _ = made._repr_mimebundle_()
+    assert set(bundle) == {MIME, "text/plain", "text/html"}
+    assert bundle["text/plain"] == str(made)
+    assert bundle[MIME]["run"]["name"] == "one and 2 more (simulated)"
+    ET.fromstring(bundle["text/html"])
 
 
 HOSTILE = "<img src=x onerror=alert(1)>\x1b[31m\nnext"
@@ -153,7 +158,7 @@ def test_hostile_names_stay_text() -> None:
     text = str(made)
     assert "\x1b" not in text
     assert len(text.splitlines()) == 7
-    assert "<img" not in made._repr_mimebundle_()["text/html"]
+    assert "<img src=x" not in made._repr_mimebundle_()[0]["text/html"]
     hostile, wide = text.splitlines()[2:4]
     assert wide.index("0 s") + len("读取") == hostile.index("0 s")
 

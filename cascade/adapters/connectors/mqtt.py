@@ -312,6 +312,8 @@ class MqttConnector:
 
     async def _serve_wire(self, wire: Wire, first: list[Subscription], *, is_back: bool) -> None:
         await wire.settle_first(first)
+        for late in [each for each in self._subscriptions if each not in first]:  # who came while it was begun
+            await wire.subscribe(late)
         self._has_tried.set()
         for watcher in self._watchers if is_back else ():
             watcher("back")

@@ -36,6 +36,7 @@ _KINDS: Final = {
     name: kind for name in ev.__all__ if isinstance(kind := getattr(ev, name), type) and issubclass(kind, ev.Event)
 } | {kind.__name__: kind for kind in (ControlRefused, RunHeld)}
 _FIELDS: Final = {name: tuple([field.name for field in fields(kind)]) for name, kind in _KINDS.items()}
+_OTHER_NAMES: Final = {"kind": "what"}  # of fields: ``kind`` is that of the line
 _TEXTS: Final = {"GraphGrown": {"nodes"}}  # fields of these kinds that are no numbers
 _NUMBERS: Final = frozenset({"seq", "at", "elapsed", "attempt", "duration", "nodes", "count", "delay", "usage"})
 
@@ -133,7 +134,7 @@ class JournalSink:
 
 
 def _plain(event: ev.Event) -> dict[str, object]:
-    return {name: getattr(event, name) for name in _FIELDS[type(event).__name__]}
+    return {_OTHER_NAMES.get(name, name): getattr(event, name) for name in _FIELDS[type(event).__name__]}
 
 
 def _line(told: dict[str, object]) -> bytes:
@@ -280,6 +281,7 @@ def _take(
         return
     if not isinstance(kind, str) or kind not in _KINDS:
         raise fault("has an event of an unknown kind")
+    found.update({name: found.pop(other) for name, other in _OTHER_NAMES.items() if other in found})
     if not found.keys() <= set(_FIELDS[kind]):
         raise fault("has fields that its kind does not have")
     numbers = [found.get(name, 0) for name in _NUMBERS.intersection(_FIELDS[kind]) - _TEXTS.get(kind, set())]

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,36 +89,42 @@ class Listener:
         ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.port = port
+        self.is_ready = False
         self.messages: list[tuple[str, str]] = []
         self._wait_ready()
 
     def _wait_ready(self) -> None:
         publisher = shutil.which("mosquitto_pub") or "mosquitto_pub"
-        assert self.process.stdout is not None
-        os.set_blocking(self.process.stdout.fileno(), False)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         command = [publisher, "-h", "127.0.0.1", "-p", str(self.port), "-t", "listener/ready", "-m", "x"]
         end = time.monotonic() + TIMEOUT
-        while not self.read():
+        while not self.is_ready:
             assert time.monotonic() < end, "mosquitto_sub hears nothing"
             subprocess.run(command, check=True)
-        self.messages.clear()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            topic, _, text = line.rstrip("\n").partition(" ")
+            if topic == "listener/ready":
+                self.is_ready = True
+            else:
+                self.messages.append((topic, text))
 
     def read(self) -> list[tuple[str, str]]:
-        """Take what has come by now."""
-        assert self.process.stdout is not None
-        for line in iter(self.process.stdout.readline, ""):
-            topic, _, text = line.rstrip("\n").partition(" ")
-            self.messages.append((topic, text))
-        return self.messages
+        """What has come by now."""
+        return list(self.messages)
 
     def wait_for(self, word: str) -> list[dict[str, Any]]:
         """Read until a message has `word` in it; return all payloads so far."""
         until(lambda: any(word in text for _, text in self.read()))
-        return [json.loads(text) for topic, text in self.messages if topic != "listener/ready"]
+        return [json.loads(text) for _, text in self.messages]
 
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
+        self._reader.join(TIMEOUT)
         assert self.process.stdout is not None
         self.process.stdout.close()
 

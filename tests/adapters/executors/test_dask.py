@@ -32,6 +32,10 @@ def start(executor: Any, target: Any, **settings: Any) -> cs.Run:
     return cs.start(target, executor=executor, log_level=None, **settings)
 
 
+def _zeros(n: int) -> bytes:
+    return bytes(n)
+
+
 class Homebody:
     """A large value that notes in which processes it is read."""
 
@@ -77,7 +81,7 @@ def test_values_come_when_someone_here_needs_them(local: DaskExecutor) -> None:
 
 def test_grown_graphs_take_what_stayed(local: DaskExecutor) -> None:
     """A call that the graph gains later, to run here, finds a value that had stayed there."""
-    make = cs.task(lambda n: bytes(n), name="make", pure=True)
+    make = cs.task(_zeros, name="make", pure=True)
     here = cs.task(len, name="here", mode="inline")
     size = cs.task(len, name="size")
 
@@ -157,7 +161,7 @@ def test_resources_of_a_run_are_refused_in_words(local: DaskExecutor) -> None:
     def lock() -> Iterator[Any]:
         yield threading.Lock()
 
-    uses = cs.task(lambda held: bool(held), name="uses")
+    uses = cs.task(bool, name="uses")
     error = start(local, uses(cs.inject("dask_lock")), resources=[lock]).exception(LONG)
     assert isinstance(error, CascadeError)
     assert "The resource 'dask_lock' of task 'uses' lives in this process" in str(error)

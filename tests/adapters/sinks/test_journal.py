@@ -34,7 +34,8 @@ def path(tmp_path):
 
 def test_what_was_written_is_read_back(path):
     """Every event comes back as it was, with the graph, its edges and what the run said of itself."""
-    target = [add(cs.Param("x", default=1, type=int), 2), add.map(x=[1, 2, 3]), bad(add(1)), grow(1)]
+    held = add(1).with_constraints(gpu=1)
+    target = [add(cs.Param("x", default=1, type=int), 2), add.map(x=[1, 2, 3]), bad(held), grow(1)]
     run = cs.start(target, log_level=None, subscribers=[JournalSink(path)], on_failure="continue", name="lesson",
                    system_resources={"gpu": 1})  # fmt: skip
     assert isinstance(run.exception(10), ValueError)

@@ -15,7 +15,6 @@ LONG = 120.0  # what a run may take on a busy machine, when workers have to be s
 
 pytestmark = [
     pytest.mark.timeout(300),
-    pytest.mark.filterwarnings("ignore:warn .:UserWarning"),  # what a case says on purpose
     pytest.mark.filterwarnings("ignore::ResourceWarning:distributed"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:distributed"),
 ]

@@ -183,6 +183,17 @@ function tellCount({ model }, { tally, left, lines }, passing) {
 /** The streams that are a node's own words and pictures. */
 const OWN = new Set(["stdout", "stderr", "display"]);
 
+/** The one text with a link in it: where a cluster shows what it does. */
+const DASHBOARD = /^(on the cluster at \S+, dashboard )(https?:\/\/[^\s"'<>]+)$/;
+
+/** @param {LogLine} line @returns {(string|Node)[]} */
+function said(line) {
+  const found = line.stream === "event" && !line.node && DASHBOARD.exec(line.text);
+  if (!found) return [line.text];
+  const [, words, href] = found;
+  return [words, html("a", "link", { href, target: "_blank", rel: "noopener noreferrer" }, href)];
+}
+
 /** @param {Context} context @param {LogLine} line */
 function row(context, line) {
   const own = OWN.has(line.stream);
@@ -197,7 +208,7 @@ function row(context, line) {
     html("span", "time", {}, clock(line.t)),
     mark ? icon(mark, 12) : html("span", "no-icon", {}, own ? "›" : ""),
     html("span", "who", { title: line.label }, line.label),
-    html("span", "said", {}, tag && html("span", "tag", {}, tag), made, line.text),
+    html("span", "said", {}, tag && html("span", "tag", {}, tag), made, ...said(line)),
     shown,
   );
 }
