@@ -11,6 +11,7 @@ BIN := .venv/bin
 IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
 # A stamp says that .venv has what a purpose needs; a changed requirement makes it stale.
 STAMPS := .venv/stamps
+LESSONS := $(addprefix --extra ,notebook data process sql http s3 text mqtt otel dask)
 NEEDS := pyproject.toml constraints.txt scripts/venv.py $(wildcard cascade/notebook/static/labextension/package.json)
 
 # The tools read and write beside the sources; a shell that forbids bytecode only makes every start slow.
@@ -72,7 +73,7 @@ $(STAMPS)/demo: $(NEEDS)
 	$(call install,--extra notebook --extra data --extra process --with nbclient)
 
 $(STAMPS)/lab: $(NEEDS)
-	$(call install,--extra notebook --extra data --extra process --with jupyterlab)
+	$(call install,$(LESSONS) --with jupyterlab --with "moto[server]")
 
 $(STAMPS)/test: $(NEEDS)
 	$(call install,--extra test)

@@ -149,7 +149,7 @@ def test_no_machine_paths() -> None:
 
 def test_programs_can_be_run() -> None:
     """What is called by its name is executable and has its interpreter on the first line."""
-    for name in (".ci/run", "scripts/programs.sh"):
+    for name in (".ci/run", ".ci/step", "scripts/programs.sh"):
         path = ROOT / name
         assert path.stat().st_mode & 0o111, name
         assert path.read_text(encoding="utf-8").startswith("#!"), name

@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from cascade.cli.codes import DONE, FAILED, INTERRUPTED, SKIPPED
 from cascade.context import get_current_context
 from cascade.graph.check import find_resources
 from cascade.interfaces.events import ResourceSetUp, ResourceTornDown, RunFinished
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DONE", "FAILED", "INTERRUPTED", "SKIPPED", "Ending", "Setup", "conduct", "describe_error", "leaves"]
 
-DONE, FAILED, SKIPPED, INTERRUPTED = 0, 1, 3, 130  # 2, wrong usage, is what Typer says itself
 GRACE: Final = 5.0  # seconds for what cannot be stopped to end, so that its resources can be closed
 _LOOK: Final = 0.05  # seconds between two looks at whether they are
 _MOST_ERRORS: Final = 10
@@ -40,7 +40,7 @@ class Setup:
 
     Args:
         target: what `run` takes. graph: the graph of it. capacities: checked ones. resources, executor, solver: as for
-            `run`.
+            `run`. settings: further ones of `start`, by name. subscribers: as for `run`.
     """
 
     target: Any
@@ -49,6 +49,8 @@ class Setup:
     resources: Iterable[Any] = ()
     executor: Any = None
     solver: Any = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    subscribers: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ class Ending:
 
     Args:
         code: exit code. value: of the target, when it is DONE. said: for stderr; empty: nothing. error: of the run.
+        run: its handle; None: it did not begin.
     """
 
     code: int
     value: Any = None
     said: str = ""
     error: BaseException | None = None
+    run: Run | None = None
 
 
 def conduct(setup: Setup, orders: Orders) -> Ending:
@@ -85,7 +89,8 @@ def conduct(setup: Setup, orders: Orders) -> Ending:
                 executor=setup.executor,
                 solver=setup.solver,
                 timeout=orders.timeout,
-                subscribers=[(RunFinished, ends.append)],
+                subscribers=[(RunFinished, ends.append), *setup.subscribers],
+                **setup.settings,
             )
         run.wait()
         return _settle(setup, run, ends)
@@ -118,11 +123,11 @@ def _held_interrupts() -> Iterator[None]:
 
 def _settle(setup: Setup, run: Run, ends: list[RunFinished]) -> Ending:
     try:
-        ending = Ending(DONE, run.result())
+        ending = Ending(DONE, run.result(), run=run)
     except DependencyMissingError as error:
-        ending = Ending(SKIPPED, said=one_line(run.redact(text_of(error))), error=error)
+        ending = Ending(SKIPPED, said=one_line(run.redact(text_of(error))), error=error, run=run)
     except (Exception, BaseExceptionGroup) as error:  # noqa: BLE001 - a task may raise anything
-        ending = Ending(FAILED, said=run.redact(describe_error(error)), error=error)
+        ending = Ending(FAILED, said=run.redact(describe_error(error)), error=error, run=run)
     if ends and ends[0].abandoned:
         _wait_for_closing(setup, run)
     return ending
@@ -143,7 +148,7 @@ def _interrupted(setup: Setup, run: Run | None, ends: list[RunFinished]) -> Endi
             said += f" Not closed: {', '.join(left)}." if left else ""
     except KeyboardInterrupt:
         said = f"The run '{name}' was interrupted twice and is left as it is."
-    return Ending(INTERRUPTED, said=said)
+    return Ending(INTERRUPTED, said=said, run=run)
 
 
 def _wait_for_closing(setup: Setup, run: Run) -> list[str]:

@@ -40,7 +40,7 @@ class ParamOption:
     Args:
         param: what is given. spelling: ``--learning-rate``. negative: ``--no-fast`` for truth values, else empty.
         word: what stands for the value in help, empty for truth values. choices: the values that there are, as typed.
-        help: one line.
+        help: one line. joint: what stands between spelling and value.
     """
 
     param: Param
@@ -49,11 +49,12 @@ class ParamOption:
     word: str
     choices: tuple[str, ...]
     help: str
+    joint: str = " "
 
     @property
     def usage(self) -> str:
         """How to write it."""
-        return f"{self.spelling} or {self.negative}" if self.negative else f"{self.spelling} {self.word}"
+        return f"{self.spelling} or {self.negative}" if self.negative else f"{self.spelling}{self.joint}{self.word}"
 
 
 def name_options(graph: Graph) -> tuple[ParamOption, ...]:

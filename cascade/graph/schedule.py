@@ -6,7 +6,8 @@ starts what the engine would start, in the order in which it would, and never ex
 It is the policy of the engine on a clock that is only counted (list scheduling: Graham 1966), with the engine's own
 ledger. What ends gives its amounts back to those who waited longest for them, and then lets its consumers go; of what
 may start, the lowest rank is first; what does not fit waits and lets others pass. Every route, fallback and condition
-counts as if it ran, maps count as one node, and modes are not told apart.
+counts as if it ran, maps count as one node, and modes are not told apart: those who need that rehearse the run with the
+engine's own core (`cascade.tools.simulate`), which starts all else when this does.
 """
 
 from __future__ import annotations

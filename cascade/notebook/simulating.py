@@ -45,8 +45,9 @@ def simulation_bundle(made: Simulation) -> Bundle:
 def _card(made: Simulation) -> dict[str, Any]:
     record = RunRecord(made.graph)
     record.apply(made.events())
+    record.message = "; ".join(made.remarks)  # in the head of the view; under the picture they stand in full
     document = record.document()
-    return {MIME: document, **static_bundle(document, record.drawing.shape, "; ".join(made.remarks))}
+    return {MIME: document, **static_bundle(document, record.drawing.shape, record.message)}
 
 
 def simulate(session: Session, words: Sequence[str]) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Link"]
 
 PATIENCE: Final = 0.5  # seconds that the start of a run waits for its connector
+HURRY: Final = 0.5  # seconds that the rest of a run may take to be told after its end
+PIECE: Final = 500  # events that are told between two looks at the clock
 PARTING: Final = 0.9  # seconds that the end of a run waits for it; every subscriber has one second
 
 
@@ -54,6 +56,7 @@ class Link:
         self._remote: RemoteSide | None = None
         self._problem = ""
         self._is_over = False
+        self._late_at = 0.0
 
     # -- what people see of it ------------------------------------------------------------------------------------
 
@@ -147,11 +150,28 @@ class Link:
         )
 
     def __call__(self, events: Sequence[ev.Event]) -> None:
-        """Tell of events; after the last one, take leave."""
-        if not self._problem:
-            self._telemetry(events)
+        """Tell of events; after the last one, take leave.
+
+        A run that ends while much of it has still to be told tells its end in time, and leaves the rest out: who
+        watches would take it for dead otherwise.
+        """
+        for first in range(0, len(events), PIECE):
+            piece = events[first : first + PIECE]
+            if self._is_late():
+                told = [event for event in piece if isinstance(event, ev.LifecycleEvent)]
+                self._telemetry.lost += len(piece) - len(told)
+                piece = told
+            if not self._problem:
+                self._telemetry(piece)
         if any(isinstance(event, ev.RunFinished) for event in events):
             self._close()
+
+    def _is_late(self) -> bool:
+        """Whether the run has ended so long ago that only its end can still be told."""
+        if self._run is None or not self._run._ending:  # noqa: SLF001 - the run's own side
+            return False
+        self._late_at = self._late_at or time.monotonic() + HURRY
+        return time.monotonic() > self._late_at
 
     def _close(self) -> None:
         import asyncio

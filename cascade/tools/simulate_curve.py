@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 from cascade.interfaces.exceptions import SettingError
 from cascade.messaging.catalogue import in_seconds
 from cascade.messaging.renderer import one_line
-from cascade.tools.simulate_run import Rehearsal, Workers
+from cascade.tools.simulate_run import Rehearsal
+from cascade.tools.simulate_terms import Workers
 
 if TYPE_CHECKING:
     from cascade.graph.markup import Markup
-    from cascade.tools.simulate_run import Scene, Trace
+    from cascade.tools.simulate_terms import Scene, Trace
 
 __all__ = ["Curve", "find_knee", "make_curve", "worker_counts"]
 
@@ -29,7 +30,7 @@ _MOST: Final = 256
 _FLAT: Final = 1e-9
 _BAR: Final = 32  # characters
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 460.0, 200.0, 64.0, 38.0, 26.0, 16.0
-_BLUE, _ORANGE, _GREY = "#0072b2", "#d55e00", "#767676"  # Okabe–Ito
+_BLUE, _ORANGE, _GREY = "#0072b2", "#a84300", "#4d4d4d"  # Okabe–Ito, dark enough for text on white
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Curve:
         grey, small = {"fill": _GREY, "font-size": 11}, {"fill": _GREY, "font-size": 11, "text-anchor": "end"}
         parts = [
             element("title", None, f"Seconds of {one_line(self.name)} by number of workers"),
+            element("rect", {"width": _WIDTH, "height": _HEIGHT, "rx": 6, "fill": "#ffffff"}),  # for dark pages
             element("line", {"x1": _LEFT, "y1": down(0), "x2": _WIDTH - _RIGHT, "y2": down(0), "stroke": _GREY}),
             element("line", {"x1": _LEFT, "y1": down(0), "x2": _LEFT, "y2": _TOP, "stroke": _GREY}),
             element("text", {**small, "x": _LEFT - 6, "y": down(top) + 4}, in_seconds(top)),
@@ -171,8 +173,8 @@ def find_knee(workers: Iterable[int], makespans: Iterable[float]) -> int:
         return counts[0]
     span = counts[-1] - counts[0]
     gains = [
-        (lows[0] - low) / fall - (count - counts[0]) / span for count, low in zip(counts, lows, strict=True)
-    ]  # how far below the straight line, on scaled axes
+        round((lows[0] - low) / fall - (count - counts[0]) / span, 9) for count, low in zip(counts, lows, strict=True)
+    ]  # how far below the straight line, on scaled axes; of equals the first
     return counts[gains.index(max(gains))]
 
 
@@ -202,7 +204,7 @@ def make_curve(scene: Scene, counts: Iterable[int] | None, known: Mapping[int, T
     if counts is None:
         peak = Rehearsal(scene, Workers.of(_MOST)).run().peak
         counts = worker_counts(peak[1])
-    numbers = sorted({number for number in counts})
+    numbers = sorted(set(counts))
     if not numbers:
         raise SettingError("workers= of a curve is empty. Give numbers of workers, as in range(1, 17).")
     makespans: list[float] = []

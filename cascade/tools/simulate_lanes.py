@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import MAP, ROUTE
 from cascade.interfaces import events as ev
-from cascade.tools.simulate_run import POOLS
+from cascade.tools.simulate_terms import POOLS
 
 if TYPE_CHECKING:
-    from cascade.tools.simulate_run import Scene, Trace
+    from cascade.tools.simulate_terms import Scene, Trace
 
 __all__ = ["Bar", "Lane", "make_events", "make_lanes"]
 
@@ -112,25 +112,27 @@ class _Teller:
         self.expanded: set[int] = set()
         self.free = [_Numbers() for _ in POOLS]
         self.worker: dict[int, int] = {}
+        self.failed: dict[tuple[int, int], int] = {}
+        self.decided: list[tuple[float, int]] = []  # and waits, the next one last
+        self.waits: list[tuple[float, int, str, int]] = []
 
     def tell(self) -> Iterator[ev.Event]:
         trace, capacities = self.trace, self.scene.capacities
-        yield self._make(ev.RunStarted, 0.0, name=self.graph.name, nodes=len(self.graph), capacities=dict(capacities))
-        waits = sorted(trace.waits)
-        waits.reverse()
-        decided = sorted(trace.instants.items(), key=lambda each: each[1], reverse=True)
-        decided = [each for each in decided if self.graph.kinds[each[0]] != MAP]
+        name = f"{self.graph.name} (simulated)"
+        yield self._make(ev.RunStarted, 0.0, name=name, nodes=len(self.graph), capacities=dict(capacities))
+        self.decided = sorted([(at, n) for n, at in trace.instants.items() if n not in self.left], reverse=True)
+        self.waits = list(reversed(trace.waits))
         for number, start in enumerate(trace.start):
-            yield from self._end_until(start, decided)
-            while waits and waits[-1][0] <= start:
-                yield self._wait(*waits.pop())
+            yield from self._end_until(start)
+            while self.waits and self.waits[-1][3] <= number:
+                yield self._wait(*self.waits.pop())
             yield from self._begin(number)
-        yield from self._end_until(float("inf"), decided)
+        yield from self._end_until(float("inf"))
         yield from self._skip()
         status = "failed" if trace.lost else "completed"
         yield self._make(ev.RunFinished, trace.makespan, status=status, duration=trace.makespan, summary="simulated")
 
-    def _make(self, kind: type[Any], elapsed: float, **fields: object) -> Any:
+    def _make(self, kind: type[Any], elapsed: float, /, **fields: object) -> Any:
         self.seq += 1
         return kind(run_id=RUN_ID, seq=self.seq, at=self.scene.began + elapsed, elapsed=elapsed, **fields)
 
@@ -150,7 +152,8 @@ class _Teller:
         mode = self.graph.modes[node]
         place = self.worker[number] = self.free[mode].take()
         worker = f"thread-{place + 1}" if POOLS[mode] == "thread" else POOLS[mode]
-        yield self._make(ev.NodeStarted, now, attempt=1, worker=worker, **who)
+        attempt = self.failed.get((node, item), 0) + 1
+        yield self._make(ev.NodeStarted, now, attempt=attempt, worker=worker, **who)
         heappush(self.open, (trace.end[number], number))
 
     def _hold(self, kind: type[Any], now: float, name: str, amount: float, who: dict[str, Any]) -> ev.Event:
@@ -160,19 +163,21 @@ class _Teller:
         )
         return made
 
-    def _end_until(self, moment: float, decided: list[tuple[int, float]]) -> Iterator[ev.Event]:
-        """Yield the ends up to `moment`, and what was only decided, after what it waited for."""
+    def _end_until(self, moment: float) -> Iterator[ev.Event]:
+        """Yield the ends up to `moment`, and what was decided after the ends that brought it about."""
         while self.open and self.open[0][0] <= moment:
             end, number = heappop(self.open)
-            while decided and decided[-1][1] < end:
-                yield self._decide(*decided.pop())
+            while self.waits and self.waits[-1][0] < end:
+                yield self._wait(*self.waits.pop())
+            yield from self._decide_until(end, is_included=False)
             yield from self._end(number)
-        while decided and decided[-1][1] <= moment:
-            yield self._decide(*decided.pop())
+        yield from self._decide_until(moment, is_included=True)
 
-    def _decide(self, node: int, now: float) -> ev.Event:
-        made: ev.Event = self._make(ev.NodeCompleted, now, **self._who(node))
-        return made
+    def _decide_until(self, moment: float, *, is_included: bool) -> Iterator[ev.Event]:
+        decided = self.decided
+        while decided and (decided[-1][0] < moment or (is_included and decided[-1][0] == moment)):
+            at, node = decided.pop()
+            yield self._make(ev.NodeCompleted, at, **self._who(node))
 
     def _end(self, number: int) -> Iterator[ev.Event]:
         trace = self.trace
@@ -182,8 +187,11 @@ class _Teller:
         attempt = trace.failed.get(number, 0)
         options = self.graph.options(node)
         most = options.retry.max_attempts if options is not None and options.retry is not None else 1
+        if attempt:
+            self.failed[node, item] = attempt
         if not attempt:
-            yield self._make(ev.NodeCompleted, now, duration=took, **who)
+            tries = self.failed.get((node, item), 0) + 1
+            yield self._make(ev.NodeCompleted, now, attempt=tries, duration=took, **who)
         elif attempt < most:
             yield self._make(
                 ev.NodeRetrying, now, attempt=attempt, max_attempts=most, delay=0.0, error_type=_SIMULATED, **who
@@ -198,7 +206,7 @@ class _Teller:
             if not self.left[node] and node not in trace.lost:
                 yield self._make(ev.NodeCompleted, now, **self._who(node))
 
-    def _wait(self, moment: float, node: int, name: str) -> ev.Event:
+    def _wait(self, moment: float, node: int, name: str, _: int) -> ev.Event:
         trace = self.trace
         numbers = [number for _, number in self.open]
         held = [self.ids[trace.node[n]] for n in numbers if name in dict(self.scene.amounts.get(trace.node[n], ()))]

@@ -1,6 +1,6 @@
 """Scene → trace: a run of the engine's own core on a clock that is only counted.
 
-In: a graph, its ranks, and what everything takes (`Scene`); how many workers there are. Out: a `Trace` of every attempt.
+In: a graph, its ranks, and what everything takes (`Scene`); how many workers there are. Out: a `Trace` of all attempts.
 Invariant: who starts when is decided by `Scheduler`, `Ledger` and `Limits`, the same objects that decide it in a run;
 nothing runs, and the only time is the next end, the next retry or the next moment at which a limit lets someone go.
 
@@ -9,148 +9,27 @@ An event is the end of an attempt; what it frees is started before the next one 
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final
 
 from cascade.graph.build import refs_in
 from cascade.graph.ledger import Ledger
 from cascade.graph.model import INLINE, LOOP, MAP, PROCESS, ROUTE, THREAD
-from cascade.interfaces.exceptions import SettingError, nearest
+from cascade.interfaces.exceptions import SettingError
 from cascade.runtime import scheduler as core_
 from cascade.runtime.limits import Limits
+from cascade.tools.simulate_terms import POOLS, WINDOW, Scene, Trace, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cascade.graph.check import Amounts
-    from cascade.graph.model import Graph
     from cascade.runtime.limits import Ticket
-    from cascade.spec.constraint import GlobalConstraint
 
-__all__ = ["POOLS", "Rehearsal", "Scene", "Trace", "Workers"]
+__all__ = ["Rehearsal"]
 
-POOLS: Final = ("inline", "thread", "loop", "process")  # by mode; what a lane is called
-WINDOW: Final = 1000  # items of one async map that are alive at once, as on the engine's loop
 ENDLESS: Final = 1 << 60
 _IN_TURN: Final = (PROCESS, LOOP, THREAD, INLINE)  # as the engine looks at what is ready
 _MIDDLE: Final = 0.5  # of a retry's jitter
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """How many calls there may be at the same time.
-
-    Args:
-        threads: blocking ones. processes: compute ones. shared: these are the same workers, as of an executor, so that
-            `threads` of both may run. Async calls need no worker, and inline ones are made by the run itself, one by one.
-    """
-
-    threads: int = 256
-    processes: int = 1
-    shared: bool = False
-
-    @classmethod
-    def of(cls, given: int | Mapping[str, int] | None) -> Workers:
-        """Read ``workers=``: a number, numbers by kind, or None for a run's own on this machine.
-
-        Raises:
-            SettingError: when a number is below 1, or a kind is unknown.
-
-        Example:
-            >>> Workers.of(4)
-            Workers(threads=4, processes=4, shared=True)
-        """
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-        if given is None:
-            return cls(cls.threads_of_a_run(), cores)
-        if not isinstance(given, Mapping):
-            number = _read_count("workers", given)
-            return cls(number, number, shared=True)
-        for kind in given:
-            if kind not in {"threads", "processes"}:
-                hint = nearest(str(kind), ("threads", "processes")) or " There are 'threads' and 'processes'."
-                raise SettingError(f"workers= names '{kind}', which is no kind of worker.{hint}")
-        threads = _read_count("workers['threads']", given.get("threads", cls.threads_of_a_run()))
-        return cls(threads, _read_count("workers['processes']", given.get("processes", cores)))
-
-    @staticmethod
-    def threads_of_a_run() -> int:
-        """Return how many threads a run hires at most."""
-        from cascade.runtime.flow import Settings
-
-        return Settings().max_threads
-
-    @property
-    def count(self) -> int:
-        """Workers in all."""
-        return self.threads if self.shared else self.threads + self.processes
-
-
-def _read_count(what: str, given: object) -> int:
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise SettingError(f"{what} is {given!r}; it must be a whole number of at least 1.")
-    return given
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Everything that a rehearsal takes as given; the same scene gives the same trace.
-
-    Args:
-        graph: what would run. rank: place of each node in the queue. seconds: of one call of each node, or of one item
-            of a map. items: how many items each map has. amounts: what each node, or item, takes of the capacities.
-        closed: nodes whose condition is false. routes: the slot that each router gives. failures: how many attempts of
-            a node, or of each item of it, fail first. limits: set from the beginning; `began` is when that is, in
-            seconds since the epoch.
-    """
-
-    graph: Graph
-    rank: Sequence[int]
-    seconds: Sequence[float]
-    items: Mapping[int, int] = field(default_factory=dict)
-    amounts: Mapping[int, Amounts] = field(default_factory=dict)
-    capacities: Mapping[str, float] = field(default_factory=dict)
-    closed: frozenset[int] = frozenset()
-    routes: Mapping[int, object] = field(default_factory=dict)
-    failures: Mapping[int, int] = field(default_factory=dict)
-    limits: tuple[GlobalConstraint, ...] = ()
-    began: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What happened, attempt by attempt, in the order of their starts; times in seconds.
-
-    Args:
-        node, item: numbers; the item is -1 where the node is no map. start, end: of each attempt.
-        cause: the attempt whose end let this one start, -1 for those that start with the run.
-        failed: attempts that fail. instants: when nodes ended that are only decided: routes and fallbacks.
-        lost: nodes that fail for good. work: amount times seconds of each capacity.
-        busy, peak: by kind of worker, seconds and the most at the same time.
-        waits: when a node began to wait, the node, and for which capacity.
-    """
-
-    node: array[int]
-    item: array[int]
-    start: array[float]
-    end: array[float]
-    cause: array[int]
-    failed: Mapping[int, int]
-    instants: Mapping[int, float]
-    lost: tuple[int, ...]
-    work: Mapping[str, float]
-    busy: tuple[float, ...]
-    peak: tuple[int, ...]
-    waits: tuple[tuple[float, int, str], ...]
-
-    @property
-    def makespan(self) -> float:
-        """Seconds from the beginning of the first attempt to the end of the last."""
-        return max(self.end, default=0.0)
 
 
 class _Items:
@@ -224,8 +103,9 @@ class Rehearsal:
         self._instants: dict[int, float] = {}
         self._lost: list[int] = []
         self._work: dict[str, float] = {}
-        self._waits: list[tuple[float, int, str]] = []
+        self._waits: list[tuple[float, int, str, int]] = []
         self._by = -1  # the attempt whose end is being looked at
+        self._settles = (False, not workers.shared, True, False)  # by mode: whether an attempt settles itself
 
     def run(self) -> Trace:
         """Let one attempt after the other end, and start what that lets start.
@@ -250,6 +130,9 @@ class Rehearsal:
                 else:
                     self._by = number
                     self._conclude(number)
+                    mode = self.graph.modes[self._node[number]]
+                    if self.core.orders and self._settles[mode]:
+                        self._go_on(mode)
             else:
                 break
             self._dispatch()
@@ -267,14 +150,26 @@ class Rehearsal:
                 self._obey()
             for mode in _IN_TURN:
                 if core.ready[mode]:
-                    self._start_ready(mode)
+                    self._start_ready(mode, ENDLESS)
             if not core.orders:
                 return
 
-    def _start_ready(self, mode: int) -> None:
+    def _go_on(self, mode: int) -> None:
+        """Start what the thread of an attempt that has ended starts before the run's own thread obeys the orders.
+
+        A worker takes its next call, and whoever settles an attempt starts what is ready for processes and the loop.
+        """
+        if mode == THREAD:
+            self._start_ready(THREAD, 1)
+        for other in (PROCESS, LOOP):
+            if self.core.ready[other]:
+                self._start_ready(other, ENDLESS)
+
+    def _start_ready(self, mode: int, most: int) -> None:
         core, graph, room = self.core, self.graph, self._room
         ready, pool, seconds, kinds = core.ready[mode], self._pool[mode], self.scene.seconds, graph.kinds
-        while ready and room[pool] > 0:
+        began = len(self._node)
+        while ready and room[pool] > 0 and len(self._node) - began < most:
             node = core.take(mode)
             if node < 0:
                 return
@@ -292,7 +187,7 @@ class Rehearsal:
             self._end.append(self.now + took)
             heappush(self._queue, (self.now + took, number))
             room[pool] -= 1
-            if room[pool] < self._least_room[pool]:
+            if room[pool] < self._least_room[pool]:  # noqa: PLR1730 - the innermost loop of a million nodes
                 self._least_room[pool] = room[pool]
             self._busy[pool] += took
             if node in core.amounts:
@@ -426,7 +321,7 @@ class Rehearsal:
                     if core.state[node] == core_.PENDING:
                         core.choose(node, refs_in(graph.fallbacks[node]))
                 elif order == core_.TELL_WAITING and self._watched:
-                    self._waits.append((self.now, node, text))
+                    self._waits.append((self.now, node, text, len(self._node)))
 
     def _evaluate(self, node: int) -> None:
         """Decide what a condition, a router or a fallback has to decide."""

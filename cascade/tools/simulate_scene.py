@@ -22,7 +22,7 @@ from cascade.messaging.catalogue import in_seconds
 from cascade.runtime.maps import is_mapped
 from cascade.spec.policy import UNSET
 from cascade.tools.items import read_items
-from cascade.tools.simulate_run import WINDOW, Scene, Workers
+from cascade.tools.simulate_terms import WINDOW, Scene, Workers
 
 if TYPE_CHECKING:
     from cascade.adapters.solvers.durations import Durations
@@ -66,9 +66,7 @@ def make_scene(
 class _Scout:
     """Finds out what can be known before the run; `remarks` are about the rest."""
 
-    def __init__(
-        self, graph: Graph, given: Given, capacities: Mapping[str, float] | None, workers: Workers
-    ) -> None:
+    def __init__(self, graph: Graph, given: Given, capacities: Mapping[str, float] | None, workers: Workers) -> None:
         self.graph, self.given, self.workers = graph, given, workers
         self.capacities = capacities or {}
         self.counts_amounts = capacities is not None
@@ -88,7 +86,7 @@ class _Scout:
 
         scene = Scene(
             self.graph, rank, seconds, items, amounts, self.capacities, closed, routes, failures, self.given.limits,
-            time() if self.given.limits else 0.0,
+            time(),
         )  # fmt: skip
         return scene, tuple(self.remarks)
 
@@ -105,7 +103,7 @@ class _Scout:
         for item in (*self.graph.params, *self.graph.envs):
             is_param = item in self.graph.params
             try:
-                found.update(resolve_inputs([item] if is_param else [], [] if is_param else [item], {}, os.environ))  # type: ignore[list-item]
+                found.update(resolve_inputs([item] if is_param else [], [] if is_param else [item], {}, os.environ))
             except CascadeError:
                 continue  # only a run needs it
         return found
@@ -142,9 +140,7 @@ class _Scout:
             self.remarks.append(f"no durations are known: each node counts as {in_seconds(standard)}")
         elif blank:
             self.remarks.append(f"nothing is known of {self._names(blank)}: each counts as {in_seconds(standard)}")
-        found = [
-            (0.0 if graph.kinds[n] == ROUTE else standard) if s is None else s for n, s in enumerate(said)
-        ]
+        found = [(0.0 if graph.kinds[n] == ROUTE else standard) if s is None else s for n, s in enumerate(said)]
         return found, past
 
     def _divide(
@@ -161,7 +157,7 @@ class _Scout:
                 seconds[node] = row.duration / -(-before.count // self._width(node, amounts, before.count))
         if past:
             self.remarks.append(
-                f"what an item of {self._names(past)} takes is worked out from the whole map, as if it had run like this"
+                f"what an item of {self._names(past)} takes is worked out from the whole map, as if that ran like this"
             )
 
     def _width(self, node: int, amounts: Mapping[int, Amounts], count: int) -> int:
@@ -299,7 +295,9 @@ class _Scout:
     def _by_name(self, setting: str, given: Mapping[str, int], least: int) -> dict[int, int]:
         for name, count in given.items():
             if isinstance(count, bool) or not isinstance(count, int) or count < least:
-                raise SettingError(f"{setting}= of '{name}' is {count!r}; it must be a whole number of at least {least}.")
+                raise SettingError(
+                    f"{setting}= of '{name}' is {count!r}; it must be a whole number of at least {least}."
+                )
         return self._match(setting, given, range(len(self.graph)))
 
     def _match(self, setting: str, given: Mapping[str, Any], nodes: Iterable[int]) -> dict[int, Any]:
@@ -342,11 +340,12 @@ def _longest(reach: Sequence[float], slot: object) -> float:
 
 
 def _with_distinct_tasks(graph: Graph) -> Iterable[int]:
-    seen: dict[int, int] = {}
-    for node, call in enumerate(graph.calls):
-        if graph.kinds[node] != ROUTE:
-            seen.setdefault(id(call._task), node)  # noqa: SLF001 - as in Graph.label
-    return seen.values()
+    kinds = graph.kinds
+    return {
+        id(call._task): node  # noqa: SLF001 - as in Graph.label
+        for node, call in enumerate(graph.calls)
+        if kinds[node] != ROUTE
+    }.values()
 
 
 def _may_grow(call: Any) -> bool:

@@ -34,7 +34,7 @@ def total(xs):
 run = cs.start(total(fit.map(x=load(3)).with_constraints(gpu=1)), None, {"gpu": 1}, log_level=None, connector="local",
                name="night run")
 print(run.run_id, flush=True)
-print(run.exception(60), flush=True)
+print(run.exception(150), flush=True)
 """
 SETUP = """
 import os

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 import cascade as cs
+from tests.cli.elsewhere import Place
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +38,39 @@ def invoke() -> Callable[..., Any]:
         return result
 
     return run
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A folder in which the `cascade` command works; its runtime folder has a short path, as sockets need it."""
+    with tempfile.TemporaryDirectory(prefix="cs") as folder:
+        made = Place(tmp_path, Path(folder) / "r")
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def make_broker(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """A function that makes a mosquitto, running; a test may stop it and start it again."""
+    import shutil
+
+    from tests.adapters.connectors.conftest import Broker
+
+    pytest.importorskip("aiomqtt", reason="aiomqtt is not installed")
+    if shutil.which("mosquitto") is None and not Path("/usr/sbin/mosquitto").exists():
+        pytest.skip("no mosquitto is installed (on Debian: apt-get install mosquitto)")
+    made: list[Any] = []
+
+    def make() -> Any:
+        made.append(Broker(tmp_path).start())
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., Any]) -> Any:
+    """A broker that anybody on this machine may use."""
+    return make_broker()

@@ -95,6 +95,19 @@ def test_an_item_is_worked_out_of_a_whole_map(tmp_path: Path) -> None:
     assert "what an item of 'clean' takes is worked out from the whole map" in remarks(made)
 
 
+def test_a_map_that_begins_with_its_run_has_a_history(tmp_path: Path) -> None:
+    """The clock of a run begins at 0, which is a time like any other."""
+
+    @cs.task(pure=True)
+    def clean(x: int) -> int:
+        cs.get_current_context().clock.sleep(0.5)  # type: ignore[union-attr]
+        return x
+
+    with virtual_clock():
+        cs.run(clean.map(x=[1, 2, 3]), cache=tmp_path, log_level=None)
+    assert simulate(clean.map(x=[1, 2, 3]), cache=tmp_path).makespan == pytest.approx(0.5)
+
+
 # -- maps -----------------------------------------------------------------------------------------------------------
 
 

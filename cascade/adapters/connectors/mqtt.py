@@ -288,7 +288,11 @@ class MqttConnector:
 
     async def _until_too_late(self) -> None:
         await self._closed.wait()
-        await asyncio.sleep(LINGER if self.is_connected else 0)
+        if not self.is_connected:
+            return
+        await asyncio.sleep(LINGER / 2)
+        self._outbox.keep_vital()  # who watches must hear of the end, or takes the run for dead
+        await asyncio.sleep(LINGER / 2)
 
     async def _keep_connection(self) -> None:
         """Connect, serve, and begin again when the connection is lost."""
@@ -348,7 +352,8 @@ class MqttConnector:
     def _say_lost(self) -> None:
         left = len(self._outbox)
         if self.dropped or left:
-            _warn(f"{self.dropped + left:,} messages for {self.address} were left out, since it was not there.")
+            why = "it was not there" if self._has_said else "they came faster than it took them"
+            _warn(f"{self.dropped + left:,} messages for {self.address} were left out, since {why}.")
 
     def __repr__(self) -> str:
         """Show the address, without the password."""

@@ -81,6 +81,15 @@ class Outbox:
                 kept.append(letter)
         self._letters = kept
 
+    def keep_vital(self) -> None:
+        """Drop all that is not vital: there is time for the rest only."""
+        with self._lock:
+            kept = deque([letter for letter in self._letters if letter.is_vital])
+            left_out = len(self._letters) - len(kept)
+            self._letters, self._plain = kept, 0
+            self.dropped += left_out
+            self.done_count += left_out
+
     def put_back(self, letters: Sequence[Letter]) -> None:
         """Put letters that could not be sent first in the line again."""
         with self._lock:

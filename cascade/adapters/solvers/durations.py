@@ -56,51 +56,40 @@ def find_durations(graph: Graph, durations: Durations | None) -> list[float | No
     Raises:
         SettingError: as `read_durations`.
     """
-    said: list[object]
     if durations is None:
         return [None] * len(graph)
     if isinstance(durations, Mapping):
-        said = _look_up(graph, durations)
-    elif callable(durations):
-        nodes = dict(zip(graph.order, graph.nodes, strict=False))  # the Params and Envs follow
-        said = [durations(nodes[i]) for i in range(len(graph))]
-    else:
+        return _look_up(graph, durations)
+    if not callable(durations):
         raise SettingError(
             f"durations= is a {type(durations).__name__}. Give a mapping of names to seconds, or a function of a node."
         )
-    checked: dict[int, float] = {}  # of a mapping, a value that many nodes have is looked at once
-    found: list[float | None] = []
-    for i, seconds in enumerate(said):
-        if seconds is None:
-            found.append(None)
-            continue
-        key = id(seconds)
-        if key not in checked or not isinstance(durations, Mapping):
-            checked[key] = _seconds(f"The duration of '{graph.label(i)}'", seconds)
-        found.append(checked[key])
-    return found
+    nodes = dict(zip(graph.order, graph.nodes, strict=False))  # the Params and Envs follow
+    said = [durations(nodes[i]) for i in range(len(graph))]
+    return [None if s is None else _seconds(f"The duration of '{graph.label(i)}'", s) for i, s in enumerate(said)]
 
 
-def _look_up(graph: Graph, durations: Mapping[str, float]) -> list[object]:
+def _look_up(graph: Graph, durations: Mapping[str, float]) -> list[float | None]:
     """Return what is said of each node: by its id, else by its label, else by the name of its task.
 
-    Ids are worked out only if one is given that is no label too, as large graphs have many.
+    Ids are worked out only if one is given that may be no label, as large graphs have many.
     """
     count = len(graph)
     labels = graph.labels
     tasks = [_task_name(graph, i) for i in range(count)]
     known = {*labels, *tasks} - {""}
-    rare = [name for name in durations if name not in known]
+    rare = [name for name in durations if name not in known or "#" in name]
     if rare:
         known.update(graph.ids)
         unknown = [name for name in rare if name not in known]
         if unknown:
             raise _unknown(unknown, known)
+    seconds = {n: None if s is None else _seconds(f"The duration of '{n}'", s) for n, s in durations.items()}
+    said = [seconds.get(label, seconds.get(task)) for label, task in zip(labels, tasks, strict=True)]
     own = dict(zip(graph.ids, range(count), strict=True)) if rare else {}
-    said = [durations.get(label, durations.get(task)) for label, task in zip(labels, tasks, strict=True)]
-    for name in rare:
-        said[own[name]] = durations[name]
-    return list(said)
+    for name in own.keys() & rare:
+        said[own[name]] = seconds[name]
+    return said
 
 
 def _task_name(graph: Graph, i: int) -> str:

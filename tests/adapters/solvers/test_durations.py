@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import cascade as cs
-from cascade.adapters.solvers.durations import read_durations
+from cascade.adapters.solvers.durations import find_durations, read_durations
 from cascade.graph.build import build
 from cascade.interfaces.exceptions import SettingError
 from tests.adapters.solvers.graphs import step
@@ -54,3 +54,13 @@ def test_other_things_than_durations_are_refused() -> None:
         read_durations(graph, 5)  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="default_duration is -1"):
         read_durations(graph, None, -1)
+
+
+def test_an_id_is_closer_than_a_label_and_a_task() -> None:
+    """Ids are looked at only where one is given that is no label: `fit#2` is one node, `fit` all that are called so."""
+    graph = build([step().named("fit"), step().named("fit"), step()])
+    assert read_durations(graph, {"step": 1, "fit": 2, "fit#2": 3}) == [2.0, 3.0, 1.0]
+    assert find_durations(graph, {"fit#2": 3}) == [None, 3.0, None]
+    assert find_durations(graph, None) == [None, None, None]
+    odd = build([step().named("a"), step().named("a"), step().named("a#2")])
+    assert find_durations(odd, {"a#2": 3}) == [None, 3.0, 3.0]

@@ -1,0 +1,136 @@
+"""A desk and a run elsewhere → what is known of the run, as it goes on.
+
+In: the messages of the run, and what it answers when it is asked how it is. Out: messages one by one, in the thread
+that takes them. Invariant: the run is only looked at; a run that is gone is noticed within seconds, though it said
+nothing; after `leave` nothing of the observer is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Final
+
+from cascade.cli.following import OVER, Followed
+from cascade.interfaces.exceptions import CascadeError
+from cascade.interfaces.remote_errors import RemoteError
+from cascade.messaging.renderer import one_line
+from cascade.spec.telemetry import telemetry_topic
+
+if TYPE_CHECKING:
+    from cascade.runtime.remote_desk import RemoteDesk, RunStatus
+
+__all__ = ["Observer"]
+
+ASK: Final = 1.0  # seconds between two questions to the run
+SILENT: Final = 2  # questions without an answer after which a run is looked for
+COME_BACK: Final = 10.0  # seconds after which a run that was lost is not waited for
+
+
+class Observer:
+    """Hears a run and asks it how it is.
+
+    Attributes:
+        run: what is known; `take` brings it up to date. status: what the run said of itself last.
+        is_gone: the run answers no more, and nobody knows it.
+    """
+
+    def __init__(self, desk: RemoteDesk, status: RunStatus) -> None:
+        """Begin to listen, with what was said before where the connector keeps that.
+
+        Raises:
+            ConnectorError: when nobody is there.
+        """
+        self.desk = desk
+        self.run = Followed(status.run_id)
+        self.run.take_status(status)
+        if status.state in OVER:
+            self.run.state = ""  # its history tells it again
+        self.is_gone = False
+        self.status = status
+        self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._left = threading.Event()
+        self._until: float | None = None  # when a run that was lost is given up
+        topic = telemetry_topic(desk.org_id, desk.project_id, status.run_id)
+        more = {"after": 0} if "after" in signature(desk.connector.subscribe).parameters else {}
+        self._subscription = desk._subscribe(topic, self._hear, **more)  # noqa: SLF001 - `follow` cannot be left
+        threading.Thread(target=self._ask, name="cascade-observer", daemon=True).start()
+
+    def _hear(self, _topic: str, message: Mapping[str, Any]) -> None:
+        self._heard.put(dict(message))
+
+    @property
+    def note(self) -> str:
+        """What is to be said of the connection, empty for nothing."""
+        connector = self.desk.connector
+        if getattr(connector, "is_connected", True):
+            return ""
+        problem = one_line(str(getattr(connector, "problem", "")), 120)
+        return f"Not connected{f': {problem}' if problem else ''}; it is tried again."
+
+    @property
+    def has_left(self) -> bool:
+        """Whether somebody has left."""
+        return self._left.is_set()
+
+    def leave(self) -> None:
+        """Listen no more; `take` ends."""
+        if not self._left.is_set():
+            self._left.set()
+            self._heard.put(None)
+            with contextlib.suppress(Exception):  # a connection that is away has nothing to end
+                self.desk._end(self._subscription)  # noqa: SLF001 - see above
+
+    def _ask(self) -> None:
+        """Ask the run how it is, as long as it goes on; look for it when it says nothing."""
+        silent = 0
+        while not self._left.wait(ASK):
+            if self.run.over:
+                continue  # somebody leaves soon, or it was lost and comes back
+            try:
+                self._heard.put(self.desk.order(self.run.run_id, "status"))
+                silent = 0
+            except RemoteError:
+                silent += 1
+            except Exception:  # noqa: BLE001, S112 - the connection is away, as `note` says, or has been closed
+                continue
+            if silent >= SILENT and not self.note and not self.run.over and not self._is_known():
+                self.is_gone = True
+                self._heard.put(None)
+                return
+
+    def _is_known(self) -> bool:
+        with contextlib.suppress(CascadeError):
+            return any(status.run_id == self.run.run_id for status in self.desk.runs())
+        return True
+
+    def take(self, patience: float) -> Iterator[dict[str, Any] | None]:
+        """Yield the messages, after `run` has heard them; None when nothing came for `patience` seconds.
+
+        Ends with the run, when it is gone, and when somebody leaves.
+        """
+        while not self._left.is_set():
+            try:
+                found = self._heard.get(timeout=patience)
+            except queue.Empty:
+                if self._until is not None and time.monotonic() > self._until:
+                    return
+                yield None
+                continue
+            if found is None:
+                return
+            if not isinstance(found, dict):
+                self.status = found
+                self.run.take_status(found)
+                yield None
+                continue
+            told = self.run.hear(found)
+            yield found
+            if told is not None and told.kind == "life":
+                if self.run.over and self.run.state != "lost":
+                    return
+                self._until = time.monotonic() + COME_BACK if self.run.over else None
