@@ -24,7 +24,7 @@ mkdir -p build/ci
 [ "$1" = tests ] && echo "{SUMMARY}" >build/ci/tests.log
 echo "$1 says hello"
 echo "$1" >>ran
-[ "$1" = "${HANG:-}" ] && echo $$ >pid && echo "it hangs" && exec sleep 100
+[ "$1" = "${{HANG:-}}" ] && echo $$ >pid && echo "it hangs" && exec sleep 100
 code=0
 [ "$1" = "${{BAD:-}}" ] && code=3
 echo $code >"build/ci/$1.code"

@@ -231,7 +231,8 @@ def _maker(encoder: Encoder, make: Any) -> bytes:
 def _reduce(value: Any) -> str | tuple[Any, ...]:
     kind = type(value)
     try:
-        given = copyreg.dispatch_table.get(kind)
+        # Libraries register ways for all exceptions (tblib, which Dask loads, adds their tracebacks): not their value.
+        given = None if isinstance(value, BaseException) else copyreg.dispatch_table.get(kind)
         reduced = value.__reduce_ex__(4) if given is None else given(value)
     except (Opaque, RecursionError):
         raise

@@ -96,7 +96,7 @@ def _alt(document: Mapping[str, Any]) -> str:
 
 
 def _counts(run: Mapping[str, Any]) -> Markup:
-    told: list[str] = [element("b", None, run["name"]), f" {run_state(run['state'])[1]} · {duration(run['elapsed'])}"]
+    told: list[str] = [element("b", None, run["name"]), f" {run_state(run)[1]} · {duration(run['elapsed'])}"]
     told += [f" · {count:,} {word}" for _, count, word in told_counts(run["counts"])]
     if run["message"]:
         told.append(f" · {run['message']}")

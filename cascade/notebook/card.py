@@ -124,9 +124,13 @@ def told_counts(counts: Mapping[str, int]) -> list[tuple[str, int, str]]:
     return [(state, counts[state], words[state]["word"]) for state in _TOLD if counts.get(state)]
 
 
-def run_state(state: str) -> tuple[str, str]:
-    """Return the icon and the word of a run's state."""
-    return _RUN_STATES.get(state, state), _RUN_WORDS.get(state, state)
+def run_state(run: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the icon of a run's state and the word for it, which also says when the run has not taken place."""
+    state = run["state"]
+    word = _RUN_WORDS.get(state, state)
+    if run.get("simulated"):
+        word = "simulated" if state == "completed" else f"simulated, {word}"
+    return _RUN_STATES.get(state, state), word
 
 
 # -- head ------------------------------------------------------------------------------------------------------------
@@ -134,11 +138,11 @@ def run_state(state: str) -> tuple[str, str]:
 
 def _title(document: Mapping[str, Any]) -> str:
     run = document["run"]
-    return f"{run['name']}: {run_state(run['state'])[1]}, {duration(run['elapsed'])}"
+    return f"{run['name']}: {run_state(run)[1]}, {duration(run['elapsed'])}"
 
 
 def _head(run: Mapping[str, Any], prefix: str, wide: float) -> list[Markup]:
-    icon, word = run_state(run["state"])
+    icon, word = run_state(run)
     name = fit(run["name"], 14, wide * 0.45)
     status = " · ".join(part for part in (word, duration(run["elapsed"]), run["message"]) if part)
     at = 46 + width(name, 14) * 1.06 + 12

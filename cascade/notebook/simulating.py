@@ -15,6 +15,7 @@ from cascade.notebook.bundle import static_bundle
 from cascade.notebook.cell import evaluate
 from cascade.notebook.document import MIME
 from cascade.notebook.options import take_settings, usage_error
+from cascade.notebook.plain import plain
 from cascade.notebook.record import RunRecord
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _card(made: Simulation) -> dict[str, Any]:
     record.apply(made.events())
     record.message = "; ".join(made.remarks)  # in the head of the view; under the picture they stand in full
     document = record.document()
+    document["run"].update(name=plain(made.graph.name, 80), simulated=True)
     return {MIME: document, **static_bundle(document, record.drawing.shape, record.message)}
 
 

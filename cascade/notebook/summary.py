@@ -32,7 +32,7 @@ def summarize(document: Mapping[str, Any]) -> str:
 def headline(document: Mapping[str, Any]) -> str:
     """Return ``penguin report: done in 3.2 s · 17 done · 1 skipped``."""
     run = document["run"]
-    word = run_state(run["state"])[1]
+    word = run_state(run)[1]
     over = run["state"] in {"completed", "failed", "cancelled"}
     time = (
         f" {'in' if run['state'] == 'completed' else 'after'} {duration(run['elapsed'])}"

@@ -205,7 +205,7 @@ def remove(
 
     Raises:
         FileNotFoundError: when there is nothing. PlaceError: for a folder without `recursive`, and always for the root
-            of a disk or bucket, the home folder and `root` itself.
+            of a disk or bucket, the home and the working folder, what they stand in, and `root` itself.
 
     Example:
         >>> import cascade as cs
@@ -277,10 +277,14 @@ def _copy(here: Spot, there: Spot, *, overwrite: bool) -> None:
 
 
 def _guard(spot: Spot, root: str | None = None) -> None:
-    """Refuse what nobody means to take away: a disk, a bucket, the home folder, the root itself."""
+    """Refuse what nobody means to take away: a disk, a bucket, the root; home, working folder and what holds them."""
     if isinstance(spot, LocalSpot):
-        tops = {LocalPath(spot.path.absolute().anchor), LocalPath.home().resolve(), spot.root}
-        if spot.path.resolve() in tops and not spot.path.is_symlink():
+        if spot.path.is_symlink():
+            return  # the link goes, not what it leads to
+        here = spot.path.resolve()
+        # What the home or the working folder stands in goes with them: ".." is seldom meant to be taken away whole.
+        kept = (LocalPath.home().resolve(), LocalPath.cwd().resolve())
+        if here == spot.root or any(each.is_relative_to(here) for each in kept):
             raise PlaceError.for_root(spot.address)
         return
     inside = spot.path.strip("/")

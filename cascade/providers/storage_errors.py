@@ -62,7 +62,10 @@ class PlaceError(ProviderError, ValueError):
     @classmethod
     def for_root(cls, text: str) -> PlaceError:
         """What would take away more than anybody means."""
-        return cls(f"'{shown(text)}' is a root or your home folder, and is not removed or moved. Name what is in it.")
+        return cls(
+            f"'{shown(text)}' is a root, or it is or holds your home or working folder, and is not removed or moved. "
+            "Name what is in it."
+        )
 
     @classmethod
     def for_folder(cls, text: str) -> PlaceError:

@@ -40,7 +40,7 @@ __all__ = ["ClusterSide"]
 SILENCE: Final = 1.0  # seconds that the last messages of a call that has ended may take
 CURIOUS: Final = 8_000_000  # bytes of a value that is brought here only to be looked at …
 PATIENCE: Final = 2.0  # … within so many seconds
-GRACE: Final = 1.0  # seconds that a call which is told to stop may take before its worker is ended
+GRACE: Final = 0.6  # seconds that a call which is told to stop may take before its worker is ended
 
 
 class ClusterSide:
@@ -185,7 +185,8 @@ class ClusterSide:
         self.loading.forget(load)
         if not others:
             if first.attempt is not None:
-                self.flow.outcomes.settle(first.attempt, None, problem)
+                ended = None if first.row is None else [(first.row[0], None, problem)]
+                self.flow.outcomes.settle(first.attempt, ended, problem)
             return
         self._send_apart(load)
 

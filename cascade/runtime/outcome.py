@@ -420,7 +420,8 @@ class Outcomes:
         flow = self.flow
         flow.resources.give_up_opening()
         for attempt in [a for a in flow.running if not a.given_up]:
-            patience = STUBBORN if attempt.closing else PATIENCE if attempt.mode == LOOP else 0
+            is_ending = attempt.mode == LOOP or (attempt.mode == PROCESS and flow.process_side.ends_workers)
+            patience = STUBBORN if attempt.closing else PATIENCE if is_ending else 0
             self._cancels[attempt] = self._cancels.get(attempt, 0) + 1
             if self._cancels[attempt] > patience:
                 self._give_up(attempt, "was told to stop, but goes on until it ends")

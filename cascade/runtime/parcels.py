@@ -171,9 +171,19 @@ def _can_travel(value: object) -> bool:
 
 
 def _dumps(value: object) -> bytes:
-    from cloudpickle import dumps
+    import io
 
-    return dumps(value)  # type: ignore[no-any-return]
+    from cloudpickle import Pickler
+
+    class Plain(Pickler):  # type: ignore[misc]
+        """Takes exceptions as they say themselves: tblib, which Dask loads, has another way for all of them."""
+
+        def reducer_override(self, given: Any) -> Any:
+            return given.__reduce_ex__(4) if isinstance(given, BaseException) else super().reducer_override(given)
+
+    file = io.BytesIO()
+    Plain(file).dump(value)
+    return file.getvalue()
 
 
 def _places_of(trace: TracebackType | None) -> list[Place]:

@@ -200,7 +200,7 @@ def simulate(
         >>> made.makespan, made.critical_path
         (5.0, ('load', 'fit'))
         >>> print(made)
-        fit: 3 nodes in 5.00 s
+        fit, simulated: 3 nodes in 5.00 s
         node   start     end
         ask      0 s  1.00 s  ▒▒▒▒▒▒▒▒
         load     0 s  3.00 s  ████████████████████████

@@ -130,7 +130,7 @@ def _title(made: Simulation) -> str:
     if made.tells_workers:
         within.append(_staff(made.workers))
     nodes = "1 node" if count == 1 else f"{count:,} nodes"
-    text = f"{made.graph.name}: {nodes} in {in_seconds(made.makespan)}"
+    text = f"{made.graph.name}, simulated: {nodes} in {in_seconds(made.makespan)}"
     return one_line(f"{text}, within {', '.join(within)}" if within else text)
 
 

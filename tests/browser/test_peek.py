@@ -74,7 +74,7 @@ def test_a_failed_run_is_retried_in_its_place(either: Any) -> None:
     view = finished(either)
     assert either.page.locator(".cascade-view").count() == 1
     assert view.locator(".cascade-failure").is_hidden()
-    assert view.locator(".cascade-count", has_text="from the store").count() == 1
+    assert view.locator(".cascade-count", has_text="kept").count() == 1
     either.picture("peek-retried", view)
     run(either, 3)
     either.wait_for_text("(120.", cell=3)

@@ -217,6 +217,18 @@ def test_finished_document_needs_no_kernel(stage: Any, samples: Any) -> None:
     )
 
 
+def test_a_simulation_is_called_one(stage: Any, samples: Any) -> None:
+    """A card of a run that has not taken place says so where others say `done`, to screen readers too."""
+    document = samples.penguins()
+    document["run"].update(state="completed", elapsed=8.0, live=False, simulated=True)
+    view = stage().show(document)
+    assert view.locator(".cascade-head .cascade-status").inner_text().startswith("simulated · 8")
+    assert "Simulation of penguin report" in view.evaluate("(element) => element.outerHTML")
+    document["run"]["state"] = "failed"
+    view = stage().show(document)
+    assert view.locator(".cascade-head .cascade-status").inner_text().startswith("simulated, failed · 8")
+
+
 def test_a_page_mounts_it_with_one_call(stage: Any, samples: Any) -> None:
     """`cascadeView.mount(element, document)` is all that a self-contained page needs."""
     one = stage()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,7 +34,12 @@ def test_it_is_shown_as_the_card_of_a_run() -> None:
     made = simulate(four(), {"step": 2.0}, {"gpu": 2}, cache=False)
     bundle, _ = simulation_bundle(made)
     document = bundle[MIME]
-    assert document["run"]["name"] == "best (simulated)"
+    assert (document["run"]["name"], document["run"]["simulated"]) == ("best", True)
+    picture = b64decode(bundle["text/html"].split("base64,")[1].split('"')[0]).decode()
+    assert "simulated · 6.0 s" in picture
+    assert "best: simulated in 6.0 s" in bundle["text/html"]
+    assert "done · 6.0 s" not in picture
+    assert bundle["text/plain"].startswith("best, simulated: 5 nodes in 6.00 s")
     assert (document["run"]["state"], document["run"]["elapsed"]) == ("completed", made.makespan)
     rows = {row["id"]: row["label"] for row in document["lanes"]["rows"]}
     held = [(rows[bar["row"]], bar["label"], bar["t0"], bar["t1"]) for bar in document["lanes"]["bars"]]
@@ -63,7 +69,7 @@ def test_the_command_shows_a_simulation_or_a_curve(kernel: Kernel) -> None:
     code = "@cs.task\ndef sim_fit(i): return i\nsim_all = [sim_fit(i).with_constraints(gpu=1) for i in range(6)]\n"
     assert kernel.run(code).ok
     shown = kernel.run("%cascade simulate sim_all -r gpu=2")
-    assert shown.document["run"]["name"].endswith("(simulated)")
+    assert shown.document["run"]["simulated"]
     assert shown.document["run"]["elapsed"] == 3.0
     curve = kernel.run("%cascade simulate sim_all --workers 1-6")
     assert "◀ knee" in curve.bundle["text/plain"]

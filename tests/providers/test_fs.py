@@ -84,6 +84,23 @@ def test_nobody_removes_everything(path: str) -> None:
         run(cs.fs.remove(path, recursive=True))
 
 
+@pytest.mark.parametrize("path", [".", "..", "../..", "../../../a", "{top}/a"])
+def test_the_working_folder_stays(path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the working folder nor a folder that holds it is removed or moved; all that is in them stays."""
+    inner = tmp_path / "a" / "b" / "c"
+    inner.mkdir(parents=True)
+    canaries = [each / "canary.txt" for each in (inner, inner.parent, inner.parent.parent)]
+    for canary in canaries:
+        canary.write_text("alive")
+    monkeypatch.chdir(inner)
+    place = path.format(top=tmp_path)
+    with pytest.raises(PlaceError, match="working folder"):
+        run(cs.fs.remove(place, recursive=True))
+    with pytest.raises(PlaceError, match="working folder"):
+        run(cs.fs.move(place, str(tmp_path / "gone")))
+    assert [canary.read_text() for canary in canaries] == ["alive"] * 3
+
+
 def test_of_a_link_the_link_goes(tmp_path: Path) -> None:
     """What a link leads to stays, also when the link leads out of the root or to a folder."""
     root, outside = tmp_path / "root", tmp_path / "outside"

@@ -106,7 +106,7 @@ def test_a_retry_helps(tmp_path: Path) -> None:
         run("", cs.shell(["sleep", "60"]).with_timeout(0.1))
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name != "subflow"])  # which is stored piece by piece: test_subflow.py
+@pytest.mark.parametrize("name", [name for name in CALLS if name != "subflow"])
 def test_it_is_stored(name: str, tmp_path: Path) -> None:
     """With a cache policy the second run takes the value from the store, of the type that it had."""
     call, expected, _ = CALLS[name]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 import threading
 import traceback
 from typing import Any
@@ -81,6 +83,28 @@ def test_class_and_words_arrive(error: Exception, text: str | None) -> None:
     assert found is not error
     assert text_of(found) == (str(error) if text is None else text)
     assert found.__notes__ == ["seen"]
+
+
+@pytest.mark.slow
+def test_a_library_that_pickles_exceptions_in_another_way_does_no_harm() -> None:
+    """Dask loads tblib, after which plain pickle loses the words of some exceptions; keys of exceptions stay, too."""
+    script = """
+from cascade.identity.data import data_key
+from cascade.runtime.failure import text_of
+from cascade.runtime.parcels import call_and_pack, unpack
+error = UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid")
+key = data_key(error)
+import tblib.pickling_support
+tblib.pickling_support.install()
+def fit():
+    raise error
+ended_well, parcel = call_and_pack(fit, (), {})
+assert text_of(unpack(parcel, "fit")) == str(error)
+error.__traceback__ = None
+assert data_key(error) == key
+"""
+    pytest.importorskip("tblib")
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
 
 
 def test_state_arrives_as_far_as_it_can() -> None:

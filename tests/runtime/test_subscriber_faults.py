@@ -240,7 +240,7 @@ def test_bad_subscriber_costs_the_run_next_to_nothing(
 @pytest.mark.parametrize("batched", [False, True])
 def test_subscriber_that_lags_far_behind_is_told_what_it_missed(batched: bool) -> None:
     """One that sleeps through 50,000 records hears of the run's life, how many it missed, and all that comes later."""
-    asleep, lag, told = threading.Event(), threading.Event(), threading.Event()
+    asleep, lag, told, over = [threading.Event() for _ in range(4)]
     heard: list[ev.Event] = []
 
     def hear(given: Any) -> None:
@@ -248,6 +248,8 @@ def test_subscriber_that_lags_far_behind_is_told_what_it_missed(batched: bool) -
             asleep.set()
             assert lag.wait(SOON)
         heard.extend(given if batched else [given])
+        if isinstance(heard[-1], ev.RunFinished):
+            over.set()
         if any(isinstance(e, ev.EventsDropped) for e in heard):
             told.set()
 
@@ -261,6 +263,7 @@ def test_subscriber_that_lags_far_behind_is_told_what_it_missed(batched: bool) -
     first = cs.task(asleep.wait, name="first")(SOON)
     run = cs.start(last([one(first) for _ in range(30_000)]), log_level=None, subscribers=[hear])
     assert run.result(3 * SOON) is True
+    assert over.wait(SOON)
     [dropped] = [e for e in heard if isinstance(e, ev.EventsDropped)]
     others = [e for e in heard if e is not dropped]
     assert dropped.count + len(others) == len(run.events)

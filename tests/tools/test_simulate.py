@@ -40,7 +40,7 @@ def test_it_tells_when_everything_would_run() -> None:
     """A bar for each node in the order of the starts, black where the length is decided, and what was in use."""
     made = simulate(three(), SECONDS, {"cpu": 2})
     assert str(made).splitlines() == [
-        "one and 2 more: 3 nodes in 3.00 s, within cpu 2",
+        "one and 2 more, simulated: 3 nodes in 3.00 s, within cpu 2",
         "node    start     end",
         "one       0 s  1.00 s  ██████████████",
         "two       0 s  1.00 s  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒",
@@ -145,7 +145,7 @@ def test_a_notebook_shows_text_in_equal_columns() -> None:
     bundle, _ = made._repr_mimebundle_()
     assert set(bundle) == {MIME, "text/plain", "text/html"}
     assert bundle["text/plain"] == str(made)
-    assert bundle[MIME]["run"]["name"] == "one and 2 more (simulated)"
+    assert bundle[MIME]["run"]["name"] == "one and 2 more"
     ET.fromstring(bundle["text/html"])
 
 

@@ -25,6 +25,7 @@ __all__ = ["Lease", "Leases"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.05  # seconds between two tries
 RENEWALS: Final = 3  # in the time of a lease, so that two may fail
+_DICE: Final = random.SystemRandom()  # the numbers of the program itself stay as it seeded them
 
 # A lock without an end is none of ours, and would be held for ever: it is replaced.
 _TAKE: Final = """
@@ -97,7 +98,7 @@ class Leases:
             left = until - time.monotonic()
             if left <= 0:
                 return None
-            time.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - spreads the tries, keeps no secret
+            time.sleep(min(left, pause * _DICE.uniform(0.5, 1.0)))
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def give_back(self, lease: Lease) -> None:

@@ -29,6 +29,7 @@ __all__ = ["MqttConnector"]
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds between two attempts to reach the broker
 PATIENCE: Final = 5.0  # seconds for an answer of the broker
 BATCH: Final = 100  # messages that are written before it is waited for the last of them
+_DICE: Final = random.SystemRandom()  # the numbers of the program itself stay as it seeded them
 LINGER: Final = 0.8  # seconds that `disconnect` waits for what has still to be sent
 Callback = Callable[[str, Any], Any]
 
@@ -311,7 +312,7 @@ class MqttConnector:
                 self._lose(reason_of(error))
                 self._has_tried.set()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._closed.wait(), pause * random.uniform(0.7, 1.3))  # noqa: S311 - no secret
+                    await asyncio.wait_for(self._closed.wait(), pause * _DICE.uniform(0.7, 1.3))
                 pause = min(LONGEST_PAUSE, pause * 2)
 
     async def _serve_wire(self, wire: Wire, first: list[Subscription], *, is_back: bool) -> None:

@@ -99,7 +99,12 @@ class Wire:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Disconnect."""
-        await self._client.__aexit__(kind, error, trace)
+        client = self._client._client  # noqa: SLF001 - aiomqtt leaves its socket open when it is cut off here
+        try:
+            await self._client.__aexit__(kind, error, trace)
+        finally:
+            if (left := client.socket()) is not None:
+                left.close()
 
     async def begin(self, subscriptions: list[Subscription], alive: Letter | None) -> None:
         """Say that this process is alive after all, and subscribe to what was subscribed before."""

@@ -13,14 +13,17 @@ import asyncio
 import atexit
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, Final
 
 from cascade.interfaces.cluster import Cluster, ClusterError, Sight
@@ -29,6 +32,8 @@ __all__ = ["DaskExecutor", "close_clusters"]
 
 START: Final = 120.0  # seconds that a local cluster may take to come up
 SCHEME: Final = "dask://"
+LARGE: Final = 1_000_000  # bytes from which on Dask may complain of what it has to carry
+KNOCK: Final = 5.0  # seconds in which nobody may listen at an address, for a scheduler that is just being started
 
 _warm: dict[tuple[int, int], _Local] = {}  # clusters of this process, by workers and threads
 _joined: dict[str, Any] = {}  # clients by address
@@ -192,9 +197,17 @@ class _DaskCluster:
         """Run a bundle on a worker."""
         if not self.is_alive:
             raise ClusterError.for_loss(self.address, f"the client is {self.client.status}")
-        future = self.client.submit(
-            _run_there, function, payload, list(needs), topic, key=name, pure=False, resources=dict(resources) or None
-        )
+        with _without_alarm() if len(payload) > LARGE else nullcontext():
+            future = self.client.submit(
+                _run_there,
+                function,
+                payload,
+                list(needs),
+                topic,
+                key=name,
+                pure=False,
+                resources=dict(resources) or None,
+            )
 
         async def watch() -> None:  # its own callbacks go through a pool of threads, which is shut before the loop is
             with suppress(Exception):
@@ -248,8 +261,11 @@ class _DaskCluster:
 
     def end_worker(self, place: str) -> None:
         """End a worker, and have its nanny start another."""
-        with suppress(Exception):  # it may have ended by itself; and it does not answer any more
-            self.client.run(os._exit, 1, workers=[place], on_error="ignore")
+        with suppress(Exception):  # it may have ended by itself
+            process = self.client.run(os.getpid, workers=[place])[place]
+            # The scheduler lets it go first, or it would blame what waits there, of the next run too, for its death.
+            self.client.run_on_scheduler(_make_farewell(), place)
+            os.kill(process, getattr(signal, "SIGKILL", signal.SIGTERM))  # our own cluster is on this machine
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Future[Any]:
         """Run one call and return a plain future of it."""
@@ -302,6 +318,15 @@ def _make_look() -> Callable[..., Any]:
         return [(state.nthreads, dict(state.resources)) for state in dask_scheduler.workers.values()]
 
     return look
+
+
+def _make_farewell() -> Callable[..., Any]:
+    """Return what lets a worker go as expected; it travels by value, as the look does."""
+
+    async def farewell(place: str, dask_scheduler: Any = None) -> None:
+        await dask_scheduler.remove_worker(place, stimulus_id="cascade-ends-worker", expected=True, close=False)
+
+    return farewell
 
 
 # -- coming and going -------------------------------------------------------------------------------------------------
@@ -378,17 +403,45 @@ def close_clusters() -> None:
             client.close(timeout=2)
 
 
+def _without_alarm() -> Any:
+    """Keep Dask from its advice about large graphs, which speaks of a way to write them that users do not have here."""
+    from dask import config
+
+    return config.set({"distributed.admin.large-graph-warning-threshold": "1000 PB"})  # its largest unit
+
+
+def _knock(address: str, seconds: float) -> None:
+    """Raise ConnectionRefusedError when nobody listens at an address; Dask would try for as long as it may."""
+    scheme, _, place = address.partition("://")
+    host, _, port = place.rpartition(":")
+    until = monotonic() + min(seconds, KNOCK)
+    while scheme in ("tcp", "tls"):
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+        except ConnectionRefusedError:
+            if monotonic() > until:
+                raise
+            sleep(0.1)
+        except OSError:  # slow, or a name that may come to be known: Dask finds out
+            return
+        else:
+            return
+
+
 def _connect(address: str, seconds: float) -> Any:
     from distributed import Client
 
+    began = monotonic()
     try:
+        _knock(address, seconds)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that versions differ a little is no news for whoever runs a graph
             make: Any = Client  # it has no types
             return make(address, set_as_default=False, timeout=seconds)
     except (OSError, TimeoutError, ValueError) as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ClusterError.for_refusal(address, seconds, detail[:200]) from error
+        waited = seconds if not isinstance(error, ConnectionRefusedError) else round(monotonic() - began)
+        raise ClusterError.for_refusal(address, waited, detail[:200]) from error
 
 
 def _dashboard_of(client: Any) -> str:

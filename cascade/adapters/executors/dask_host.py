@@ -29,6 +29,8 @@ def main(workers: int, threads: int) -> None:
             "distributed.scheduler.http.routes": [r for r in routes if not r.endswith(".proxy")],  # it loads Jupyter
             "distributed.scheduler.allowed-failures": 1,
             "distributed.scheduler.worker-ttl": "30s",
+            # Nannies bring workers back; a look after 15 s would take one that is just coming back again for lost.
+            "distributed.deploy.lost-worker-timeout": "365 days",
             "distributed.admin.low-level-log-length": 100,
             "distributed.comm.timeouts.connect": "10s",
         }

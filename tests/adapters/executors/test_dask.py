@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -225,6 +226,24 @@ def test_plain_submit(local: DaskExecutor) -> None:
     assert isinstance(future, Future)
     assert future.result(LONG) == 1024
     assert isinstance(local.submit(int, "x").exception(LONG), ValueError)
+
+
+def test_large_items_of_a_map_travel(local: DaskExecutor) -> None:
+    """Arguments of more than a megabyte are carried, without Dask's advice on how to write graphs."""
+
+    @cs.task
+    def length(x: bytes, of: bytes) -> int:
+        return len(x) + len(of)
+
+    target = length.map(x=[os.urandom(1_500_000) for _ in range(3)], of=cs.unmapped(b"12"))
+    assert start(local, target).result(LONG) == [1_500_002] * 3
+
+
+def test_items_that_cannot_travel_fail(local: DaskExecutor) -> None:
+    """They fail in words, once, and are not sent again and again."""
+    target = cs.task(_zeros).map([threading.Lock(), threading.Lock()])
+    with pytest.raises(Exception, match="cannot be sent to the cluster"):
+        start(local, target).result(LONG)
 
 
 @pytest.mark.parametrize("given", ["dask://", "dask://host", "dask://host:port", "dask://:8786"])

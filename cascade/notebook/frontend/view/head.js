@@ -58,8 +58,8 @@ export function createHead(context) {
 /** `running · 3.2 s · about 2 s left` @param {Context} context */
 function statusText({ model, live }) {
   const { run } = model.document;
-  if (model.at !== null) return `${stateWord(run.state)} · replay`;
-  const words = [live || model.ended ? stateWord(run.state) : `${stateWord(run.state)} when this was saved`];
+  if (model.at !== null) return `${stateWord(run)} · replay`;
+  const words = [live || model.ended ? stateWord(run) : `${stateWord(run)} when this was saved`];
   const elapsed = model.elapsed(live);
   if (run.state !== "pending") words.push(duration(elapsed));
   const left = (run.eta ?? 0) - (elapsed - run.elapsed);
@@ -69,9 +69,10 @@ function statusText({ model, live }) {
   return words.join(" · ");
 }
 
-/** @param {string} state */
-function stateWord(state) {
-  return state === "completed" ? "done" : wordFor(state);
+/** @param {import("./types.js").Run} run */
+function stateWord({ state, simulated }) {
+  if (simulated) return state === "completed" ? "simulated" : `simulated, ${wordFor(state)}`;
+  return wordFor(state);
 }
 
 /**

@@ -97,7 +97,7 @@ function run(context, element, parts) {
     asked = 0;
     const now = changes;
     changes = noChanges();
-    element.setAttribute("aria-label", `Run of ${model.document.run.name}`);
+    element.setAttribute("aria-label", `${model.document.run.simulated ? "Simulation" : "Run"} of ${model.document.run.name}`);
     for (const part of parts) part.draw(now);
     const isGoing = live && !model.ended && model.state !== "pending";
     if (isGoing) tick();
