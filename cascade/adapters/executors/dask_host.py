@@ -52,7 +52,7 @@ def _cluster(workers: int, threads: int) -> Any:
         n_workers=workers,
         threads_per_worker=threads,
         host="127.0.0.1",
-        dashboard_address="127.0.0.1:0" if _has_bokeh() else None,
+        dashboard_address="127.0.0.1:0",  # None would mean 8787, and a warning where that is taken
         silence_logs=50,
     )
 
