@@ -26,7 +26,8 @@ class PlaceError(ProviderError, ValueError):
     @classmethod
     def for_kind(cls, given: object) -> PlaceError:
         """Neither text nor a path."""
-        return cls(f"A path or an address is a text or a Path, not {type(given).__name__}.")
+        told = f"A path or an address is a text or a Path, not {type(given).__name__}."
+        return cls(f"{told} It comes first: cs.read.csv('in.csv'), cs.write.csv('out.csv', table).")
 
     @classmethod
     def for_nothing(cls) -> PlaceError:

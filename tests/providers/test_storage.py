@@ -200,3 +200,9 @@ def test_hostile_paths_stay_under_their_root(canary: Canary) -> None:
     import shutil
 
     shutil.rmtree(root)
+
+
+def test_a_table_in_the_place_of_the_path_is_told_which_comes_first() -> None:
+    """Pandas has the table first; who writes it so here learns the order."""
+    with pytest.raises(PlaceError, match=r"not list\. It comes first: .* cs\.write\.csv\('out\.csv', table\)"):
+        find_spot([{"a": 1}])  # type: ignore[arg-type]
