@@ -232,8 +232,11 @@ def _reduce(value: Any) -> str | tuple[Any, ...]:
     kind = type(value)
     try:
         # Libraries register ways for all exceptions (tblib, which Dask loads, adds their tracebacks): not their value.
-        given = None if isinstance(value, BaseException) else copyreg.dispatch_table.get(kind)
+        is_error = isinstance(value, BaseException)
+        given = None if is_error else copyreg.dispatch_table.get(kind)
         reduced = value.__reduce_ex__(4) if given is None else given(value)
+        if is_error and isinstance(reduced, tuple) and reduced[2:] == ({},):
+            reduced = reduced[:2]  # attributes that somebody has only looked for
     except (Opaque, RecursionError):
         raise
     except BaseException as error:

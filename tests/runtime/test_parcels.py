@@ -102,6 +102,10 @@ ended_well, parcel = call_and_pack(fit, (), {})
 assert text_of(unpack(parcel, "fit")) == str(error)
 error.__traceback__ = None
 assert data_key(error) == key
+fresh = data_key(ValueError("a"))
+looked_at = ValueError("a")
+assert vars(looked_at) == {}
+assert data_key(looked_at) == fresh
 """
     pytest.importorskip("tblib")
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
