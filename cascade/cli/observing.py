@@ -29,6 +29,7 @@ __all__ = ["Observer"]
 ASK: Final = 1.0  # seconds between two questions to the run
 SILENT: Final = 2  # questions without an answer after which a run is looked for
 COME_BACK: Final = 10.0  # seconds after which a run that was lost is not waited for
+FIND_BACK: Final = 15.0  # seconds that a run has, after the connection was away, to find its way back to it, too
 
 
 class Observer:
@@ -55,13 +56,19 @@ class Observer:
         self._heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._left = threading.Event()
         self._until: float | None = None  # when a run that was lost is given up
+        self._patience_ends = 0.0  # before that, a run that says nothing may still be on its way back
         topic = telemetry_topic(desk.org_id, desk.project_id, status.run_id)
         more = {"after": 0} if "after" in signature(desk.connector.subscribe).parameters else {}
+        if hasattr(desk.connector, "watch"):
+            desk.connector.watch(self._hear_connection)
         self._subscription = desk._subscribe(topic, self._hear, **more)  # noqa: SLF001 - `follow` cannot be left
         threading.Thread(target=self._ask, name="cascade-observer", daemon=True).start()
 
     def _hear(self, _topic: str, message: Mapping[str, Any]) -> None:
         self._heard.put(dict(message))
+
+    def _hear_connection(self, _word: str) -> None:
+        self._patience_ends = time.monotonic() + FIND_BACK
 
     @property
     def note(self) -> str:
@@ -98,7 +105,9 @@ class Observer:
                 silent += 1
             except Exception:  # noqa: BLE001, S112 - the connection is away, as `note` says, or has been closed
                 continue
-            if silent >= SILENT and not self.note and not self.run.over and not self._is_known():
+            if silent < SILENT or time.monotonic() < self._patience_ends or self.run.over:
+                continue
+            if not self.note and not self._is_known():
                 self.is_gone = True
                 self._heard.put(None)
                 return

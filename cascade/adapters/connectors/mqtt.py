@@ -92,6 +92,7 @@ class MqttConnector:
         self._subscriptions: list[Subscription] = []
         self._has_tried = threading.Event()
         self._has_said = False
+        self._was_there = False  # the broker, once since `connect`
 
     @property
     def is_connected(self) -> bool:
@@ -122,7 +123,7 @@ class MqttConnector:
             _need_library()
             self.is_open = True
             self._has_tried.clear()
-            self._has_said = False
+            self._has_said = self._was_there = False
             started = threading.Event()
             self._thread = threading.Thread(target=self._work, args=(started,), name="cascade-mqtt", daemon=True)
             self._thread.start()
@@ -289,31 +290,42 @@ class MqttConnector:
 
     async def _until_too_late(self) -> None:
         await self._closed.wait()
-        if not self.is_connected:
+        if not self._was_there:
             return
         await asyncio.sleep(LINGER / 2)
         self._outbox.keep_vital()  # who watches must hear of the end, or takes the run for dead
         await asyncio.sleep(LINGER / 2)
 
     async def _keep_connection(self) -> None:
-        """Connect, serve, and begin again when the connection is lost."""
-        pause, was_there = FIRST_PAUSE, False
-        while self.is_open:
+        """Connect, serve, and begin again when the connection is lost.
+
+        A connector that is closed while the broker is away tries on until it is too late: a broker that has just come
+        back hears of the end.
+        """
+        pause = FIRST_PAUSE
+        while self.is_open or (self._was_there and len(self._outbox)):
             try:
                 async with Wire(self.hostname, self.port, self._identifier, self._will, self._settings) as wire:
                     first = list(self._subscriptions)
-                    await wire.begin(first, self._alive if was_there else None)
+                    await wire.begin(first, self._alive if self._was_there else None)
                     self._wire, self.problem = wire, ""
-                    was_there, pause, is_back = True, FIRST_PAUSE, was_there
+                    self._was_there, pause, is_back = True, FIRST_PAUSE, self._was_there
                     await first_of(
                         wire.listen(lambda: self._subscriptions), self._serve_wire(wire, first, is_back=is_back)
                     )
             except Exception as error:  # noqa: BLE001 - whatever is wrong with the broker, the run goes on
                 self._lose(reason_of(error))
                 self._has_tried.set()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._closed.wait(), pause * _DICE.uniform(0.7, 1.3))
+                await self._pause(pause * _DICE.uniform(0.7, 1.3))
                 pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait for the next attempt, shortly once the connector is closed."""
+        if self._closed.is_set():
+            await asyncio.sleep(FIRST_PAUSE)
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closed.wait(), seconds)
 
     async def _serve_wire(self, wire: Wire, first: list[Subscription], *, is_back: bool) -> None:
         await wire.settle_first(first)

@@ -102,6 +102,23 @@ def test_a_broker_that_dies_in_mid_run_and_is_back(broker, listen, caplog):
 
 
 @pytest.mark.slow
+def test_a_run_that_ends_just_when_its_broker_is_back(broker, listen):
+    """Between two attempts to reach the broker the run ends: the end is told all the same."""
+    gate = threading.Event()
+    run = cs.start(hold(gate, 7), connector=broker.url, log_level=None)
+    until(lambda: run.connections[0].sent >= 2)
+    broker.stop()
+    until(lambda: not run.connections[0].is_connected)
+    time.sleep(2.0)  # the pauses between attempts have grown beyond a second
+    broker.start()
+    ear = listen("cascade/telemetry/#")
+    gate.set()
+    assert run.result(20) == 7
+    stopped = [message["body"] for message in ear.wait_for("ENGINE_STOPPED")]
+    assert stopped[-1] == {"type": "LifecycleEvent", "event": "ENGINE_STOPPED", "status": "completed"}
+
+
+@pytest.mark.slow
 def test_a_broker_that_dies_for_good(broker, caplog):
     """When the broker never comes back, the run still ends in bounded time, and says what nobody got."""
     gate = threading.Event()
