@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 IN_CI = os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
+# Fixtures that start a broker, a server, a cluster or a command.
+OTHER_PROGRAMS = {"place", "make_broker", "broker", "processes", "local", "make_redis", "redis_url"}
+
 # Jupyter warns until one says which folders to use, and warnings are errors here.
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 
@@ -65,17 +68,21 @@ def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the tests with a browser last: Playwright keeps an event loop running in this thread until it is closed.
 
-    What drives a real kernel or browser gets a second try, since other programs may take the machine at any moment;
-    pytest's summary counts these tries (`docs/decisions/0014-a-second-try.md`).
+    What waits for another program gets a second try, since others may take the machine at any moment; pytest's
+    summary counts these tries (`docs/decisions/0014-a-second-try.md`).
     """
+
+    def needs(item: pytest.Item, marks: set[str], fixtures: set[str]) -> bool:
+        named = fixtures & set(getattr(item, "fixturenames", ()))
+        return bool(named) or any(item.get_closest_marker(mark) for mark in marks)
+
     if config.pluginmanager.hasplugin("rerunfailures"):
         for item in items:
-            if item.get_closest_marker("browser") or item.get_closest_marker("kernel"):
+            if needs(item, {"browser", "kernel"}, OTHER_PROGRAMS):
                 item.add_marker(pytest.mark.flaky(reruns=1))
 
     def needs_browser(item: pytest.Item) -> bool:
-        named = {"chromium", "browser"} & set(getattr(item, "fixturenames", ()))
-        return bool(named) or item.get_closest_marker("browser") is not None
+        return needs(item, {"browser"}, {"chromium", "browser"})
 
     items.sort(key=needs_browser)
 
