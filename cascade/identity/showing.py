@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from cascade.spec.logins import hide_logins
+
 __all__ = ["show_constants", "show_value"]
 
 _LONGEST: Final = 60
 _PLAIN: Final = (bool, int, float, complex, str, bytes, type(None), list, tuple, dict, set, frozenset, range)
 _SECRET: Final = re.compile(r"passw|pwd|secret|token|credential|private|api_?key|_key$|^key$", re.IGNORECASE)
-_LOGIN: Final = re.compile(r"(://[^/\s:@]*:)[^/\s@]+@")
 
 
 def show_value(value: Any, name: str = "") -> str:
@@ -44,7 +45,7 @@ def show_constants(constants: tuple[object, ...]) -> str:
 
 def _repr(value: Any) -> str:
     try:
-        return _LOGIN.sub(r"\1•••@", repr(value))
+        return hide_logins(repr(value))
     except Exception:  # noqa: BLE001 - what a list holds may raise anything, and a huge int does
         return f"a {type(value).__name__}"
 

@@ -8,18 +8,39 @@ only; so these errors have a base of their own.)
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
-__all__ = ["ExtraMissingError", "ProviderError", "ProviderLoadError", "clip", "nearest", "short"]
+__all__ = [
+    "ExtraMissingError",
+    "PartError",
+    "ProviderError",
+    "ProviderLoadError",
+    "clip",
+    "hide_logins",
+    "nearest",
+    "short",
+]
 
 LONGEST = 60  # characters of a name or a value in a sentence
 MOST_COMPARED = 200  # characters of a name for which a similar one is looked for
+_LOGIN = re.compile(r"(://[^/\s:@'\"]*:)[^/\s@'\"]+@")
 MOST_KNOWN = 8  # names that are listed where none is similar
+
+
+def hide_logins(text: str) -> str:
+    """Return a text without the passwords of the addresses in it.
+
+    Example:
+        >>> hide_logins("curl https://ada:pw@host/a")
+        'curl https://ada:•••@host/a'
+    """
+    return _LOGIN.sub(r"\1•••@", text) if "://" in text else text
 
 
 def clip(name: object) -> str:
     """Return a name as a sentence may hold it: on one line, bounded, without what steers a terminal."""
-    text = str(name)
+    text = hide_logins(str(name))
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
@@ -56,6 +77,19 @@ class ExtraMissingError(ProviderError, ImportError):
         libraries = " and ".join(each.replace("|", " or ") for each in missing)
         package = f"'cascade-notebook[{extra}]'" if extra else libraries
         return cls(f"cs.{name} needs {libraries}, which is not installed. Install it: pip install {package}")
+
+
+class PartError(ProviderError, KeyError):
+    """A result has no part of this name."""
+
+    def __str__(self) -> str:
+        """Show the sentence as it is; that of a KeyError stands in quotes."""
+        return str(self.args[0]) if self.args else ""
+
+    @classmethod
+    def for_name(cls, what: str, name: object, known: Iterable[str]) -> PartError:
+        """A name that is none of those of its parts."""
+        return cls(f"{what} has no part {short(name)}.{nearest(name, known)}")
 
 
 class ProviderLoadError(ProviderError, AttributeError):

@@ -73,8 +73,13 @@ class _Formatter(string.Formatter):
         if isinstance(key, str) and key in kwargs:
             return kwargs[key]
         known = kwargs if isinstance(key, str) else [str(place) for place in range(len(args))]
-        hint = nearest(key, known) or " It was given none."
-        raise FormatError(f"The format asks for {clip('{' + str(key) + '}')}, which has no value.{hint}")
+        name = clip(key) if isinstance(key, str) else "…"
+        hint = (
+            nearest(key, known) or f" It was given none: cs.format(template, {name if name == '…' else f'{name}=…'})."
+        )
+        raise FormatError(
+            f"The format asks for {clip('{' + str(key) + '}')}, which has no value.{hint} Double braces that are meant."
+        )
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """Format one value; a width that would fill the memory is refused."""

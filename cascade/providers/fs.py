@@ -8,6 +8,7 @@ each run looks anew.
 from __future__ import annotations
 
 import builtins
+import errno
 import os
 import shutil
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import IO, Any, Final
 import cascade as cs
 from cascade.providers.storage import LocalSpot, Remote, RemoteSpot, Spot, find_spot, shown_address
 from cascade.providers.storage_errors import PlaceError
+from cascade.providers.storage_faults import nothing_to_remove
 
 __all__ = ["copy", "exists", "glob", "list", "mkdir", "move", "remove"]
 
@@ -65,9 +67,12 @@ def glob(pattern: str, *, root: str | None = None, storage: Storage = None) -> b
         >>> cs.run(cs.fs.glob("memory://globbed/*.txt").after(made), log_level="ERROR")
         ['memory://globbed/a.txt']
     """
+    if isinstance(pattern, Remote) or not isinstance(pattern, (str, os.PathLike)):
+        raise PlaceError.for_pattern(pattern)
     spot = find_spot(pattern, root, storage)
     if isinstance(spot, RemoteSpot):
-        found = [_address_of(spot, path) for path in spot.system.glob(spot.path)]
+        with spot.told():
+            found = [_address_of(spot, path) for path in spot.system.glob(spot.path)]
         return sorted(_relative(address, root) for address in found)
     if root is None:
         return sorted(_matches(str(spot.path)))
@@ -96,9 +101,11 @@ def list(  # noqa: A001 - the word that users look for
     """
     spot = find_spot(path, root, storage)
     if isinstance(spot, RemoteSpot):
-        found = [_address_of(spot, each) for each in spot.system.ls(spot.path, detail=False)]
+        with spot.told():
+            found = [_address_of(spot, each) for each in spot.system.ls(spot.path, detail=False)]
         return sorted(_relative(address, root) for address in found)
-    return sorted(LocalSpot(each, spot.root).address for each in spot.path.iterdir())
+    with spot.told("listed"):
+        return sorted(LocalSpot(each, spot.root).address for each in spot.path.iterdir())
 
 
 # -- changing -------------------------------------------------------------------------------------------------------
@@ -121,9 +128,11 @@ def mkdir(path: Path, *, root: str | None = None, storage: Storage = None) -> st
     """
     spot = find_spot(path, root, storage)
     if isinstance(spot, RemoteSpot):
+        spot.check_writable()
         spot.system.makedirs(spot.path, exist_ok=True)
     else:
-        spot.path.mkdir(parents=True, exist_ok=True)
+        with spot.told("made"):
+            spot.path.mkdir(parents=True, exist_ok=True)
     return _relative(spot.address, root)
 
 
@@ -173,17 +182,10 @@ def move(
     there = find_spot(target, root, storage, follows=False)
     if isinstance(here, LocalSpot) and isinstance(there, LocalSpot):
         _guard(here)
-        if not overwrite and _is_there(there):
-            raise PlaceError.for_taken(there.address)
-        there.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            here.path.replace(there.path)
-        except OSError as error:
-            if error.errno != 18:  # noqa: PLR2004 - EXDEV: another disk
-                raise
-            _copy(here, there, overwrite=overwrite)
-            here.path.unlink()
+        _move(here, there, overwrite=overwrite)
     else:
+        if isinstance(here, RemoteSpot):
+            here.check_writable()
         _copy(here, there, overwrite=overwrite)
         _unlink(here)
     return there.source()
@@ -215,10 +217,12 @@ def remove(
     """
     spot = find_spot(path, root, storage, follows=False)
     _guard(spot, root)
+    if isinstance(spot, RemoteSpot):
+        spot.check_writable()
     if not _is_there(spot):
         if missing_ok:
             return False
-        raise FileNotFoundError(2, "There is nothing to remove", _relative(spot.address, root))
+        raise nothing_to_remove(_relative(shown_address(spot.address), root))
     if not _is_folder(spot):
         _unlink(spot)
     elif not recursive:
@@ -226,7 +230,8 @@ def remove(
     elif isinstance(spot, RemoteSpot):
         _remove_inside(spot)
     else:
-        shutil.rmtree(spot.path)
+        with spot.told("removed"):
+            shutil.rmtree(spot.path)
     return True
 
 
@@ -235,13 +240,14 @@ def remove(
 
 def _is_there(spot: Spot) -> bool:
     if isinstance(spot, RemoteSpot):
-        return bool(spot.system.exists(spot.path))
+        return spot.exists()
     return os.path.lexists(spot.path)
 
 
 def _is_folder(spot: Spot) -> bool:
     if isinstance(spot, RemoteSpot):
-        return bool(spot.system.isdir(spot.path))
+        with spot.told():
+            return bool(spot.system.isdir(spot.path))
     return spot.path.is_dir() and not spot.path.is_symlink()
 
 
@@ -262,7 +268,8 @@ def _unlink(spot: Spot) -> None:
     if isinstance(spot, RemoteSpot):
         spot.system.rm_file(spot.path)
     else:
-        spot.path.unlink()
+        with spot.told("removed"):
+            spot.path.unlink()
 
 
 def _copy(here: Spot, there: Spot, *, overwrite: bool) -> None:
@@ -274,6 +281,29 @@ def _copy(here: Spot, there: Spot, *, overwrite: bool) -> None:
             shutil.copyfileobj(source, file, _BLOCK)
 
     there.write(fill, overwrite=overwrite)
+
+
+def _move(here: LocalSpot, there: LocalSpot, *, overwrite: bool) -> None:
+    if not _is_there(here):
+        with here.told("moved"):
+            here.path.lstat()
+    if not overwrite and _is_there(there):
+        raise PlaceError.for_taken(there.address)
+    if not _is_folder(here) and _is_folder(there):
+        raise PlaceError.for_folder(there.address)
+    if not _is_folder(here) and there.is_folder:
+        raise PlaceError.for_folder_name(f"{there.address}/")
+    with there.told("written"):
+        there.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            here.path.replace(there.path)
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                raise PlaceError.for_taken_folder(there.address) from None
+            if error.errno != errno.EXDEV:
+                raise
+            _copy(here, there, overwrite=overwrite)
+            here.path.unlink()
 
 
 def _guard(spot: Spot, root: str | None = None) -> None:

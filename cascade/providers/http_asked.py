@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import cascade as cs
 from cascade.providers.http_errors import HttpError
+from cascade.providers.storage import find_spot
 
 __all__ = ["FORMS", "IDEMPOTENT", "Asked"]
 
@@ -84,7 +85,7 @@ class Asked:
         return cls(
             method=verb,
             url=_url(url),
-            params={str(key): value for key, value in (params or {}).items() if value is not None},
+            params={str(key): value for key, value in _mapping("params", params).items() if value is not None},
             headers=_headers(headers, bearer, auth),
             body=_body(json, data, content, files),
             auth=_auth(auth),
@@ -118,7 +119,7 @@ def _url(url: object) -> str:
 
 
 def _headers(headers: Mapping[str, str] | None, bearer: str | None, auth: tuple[str, str] | None) -> dict[str, str]:
-    given = dict(headers or {})
+    given = _mapping("headers", headers)
     if bearer is not None:
         if auth is not None:
             raise HttpError.for_argument("bearer", "…", "given instead of auth, not beside it")
@@ -141,6 +142,24 @@ def _auth(auth: object) -> tuple[str, str] | None:
     return user, password
 
 
+def _mapping(name: str, given: object) -> dict[Any, Any]:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise HttpError.for_argument(name, type(given).__name__, "a dict of names and values")
+    return dict(given)
+
+
+def _check_json(value: object) -> None:
+    """Refuse what JSON cannot say; otherwise httpx would."""
+    from json import dumps
+
+    try:
+        dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise HttpError.for_json_value(error) from None
+
+
 def _number(name: str, given: Any, *, least: float) -> float:
     is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
     if not is_number or not least <= given < float("inf"):
@@ -153,11 +172,12 @@ def _body(json: Any, data: Any, content: Any, files: Mapping[str, Any] | None) -
     if sum(each is not None for each in (json, content, data if files is None else None, files)) > 1:
         raise HttpError.for_argument("the body", "several things", "one of json, data, content and files")
     if json is not None:
+        _check_json(json)
         return {"json": json}
     if content is not None:
         return {"content": _content(content)}
     if files is not None:
-        parts = {name: _part(name, value) for name, value in files.items()}
+        parts = {name: _part(name, value) for name, value in _mapping("files", files).items()}
         return {"files": parts, **({"data": dict(data)} if data is not None else {})}
     if data is None:
         return {}
@@ -172,8 +192,7 @@ def _content(value: object) -> bytes:
     if isinstance(value, str):
         return value.encode()
     if isinstance(value, cs.File):
-        with open(value, "rb") as file:  # noqa: PTH123 - a File is a path already
-            return file.read()
+        return find_spot(value).read()
     raise HttpError.for_argument("content", value, "a text, bytes or a cs.File")
 
 

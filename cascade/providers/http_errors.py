@@ -14,6 +14,7 @@ from cascade.providers.errors import ProviderError, short
 __all__ = ["HttpError", "HttpTimeoutError", "shown_url"]
 
 _LONGEST: Final = 300  # characters of an address, or of a body, in a sentence
+_NO_ENTRANCE: Final = (401, 403)
 _USER: Final = re.compile(r"(?<=//)[^/?#@]*@")
 _SECRET: Final = re.compile(
     r"(?i)([?&][^=&#]*(?:key|token|secret|password|passwd|signature|credential|auth|sig|pwd)[^=&#]*=)[^&#]+"
@@ -55,7 +56,8 @@ class HttpError(ProviderError, OSError):
         told = " ".join(body.split())
         after = f" (try {tries})" if tries > 1 else ""
         said = f" It said: {_printable(told)}" if told else " It said nothing more."
-        error = cls(f"{method} {shown_url(url)} was answered with {status} {_printable(reason)}{after}.{said}")
+        hint = " Look at bearer= or auth=: who asks, and whether they may." if status in _NO_ENTRANCE else ""
+        error = cls(f"{method} {shown_url(url)} was answered with {status} {_printable(reason)}{after}.{said}{hint}")
         error.status, error.body = status, body[:_LONGEST]
         return error
 
@@ -72,7 +74,8 @@ class HttpError(ProviderError, OSError):
     @classmethod
     def for_connection(cls, method: str, url: object, error: Exception, tries: int) -> HttpError:
         """Nobody answered, or the connection broke."""
-        told = f"got no whole answer in {_times(tries)}: {_printable(str(error) or type(error).__name__)}"
+        said = _printable(str(error) or type(error).__name__).rstrip(".")
+        told = f"got no whole answer in {_times(tries)}: {said}"
         return cls(f"{method} {shown_url(url)} {told}. Look whether the service is there and well.")
 
     @classmethod
@@ -113,6 +116,12 @@ class HttpError(ProviderError, OSError):
         """Not JSON."""
         told = _printable(" ".join(body.split())) or "nothing"
         return cls(f"The answer of {shown_url(url)} is not JSON ({_printable(str(error))}). It begins with: {told}")
+
+    @classmethod
+    def for_json_value(cls, error: Exception) -> HttpError:
+        """A value that JSON has no way to say."""
+        said = _printable(str(error)).rstrip(".")
+        return cls(f"json= of a request cannot be sent: {said}. Give lists, dicts, texts and numbers.")
 
     @classmethod
     def for_content(cls, url: object, error: Exception) -> HttpError:

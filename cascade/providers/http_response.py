@@ -10,12 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from cascade.providers.errors import PartError, short
 from cascade.providers.http_errors import HttpError, shown_url
 
 __all__ = ["Response"]
 
 _CHARSET: Final = re.compile(r"""(?i)charset\s*=\s*["']?([\w.:-]+)""")
 _SHOWN: Final = 300  # characters of a body in an error
+_REFUSED: Final = 400  # and what is above: the answer says no
+_PARTS: Final = ("status", "reason", "url", "headers", "content", "text", "ok")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,10 +29,12 @@ class Response:
         status: the number, as 200. reason: its words. url: of the last request, after redirects.
         headers: pairs of a name in lower case and a value, in their order. content: the body, unpacked.
 
+    Each, and ``text`` and ``ok``, is also an item, as in ``answer["status"]``.
+
     Example:
         >>> answer = Response(200, "OK", "http://host/a", (("content-type", "application/json"),), b'{"x": 1}')
-        >>> answer, answer.json()
-        (<200 OK, 8 bytes of application/json>, {'x': 1})
+        >>> answer, answer.json(), answer["status"]
+        (<200 OK, 8 bytes of application/json>, {'x': 1}, 200)
     """
 
     status: int
@@ -42,6 +47,21 @@ class Response:
     def is_success(self) -> bool:
         """Whether the status is one from 200 to 299."""
         return 200 <= self.status < 300  # noqa: PLR2004 - see the docstring
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is below 400, as it always is without ``check=False``."""
+        return self.status < _REFUSED
+
+    def raise_for_status(self) -> Response:
+        """Return the answer itself, if it is `ok`.
+
+        Raises:
+            HttpError: when it is not.
+        """
+        if not self.ok:
+            raise HttpError.for_status("A request to", self.url, self.status, self.reason, self.text[:_SHOWN], 1)
+        return self
 
     def header(self, name: str, default: str = "") -> str:
         """Return the value of a header, several joined by commas."""
@@ -69,6 +89,21 @@ class Response:
             return loads(self.content)
         except (ValueError, RecursionError) as error:
             raise HttpError.for_json(self.url, error, self.text[:_SHOWN]) from None
+
+    def __getitem__(self, name: object) -> Any:
+        """Return a part by its name, so that a lazy result has it too: ``cs.http.get(url)["status"]``.
+
+        Raises:
+            PartError: when there is none, with what to write for a part of its JSON.
+        """
+        if name not in _PARTS:
+            what = f"The answer to a request has no part {short(name)}; it has {', '.join(_PARTS)}."
+            raise PartError(
+                f"{what} For a part of its JSON, ask for that: cs.http.get(url, as_='json')[{short(name)}]."
+            )
+        return getattr(self, str(name))
+
+    __iter__ = None
 
     def __cascade_digest__(self) -> tuple[int, str, str, bytes]:
         """Count by what was said, not by when."""

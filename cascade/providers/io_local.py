@@ -10,6 +10,7 @@ import os
 from typing import Final
 
 import cascade as cs
+from cascade.providers.content import as_bytes, check_order
 from cascade.providers.read import Reader
 from cascade.providers.storage import LocalSpot, find_spot, is_address
 from cascade.providers.storage_errors import PlaceError
@@ -64,7 +65,8 @@ def write(
         'file:'
     """
     spot = _local(path, root)
-    content = data.encode(encoding) if isinstance(data, str) else builtins.bytes(data)
+    check_order(path, data)
+    content = as_bytes(data, encoding, "io.local.write")
     spot.write(lambda file: file.write(content), overwrite=overwrite)
     return spot.source()
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import cascade as cs
+from cascade.providers.content import as_bytes
 from cascade.providers.registry import require
 from cascade.providers.storage import Remote
 from cascade.providers.storage_errors import PlaceError
@@ -57,7 +58,7 @@ def write(bucket: str, key: str, data: builtins.bytes | str, *, storage: Storage
         PlaceError, OSError: see `cs.io.s3.read`.
     """
     system, path = _system(storage), _path(bucket, key)
-    content = data.encode() if isinstance(data, str) else builtins.bytes(data)
+    content = as_bytes(data, "utf-8", "io.s3.write")
     system.pipe_file(path, content)
     facts = system.info(path)
     return Remote(f"s3://{path}", f"{len(content)} {facts.get('ETag') or facts.get('LastModified')}")

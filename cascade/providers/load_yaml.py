@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import cascade as cs
-from cascade.providers.errors import ProviderError, clip, short
+from cascade.providers.errors import ProviderError, clip, hide_logins, short
 from cascade.providers.registry import require
+from cascade.providers.storage import is_address
+from cascade.providers.storage_faults import FileMissingError, told_of
 
 __all__ = ["YamlError", "load_yaml"]
 
@@ -56,6 +58,9 @@ def load_yaml(path: str | PathLike[str] | None = None, /, *, text: str | None = 
         raise ProviderError("cs.load_yaml takes the path of a file, or text=…, and one of them only.")
     if path is not None and not isinstance(path, (str, PathLike)):
         raise ProviderError(f"The path of a YAML file is text or a path, not {short(path)}.")
+    if path is not None and is_address(fspath(path)):
+        given = short(hide_logins(fspath(path)))
+        raise ProviderError(f"{given} is an address. Have it read first: cs.load_yaml(text=cs.read.text(address)).")
     where = "The YAML text" if path is None else f"The file {clip(fspath(path))}"
     source = text if path is None else _read(path)
     if not isinstance(source, str):
@@ -81,16 +86,15 @@ def load_yaml(path: str | PathLike[str] | None = None, /, *, text: str | None = 
 
 def _read(path: str | PathLike[str]) -> str:
     try:
-        file = Path(path)
-        if file.stat().st_size > _LARGEST:
-            raise YamlError.at(f"The file {clip(file)}", None, f"it has more than {_LARGEST:,} bytes")
-        return file.read_bytes().decode("utf-8-sig")
+        file = Path(path).expanduser() if fspath(path).startswith("~") else Path(path)
+        with told_of(file, str(file), None, "read"):
+            if file.stat().st_size > _LARGEST:
+                raise YamlError.at(f"The file {clip(file)}", None, f"it has more than {_LARGEST:,} bytes")
+            return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise YamlError.at(f"The file {clip(path)}", None, f"byte {error.start + 1} is not UTF-8") from None
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"There is no file {short(fspath(path))}. To read YAML that is text already, write text=…"
-        ) from None
+    except FileMissingError as error:
+        raise error.with_hint("To read YAML that is text already, write text=….") from None
     except ValueError as error:
         if isinstance(error, YamlError):
             raise

@@ -67,12 +67,18 @@ class Reader(Generic[P, R]):
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> cs.LazyResult[R]:
         """Record a read; see the task."""
+        made: cs.LazyResult[R]
+        if not args and "path" not in kwargs:
+            made = self.task(**kwargs)  # which says at this line what is missing
+            return made
         first, given = _split(args, kwargs)
-        made: cs.LazyResult[R] = self.task(_content_of(first, given), *args[1:], **given)
+        made = self.task(_content_of(first, given), *args[1:], **given)
         return made
 
     def map(self, /, *args: Any, **kwargs: Any) -> Any:
         """Record a read of each of several files, as one node; takes what `map` of a task takes."""
+        if not args and "path" not in kwargs:
+            return self.task.map(**kwargs)
         first, given = _split(args, kwargs)
         how: dict[str, Any] = {key: given[key] for key in ("max_concurrency", "on_error") if key in given}
         return self.task.map(_contents_of(first, given, how), *args[1:], **given)

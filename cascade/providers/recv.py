@@ -1,7 +1,7 @@
 """``cs.recv``: wait for a message.
 
-In: a topic of the run's connector. Out: the first message that comes on it. Invariant: no thread is held, and the
-subscription ends with the attempt, however that ends.
+In: a topic of the run's connector. Out: the first message that comes on it, whatever it is. Invariant: no thread is
+held, and the subscription ends with the attempt, however that ends.
 
 The connector is the resource ``run_connector``: that of ``cs.run(…, connector=…)``, or one that somebody makes under
 this name.
@@ -10,7 +10,7 @@ this name.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cascade as cs
@@ -30,9 +30,10 @@ async def recv(
     *,
     timeout: float | None = None,  # noqa: ASYNC109 - said in the error; .with_timeout is there too
     connector: Any = cs.inject("run_connector"),
-) -> dict[str, Any]:
+) -> Any:
     """Wait for the next message on a topic, and return what it says.
 
+    JSON comes as the value that it says, other text as text, and what is no text as bytes; an empty message is ``{}``.
     A retained message that is there already counts; any other one that was sent before the call began does not.
 
     Args:
@@ -60,14 +61,16 @@ async def recv(
     if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
         raise ProviderError(f"timeout of cs.recv is a number of seconds above 0, not {short(timeout)}.")
     loop = asyncio.get_running_loop()
-    come: asyncio.Future[dict[str, Any]] = loop.create_future()
+    come: asyncio.Future[Any] = loop.create_future()
 
-    def take(payload: Mapping[str, Any]) -> None:
+    def take(payload: object) -> None:
         if not come.done():
-            come.set_result({**payload})
+            come.set_result(_said(payload))
 
     # a connector may call back on a thread of its own
-    subscription = await connector.subscribe(topic, lambda _, payload: loop.call_soon_threadsafe(take, payload))
+    subscription = await connector.subscribe(
+        topic, lambda _, payload: loop.call_soon_threadsafe(take, payload), **_raw(connector.subscribe)
+    )
     try:
         async with asyncio.timeout(timeout):
             return await come
@@ -77,3 +80,36 @@ async def recv(
         ended = getattr(subscription, "unsubscribe", subscription)()
         if inspect.isawaitable(ended):
             await ended
+
+
+def _raw(subscribe: Callable[..., Any]) -> dict[str, bool]:
+    """Return what asks for the bytes of messages: without it, a connector leaves out what is no JSON object.
+
+    The protocol of connectors does not know it, so that one of the user's own may not have it.
+    """
+    try:
+        takes = inspect.signature(subscribe).parameters
+    except (TypeError, ValueError):
+        return {}
+    return {"raw": True} if "raw" in takes else {}
+
+
+def _said(payload: object) -> Any:
+    """Return what a message says."""
+    if isinstance(payload, Mapping):
+        return {**payload}
+    if not isinstance(payload, (bytes, bytearray, memoryview)):
+        return payload
+    data = bytes(payload)
+    if not data:
+        return {}  # as `publish` sends it
+    from json import loads
+
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return data
+    try:
+        return loads(text)
+    except (ValueError, RecursionError):
+        return text

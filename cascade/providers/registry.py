@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from functools import cached_property, update_wrapper
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, NamedTuple, TypeVar
@@ -60,7 +61,8 @@ def register(
 
     Args:
         name: what stands after ``cs.``; with a dot, as in ``slack.post``, it stands in a namespace.
-        target: a task, a function that returns lazy results, or ``module:attribute`` of one.
+        target: a task, a function that returns lazy results (its ``map`` calls it in the run, for each item), or
+            ``module:attribute`` of one.
         needs: top-level modules that must be installed to call it; ``a|b``: one of them is enough.
         extra: of cascade-notebook, that installs them. replace: take the place of a provider that cascade brings.
 
@@ -189,8 +191,11 @@ def find_task(key: str) -> Any:
         found = find(name)
         if isinstance(found, Missing):
             found()
+        own = (found.task,) if isinstance(found, Composing) else (found,)
         inside = vars(sys.modules[module]).values() if module in sys.modules else ()
-        return next((each for each in (found, *inside) if _is_task(each) and each.key == key), None)
+        made = next((each for each in (*own, *inside) if _is_task(each) and each.key == key), None)
+        if made is not None:
+            return made
     return None
 
 
@@ -226,7 +231,7 @@ def _load(name: str, row: _Row) -> Any:
             raise ProviderLoadError.for_fault(name, row.source, error) from error
     if not callable(found):
         raise ProviderLoadError.for_kind(name, row.source, found)
-    return found
+    return found if hasattr(found, "map") or isinstance(found, type) else Composing(name, found)
 
 
 def _scan() -> None:
@@ -286,6 +291,43 @@ class Namespace:
     def __reduce__(self) -> tuple[Callable[[str], Namespace], tuple[str]]:
         """Travel as the name."""
         return Namespace, (self._prefix,)
+
+
+class Composing:
+    """A provider that is a function: it composes calls of tasks where it is called, and in the run for items of a map.
+
+    Args:
+        name: of the provider. func: the function.
+    """
+
+    def __init__(self, name: str, func: Callable[..., Any]) -> None:
+        """Be shown as the function is."""
+        self.name = name
+        self.func = func
+        update_wrapper(self, func)
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Compose now."""
+        return self.func(*args, **kwargs)
+
+    @cached_property
+    def task(self) -> Any:
+        """The function as a task, which composes in the run."""
+        import cascade as cs
+
+        return cs.task(name=self.name)(self.func)
+
+    def map(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Compose in the run for each item of the inputs, as one node; takes what `map` of a task takes."""
+        return self.task.map(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        """Show the name."""
+        return f"<cs.{self.name}, which composes tasks>"
+
+    def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
+        """Travel as the name."""
+        return find, (self.name,)
 
 
 class Missing:

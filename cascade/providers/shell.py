@@ -11,14 +11,15 @@ import codecs
 import logging
 import os
 import sys
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import update_wrapper
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar
 
 import cascade as cs
-from cascade.providers.errors import ProviderError, clip, short
-from cascade.providers.shell_text import ShellCommandError, as_argument, place_values
+from cascade.providers.errors import PartError, ProviderError, clip, hide_logins, short
+from cascade.providers.shell_text import ShellCommandError, as_argument, check_places, place_values
 
 if TYPE_CHECKING:
     from asyncio import StreamReader
@@ -33,11 +34,15 @@ _REST: Final = 0.1  # … and seconds that what it started has beyond it
 _LOOK: Final = 0.005  # seconds between two looks
 _TAIL: Final = 2000  # characters of stderr in an error
 _SHELL: Final = "/bin/sh"
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ShellResult:
     r"""What a program said.
+
+    Its repr tells how much that is, and not what: a program may say the secrets that it was given.
 
     Attributes:
         code: with which it ended; below 0: the signal that ended it. stdout, stderr: what it wrote; text, or bytes of a
@@ -56,9 +61,15 @@ class ShellResult:
 
     def __getitem__(self, name: str) -> Any:
         """Return a part by its name, so that a lazy result has it too."""
-        if name not in {field.name for field in fields(self)}:
-            raise KeyError(name)
+        known = [field.name for field in fields(self)]
+        if name not in known:
+            raise PartError.for_name("What a program said", name, known)
         return getattr(self, name)
+
+    def __repr__(self) -> str:
+        """Show the code and the sizes."""
+        said = f"{len(self.stdout):,} {'characters' if isinstance(self.stdout, str) else 'bytes'} on stdout"
+        return f"<shell ended with code {self.code}: {said}, {len(self.stderr):,} on stderr>"
 
     @property
     def ok(self) -> bool:
@@ -97,14 +108,14 @@ class ShellTimeoutError(ShellError, TimeoutError):
 
 def _said(result: ShellResult) -> str:
     """Return the end of what a program wrote on stderr, for an error."""
-    text = result.stderr.strip()
+    text = hide_logins(result.stderr.strip())
     if not text:
         return "It wrote nothing on stderr. With check=False the code is part of the result."
     return f"The end of its stderr:\n{text if len(text) <= _TAIL else '…' + text[-_TAIL:]}"
 
 
 @cs.task(name="shell")
-async def shell(
+async def run_program(
     command: str | Sequence[object],
     /,
     *,
@@ -134,7 +145,8 @@ async def shell(
 
     Raises:
         ShellError: it ended with another code than 0. ShellTimeoutError: it took too long.
-        ShellCommandError: the command, or a value in it, cannot be meant. OSError: the program cannot be started.
+        ShellCommandError: the command, or a value in it, cannot be meant; a place or a value too many is told at once.
+        OSError: the program cannot be started.
 
     Example:
         >>> import cascade as cs
@@ -197,10 +209,7 @@ def _arguments(command: object, values: Mapping[str, Any]) -> tuple[list[str], d
             f"The command of cs.shell is text, or a list of a program and its arguments, not {short(command)}."
         )
     if values:
-        name = next(iter(values))
-        raise ShellCommandError(
-            f"A list of arguments has no places: put the value of {clip(name)} into the list itself."
-        )
+        raise ShellCommandError.for_list_with(next(iter(values)))
     argv = [as_argument(each, f"Argument {number} of cs.shell") for number, each in enumerate(command)]
     if not argv[0]:
         raise ShellCommandError("The program of cs.shell is empty text.")
@@ -242,7 +251,10 @@ async def _start(
     try:
         return await _finish_start(starting)
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no program '{clip(argv[0])}'. Is it installed, and in PATH?") from None
+        hint = "Is it installed, and in PATH?"
+        if len(argv) == 1 and " " in argv[0]:
+            hint = f"In a list, each argument is an item of its own: {clip(argv[0].split())}; text without [] is split."
+        raise FileNotFoundError(f"There is no program '{clip(argv[0])}'. {hint}") from None
     except PermissionError:
         raise PermissionError(f"'{clip(argv[0])}' is no program that may be run.") from None
     except OSError as error:  # such as: the arguments are longer than the system allows
@@ -378,3 +390,50 @@ def _result(code: int, out: _Stream, err: _Stream, *, binary: bool) -> ShellResu
     said, complained = out.content(), err.content().decode("utf-8", "replace")
     stdout = said if binary else said.decode("utf-8", "replace")
     return ShellResult(code, stdout, complained, out.left_out + err.left_out)
+
+
+# -- the name after ``cs.`` -------------------------------------------------------------------------------------------
+
+
+class Shell(Generic[P, R]):
+    """The task that runs a program; its calls tell at their own line when a text and its values do not fit.
+
+    Args:
+        task: with the command as its first parameter.
+    """
+
+    task: Any
+
+    def __init__(self, task: Callable[P, cs.LazyResult[R]]) -> None:
+        self.task = task
+        self.name: str = self.task.name
+        self.signature = self.task.signature
+        update_wrapper(self, self.task.func)
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> cs.LazyResult[R]:
+        """Record a call; see the task.
+
+        Raises:
+            ShellCommandError: when a place of the text has no value, a value no place, or cannot stand in it.
+        """
+        if args:
+            check_places(args[0], kwargs)
+        made: cs.LazyResult[R] = self.task(*args, **kwargs)
+        return made
+
+    def map(self, /, *args: Any, **kwargs: Any) -> Any:
+        """Record one call for each item, as one node; takes what `map` of a task takes."""
+        if args and isinstance(args[0], str):
+            check_places(args[0], [name for name in kwargs if name not in ("max_concurrency", "on_error")])
+        return self.task.map(*args, **kwargs)
+
+    def with_constraints(self, **amounts: object) -> Shell[P, R]:
+        """Return the same, whose every call takes these amounts of the run's capacities."""
+        return Shell(self.task.with_constraints(**amounts))
+
+    def __repr__(self) -> str:
+        """Show the name."""
+        return repr(self.task)
+
+
+shell: Final = Shell(run_program)

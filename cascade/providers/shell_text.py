@@ -9,13 +9,13 @@ make a command wrong, but not another one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike, fsdecode
 from typing import Final
 
 from cascade.providers.errors import ProviderError, clip, nearest, short
 
-__all__ = ["ShellCommandError", "as_argument", "place_values"]
+__all__ = ["ShellCommandError", "as_argument", "check_places", "place_values"]
 
 _FIELD: Final = re.compile(r"(?<!\$)\{\{(\w+)\}\}|(?<!\$)\{([^\W\d]\w*)\}")
 _PREFIX: Final = "CASCADE_VALUE_"
@@ -84,6 +84,13 @@ class ShellCommandError(ProviderError, ValueError):
         )
 
     @classmethod
+    def for_list_with(cls, name: str) -> ShellCommandError:
+        """A value beside a list of arguments."""
+        hint = nearest(name, _OPTIONS)
+        hint = hint if "mean" in hint else f" Put the value of {clip(name)} into the list itself."
+        return cls(f"A list of arguments has no places, and cs.shell no option '{clip(name)}'.{hint}")
+
+    @classmethod
     def for_missing(cls, name: str, known: Mapping[str, object]) -> ShellCommandError:
         """A place without a value."""
         if name in _OPTIONS:
@@ -98,7 +105,9 @@ class ShellCommandError(ProviderError, ValueError):
     @classmethod
     def for_unused(cls, name: str, known: list[str]) -> ShellCommandError:
         """A value without a place."""
-        return cls(f"The command has no place {{{clip(name)}}} for the value of that name.{nearest(name, known)}")
+        hint = nearest(name, [*known, *_OPTIONS])
+        hint = hint if "mean" in hint else f" Write {{{clip(name)}}} in the command where it belongs."
+        return cls(f"The command has no place {{{clip(name)}}} for the value of that name.{hint}")
 
 
 def as_argument(value: object, where: str) -> str:
@@ -158,6 +167,27 @@ def place_values(text: str, values: Mapping[str, object]) -> tuple[str, dict[str
     if unused is not None:
         raise ShellCommandError.for_unused(unused, fields)
     return "".join([*pieces, text[at:]]), variables
+
+
+def check_places(command: object, names: Iterable[str]) -> None:
+    """Refuse a command whose places and values do not fit, before anything runs; what the values are is for the run.
+
+    Args:
+        command: as far as it is known. names: of the arguments of the call, options too.
+
+    Raises:
+        ShellCommandError: see `place_values`.
+
+    Example:
+        >>> check_places("wc -l {fil}", ["file", "timeout"])
+        Traceback (most recent call last):
+        cascade.providers.shell_text.ShellCommandError: The command has a place {fil} but no value for it. ...
+    """
+    values = {name: "x" for name in names if name not in _OPTIONS}
+    if isinstance(command, str):
+        place_values(command, values)
+    elif isinstance(command, (list, tuple)) and values:
+        raise ShellCommandError.for_list_with(next(iter(values)))
 
 
 def _place(name: str, values: Mapping[str, object], scan: _Scan, after: str, variables: dict[str, str]) -> str:

@@ -20,8 +20,9 @@ from cascade.providers.sql_database import (
     is_sqlalchemy,
     plain_value,
 )
-from cascade.providers.sql_duckdb import ask_duckdb, closed_off, is_duckdb, open_duckdb
+from cascade.providers.sql_duckdb import ask_duckdb, closed_off, is_duckdb, open_duckdb, show_frame
 from cascade.providers.sql_errors import SqlError
+from cascade.providers.sql_files import files_of
 from cascade.providers.sql_stopping import Stop, in_thread
 from cascade.providers.sql_text import Statement, read_statement
 from cascade.providers.sql_transaction import begun
@@ -53,7 +54,7 @@ async def query(
     *,
     as_: str | None = None,
     params: Params = None,
-    files: Mapping[str, cs.File] | None = None,
+    files: Mapping[str, cs.File | Sequence[cs.File]] | None = None,
     **values: Any,
 ) -> Any:
     """Ask DuckDB, in memory, over the tables and files among `values`; see `cs.sql`."""
@@ -124,7 +125,7 @@ def _ask_duckdb(
     for name, table in tables.items():
         if isinstance(table, cs.File):
             raise SqlError.for_table(name, "a connection of your own")
-        connection.register(name, table)
+        show_frame(connection, name, table)
     stop.by(connection.interrupt)
     return ask_duckdb(connection, statement, rows, kind)
 
@@ -146,7 +147,7 @@ def _rows(params: Params, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     given: list[Mapping[str, Any]] = [{}] if params is None else [params] if isinstance(params, Mapping) else [*params]
     for each in given:
         if not isinstance(each, Mapping):
-            raise SqlError.for_kind(f"params is a dict of values by name, or a list of such dicts, not {type(each)}.")
+            raise SqlError.for_params(each)
     return [{name: plain_value(value) for name, value in {**each, **values}.items()} for each in given]
 
 
@@ -211,7 +212,8 @@ class Sql:
         """Ask DuckDB over frames and files, or a database.
 
         A call without `on` depends on its arguments alone: it is pure, and the statement sees nothing else. Files are
-        given as `cs.File`, or stand in quotes after ``from`` and ``join``.
+        given as `cs.File`, or stand in quotes after ``from`` and ``join``; there, a pattern as ``'data/*.csv'`` stands
+        for all that fit it under the working folder when the run looks for them.
 
         Args:
             text: one statement of SQL, with ``$name`` (or ``:name``) where values belong.
@@ -282,7 +284,7 @@ class Sql:
         if on is not None:
             return {**given, "on": on, **({"write": write} if write is not False else {})}
         if isinstance(text, str) and (paths := read_statement(text, ()).files):
-            given["files"] = {path: cs.File(path) for path in paths}
+            given["files"] = {path: files_of(path) for path in paths}
         return given
 
     def __repr__(self) -> str:

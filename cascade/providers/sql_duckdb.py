@@ -7,6 +7,7 @@ else: no variable of the program, no other file, no network, no extension that i
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,15 +18,17 @@ import cascade as cs
 from cascade.providers.registry import require
 from cascade.providers.sql_errors import SqlError
 from cascade.providers.sql_text import Statement
+from cascade.providers.storage import find_spot, is_address
 from cascade.providers.storage_errors import PlaceError
 from cascade.providers.tables import choose_kind, from_arrow, from_rows
 
-__all__ = ["ask_duckdb", "closed_off", "is_duckdb", "open_duckdb"]
+__all__ = ["ask_duckdb", "closed_off", "form_of", "is_duckdb", "open_duckdb", "show_frame"]
 
 _READS: Final = {
     ".csv": "read_csv", ".tsv": "read_csv", ".parquet": "read_parquet", ".pq": "read_parquet", ".json": "read_json",
     ".jsonl": "read_json", ".ndjson": "read_json",
 }  # fmt: skip
+_OF_ITS_OWN: Final = re.compile(r"\nDid you mean \"(?:pg_|sqlite_|duckdb_|information_schema)\w*\"\?")
 # Built without these, a statement could fetch code from the network.
 _CONFIG: Final = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 # By path: DuckDB opens a file once in a process, to read or to write. A transaction holds its file until the run ends.
@@ -80,31 +83,77 @@ def _alone(whole: str, path: str, *, for_transaction: bool) -> Iterator[None]:
             _in_transaction.discard(whole)
 
 
-def closed_off(connection: Any, tables: Mapping[str, Any], files: Mapping[str, cs.File]) -> None:
+def closed_off(connection: Any, tables: Mapping[str, Any], files: Mapping[str, cs.File | Sequence[cs.File]]) -> None:
     """Show a connection its tables, then close the door behind it.
 
     Args:
         tables: frames, Arrow tables and files, by the names that the statement has for them.
-        files: those that the statement names by their paths.
+        files: those that the statement names by their paths; of a pattern, those that fit it.
     """
-    paths = [os.fspath(each) for each in (*tables.values(), *files.values()) if isinstance(each, cs.File)]
+    patterns = {name: [*found] for name, found in files.items() if not isinstance(found, cs.File)}
+    single = [each for each in (*tables.values(), *files.values()) if isinstance(each, cs.File)]
+    paths = [os.fspath(each) for each in (*single, *(each for found in patterns.values() for each in found))]
+    for each in single:
+        _check_there(each.path, tables)
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET enable_progress_bar = false")  # it would write into whatever cell comes next
     if paths:
         allowed = ", ".join(_quoted(each) for path in paths for each in dict.fromkeys((path, _whole(path))))
         connection.execute(f"SET allowed_paths = [{allowed}]")
+    for pattern, found in patterns.items():  # a view of that name comes before what DuckDB would look for itself
+        _show_files(connection, pattern, found)
     for name, table in tables.items():
         if isinstance(table, cs.File):
-            read = _READS.get(Path(table.path.removesuffix(".gz")).suffix.lower())
-            if read is None:
-                raise PlaceError.for_suffix(table.path, tuple(_READS))
-            source = f"{read}({_quoted(_whole(table.path))})"  # DuckDB takes no bound values here
-            connection.execute(f'CREATE TEMP VIEW "{name}" AS FROM {source}')
+            _show_files(connection, name, [table])
         else:
-            frame = table.collect() if type(table).__name__ == "LazyFrame" else table
-            connection.register(name, frame)
+            show_frame(connection, name, table)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
+
+
+def show_frame(connection: Any, name: str, frame: Any) -> None:
+    """Make a frame, or an Arrow table, a table of that name.
+
+    DuckDB takes a frame of polars with the help of pyarrow; where that is not installed, by way of a Parquet file,
+    which both know by themselves.
+    """
+    frame = frame.collect() if type(frame).__name__ == "LazyFrame" else frame
+    if type(frame).__module__.partition(".")[0] != "polars" or _has_arrow():
+        connection.register(name, frame)
+        return
+    from tempfile import TemporaryDirectory
+
+    table = name.replace('"', '""')
+    with TemporaryDirectory(prefix="cascade-") as folder:
+        path = Path(folder) / "frame.parquet"
+        frame.write_parquet(path)
+        connection.execute(f'CREATE TEMP TABLE "{table}" AS FROM read_parquet({_quoted(str(path))})')
+
+
+def _check_there(path: str, tables: Mapping[str, Any]) -> None:
+    """Tell a file that is not there from one that was not given; what only looks like a path is left to DuckDB."""
+    is_file = form_of(path) is not None and path not in tables and not is_address(path)
+    if is_file and not os.path.exists(path):  # noqa: PTH110 - a Path would have to be made for it
+        find_spot(path).read()
+
+
+def form_of(path: str) -> str | None:
+    """Return the function of DuckDB that reads a file of this name, None if none does."""
+    return _READS.get(Path(path.removesuffix(".gz")).suffix.lower())
+
+
+def _show_files(connection: Any, name: str, files: Sequence[cs.File]) -> None:
+    """Make files a table of that name."""
+    duckdb = require("duckdb", provider="sql", extra="sql")
+    reads = {form_of(file.path) for file in files}
+    if len(reads) != 1 or None in reads:
+        raise PlaceError.for_suffix(name if len(files) != 1 else files[0].path, tuple(_READS))
+    whole = ", ".join(_quoted(_whole(file.path)) for file in files)  # DuckDB takes no bound values here
+    view = name.replace('"', '""')
+    try:
+        connection.execute(f'CREATE TEMP VIEW "{view}" AS FROM {reads.pop()}([{whole}])')
+    except duckdb.Error as error:
+        raise SqlError.for_files(name, str(error)) from None
 
 
 def _whole(path: str) -> str:
@@ -160,7 +209,7 @@ def _run_many(duckdb: Any, connection: Any, text: str, rows: Sequence[Mapping[st
 
 
 def _explained(duckdb: Any, text: str, error: Exception, *, reads: bool) -> SqlError:
-    said = str(error)
+    said = _OF_ITS_OWN.sub("", str(error))
     if isinstance(error, getattr(duckdb, "PermissionException", ())):
         return SqlError.for_file(text, said)
     if reads and "read-only" in said:

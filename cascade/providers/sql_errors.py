@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from cascade.providers.errors import ProviderError, clip, nearest, short
+from cascade.providers.errors import ProviderError, clip, hide_logins, nearest, short
 
 __all__ = ["SqlError"]
 
@@ -18,6 +18,17 @@ _LONGEST: Final = 600  # characters of what a database said
 _LINE: Final = 160  # characters of a statement's line
 _AT: Final = re.compile(
     r"near \"([^\"]+)\"|no such (?:column|table|function|module): ([\w.\"]+)|has no column named (\w+)"
+)
+
+
+# What to do about what databases say; each sign is a part of their words.
+_HINTS: Final = (
+    ("not utf-8 encoded", "Read the file by cs.read.csv(path, encoding='latin-1'), and pass the frame as an argument."),
+    (
+        "database is locked",
+        "Somebody else is writing: let them end, or ask again by .with_retry(max_attempts=5, delay=1).",
+    ),
+    ("does not exist!\n\nLINE", "A table is passed as an argument: cs.sql('select … from sales', sales=frame)."),
 )
 
 
@@ -30,7 +41,8 @@ class SqlError(ProviderError, ValueError):
         told = said.strip()
         told = told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
         place = "" if re.search(r"(?m)^LINE \d+:", told) else f"\n{_place(statement, told)}"
-        return cls(f"The statement failed: {told}{place}{f' {hint}' if hint else ''}")
+        hint = hint or next((words for sign, words in _HINTS if sign in told), "")
+        return cls("\n".join(filter(None, (f"The statement failed: {told}{place}", hint))))
 
     @classmethod
     def for_write(cls, statement: str, said: str) -> SqlError:
@@ -53,6 +65,13 @@ class SqlError(ProviderError, ValueError):
         )
 
     @classmethod
+    def for_files(cls, name: str, said: str) -> SqlError:
+        """Files that make no table."""
+        told = said.strip().partition("\n")[0][:_LONGEST].rstrip(".")
+        hint = next((f" {words}" for sign, words in _HINTS if sign in said), "")
+        return cls(f"What '{clip(name)}' stands for cannot be read as a table: {told}.{hint}")
+
+    @classmethod
     def for_missing(cls, names: Iterable[str], given: Iterable[str]) -> SqlError:
         """Asked for in the statement, given by nobody."""
         missing = sorted(names)
@@ -65,7 +84,8 @@ class SqlError(ProviderError, ValueError):
         unused = sorted(names)
         given = ", ".join(clip(name) for name in unused)
         hint = nearest(unused[0], asked) or (
-            f" Write ${clip(unused[0])} where its value belongs; a table is a frame, an Arrow table or a cs.File."
+            f" Write ${clip(unused[0])} where its value belongs; a table is a frame (pandas.DataFrame(…) of lists and "
+            "dicts), an Arrow table or cs.File(path)."
         )
         return cls(f"The statement does not use {given}.{hint}")
 
@@ -99,15 +119,15 @@ class SqlError(ProviderError, ValueError):
     @classmethod
     def for_url(cls, error: object) -> SqlError:
         """A URL that leads nowhere."""
-        told = str(error).strip().partition("\n")[0][:_LONGEST]
+        told = hide_logins(str(error).strip().partition("\n")[0])[:_LONGEST]
         return cls(
-            f"The database cannot be reached by this URL: {told} Write it as in postgresql+psycopg://user@host/db."
+            f"The database cannot be reached by this URL: {told.rstrip('. ')}. Write it as in postgresql+psycopg://user@host/db."
         )
 
     @classmethod
     def for_connection(cls, said: object) -> SqlError:
         """Nobody there, or no entrance."""
-        told = " ".join(str(said).split())[:_LONGEST].rstrip(" .?!")
+        told = hide_logins(" ".join(str(said).split()))[:_LONGEST].rstrip(" .?!")
         return cls(
             f"The database cannot be reached: {told}. Look whether it is there, and user and password are right."
         )
@@ -116,6 +136,22 @@ class SqlError(ProviderError, ValueError):
     def for_no_file(cls, path: object) -> SqlError:
         """Reading would make an empty database."""
         return cls(f"There is no database '{clip(path)}'. Correct the path, or say write=True to make one.")
+
+    @classmethod
+    def for_pattern(cls, pattern: object) -> SqlError:
+        """A pattern for files of elsewhere."""
+        return cls(
+            f"The pattern '{clip(pattern)}' leads out of the working folder, where alone a statement may look for "
+            "files. Read the files by cs.read.csv.map(cs.fs.glob(…)) and pass a frame of them."
+        )
+
+    @classmethod
+    def for_no_match(cls, pattern: object, folder: str) -> SqlError:
+        """Nothing there when it was looked for."""
+        return cls(
+            f"No file fits '{clip(pattern)}' in the working folder '{clip(folder)}'. It was looked for when the run "
+            "began; what a task of the run writes is passed as an argument, as in t=cs.write.csv(…), and named t."
+        )
 
     @classmethod
     def for_transaction(cls, path: object) -> SqlError:
@@ -144,6 +180,14 @@ class SqlError(ProviderError, ValueError):
     def for_value(cls, rows: int, columns: int) -> SqlError:
         """Not one value."""
         return cls(f"as_='value' takes one row with one column, but there are {rows} rows with {columns} columns.")
+
+    @classmethod
+    def for_params(cls, given: object) -> SqlError:
+        """Values without names."""
+        return cls(
+            f"params is a dict of values by name, or a list of such dicts, not of {type(given).__name__}. Write $name "
+            "in the statement, and params={'name': …}."
+        )
 
     @classmethod
     def for_kind(cls, error: object) -> SqlError:

@@ -7,29 +7,42 @@ no absolute path, no other scheme and no link.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from cascade.providers.errors import ProviderError
 from cascade.providers.storage_errors import PlaceError
+from cascade.providers.storage_faults import FileMissingError, fault_of_service, told_of
 
 if TYPE_CHECKING:
     import cascade as cs
 
 __all__ = ["LocalSpot", "Remote", "RemoteSpot", "Spot", "find_spot", "is_address", "shown_address"]
 
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # two letters at least: C:\ is a drive
+# Two letters at least: C:\ is a drive; before it, as in simplecache::https://…, what is put before the service. What is
+# within data: stands after its first comma.
+_SCHEME: Final = re.compile(
+    r"(?:[A-Za-z]\w+::)*[A-Za-z][A-Za-z0-9+.-]+://|(?i:data):(?:[\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*,"
+)
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/@]*@")
+# Nothing can be changed there, or not by a file that takes another name first, as in archives.
+_READ_ONLY: Final = frozenset(
+    {"data", "gist", "git", "github", "http", "https", "ipfs", "ipns", "libarchive", "reference", "tar", "zip"}
+)
 # Services that show a file when it is complete; elsewhere it takes another name first.
 _WHOLE: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "memory"})
 # What services say of a file that changes whenever its content does; the first that is there counts.
 _MARKS: Final = ("ETag", "etag", "md5Hash", "Content-MD5", "generation", "crc32c", "VersionId", "CID", "CRC")
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _TIMES: Final = ("LastModified", "Last-Modified", "mtime", "modified", "last_modified", "updated", "created")
 
 
@@ -106,7 +119,10 @@ def find_spot(
         return RemoteSpot.at(given.address, options)
     text = _text_of(given)
     if root is None:
-        return RemoteSpot.at(text, options) if is_address(text) else LocalSpot(Path(_without_scheme(text)))
+        if is_address(text):
+            return RemoteSpot.at(text, options)
+        plain = _without_scheme(text)
+        return LocalSpot(Path(plain), is_folder=_names_folder(plain))
     base = _text_of(root)
     if _SCHEME.match(text) or "::" in text:
         raise PlaceError.for_scheme(text, base)
@@ -145,7 +161,11 @@ def _local_under(root: Path, text: str, *, follows: bool) -> LocalSpot:
         raise PlaceError.for_escape(text, str(root)) from None
     if not path.is_relative_to(top):
         raise PlaceError.for_escape(text, str(root))
-    return LocalSpot(path, top)
+    return LocalSpot(path, top, is_folder=_names_folder(text))
+
+
+def _names_folder(text: str) -> bool:
+    return text.endswith(("/", os.sep))
 
 
 def _joined(root: str, text: str) -> str:
@@ -169,11 +189,13 @@ class LocalSpot:
 
     Args:
         path: as given, or resolved when there is a root. root: the folder that all names are told relative to.
+        is_folder: it was given with a slash at its end, as only the name of a folder is.
     """
 
-    def __init__(self, path: Path, root: Path | None = None) -> None:
+    def __init__(self, path: Path, root: Path | None = None, *, is_folder: bool = False) -> None:
         self.path = path
         self.root = root
+        self.is_folder = is_folder
 
     @property
     def name(self) -> str:
@@ -195,13 +217,19 @@ class LocalSpot:
         """Open for reading.
 
         Raises:
-            OSError: as `open` does.
+            FileFaultError: of the kind that `open` raises.
         """
-        return self.path.open("rb")
+        with self.told("read"):
+            return self.path.open("rb")
 
     def read(self) -> bytes:
         """Return the content."""
-        return self.path.read_bytes()
+        with self.told("read"):
+            return self.path.read_bytes()
+
+    def told(self, verb: str) -> AbstractContextManager[None]:
+        """Say of this place what the system says within the ``with`` block."""
+        return told_of(self.path, self.address, self.root, verb)
 
     def write(self, fill: Callable[[IO[bytes]], object], *, overwrite: bool = True) -> None:
         """Have `fill` write the content; see `begin`."""
@@ -213,24 +241,33 @@ class LocalSpot:
         """Open for writing; the file is seen when the ``with`` block ends well, and else nothing is left.
 
         Raises:
-            PlaceError: when there is a file and `overwrite` is off. OSError: what the disk says.
+            PlaceError: when there is a file and `overwrite` is off. FileFaultError: what the disk says.
         """
-        target = self.path.resolve() if self.path.is_symlink() else self.path
-        if target.is_dir():
-            raise PlaceError.for_folder(str(self.path))
-        if not overwrite and target.exists():
-            raise PlaceError.for_taken(str(self.path))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        new = target.parent / f".{secrets.token_hex(8)}.tmp"
+        with self.told("written"):
+            target = self.path.resolve() if self.path.is_symlink() else self.path
+            if target.is_dir():
+                raise PlaceError.for_folder(str(self.path))
+            if self.is_folder:
+                raise PlaceError.for_folder_name(f"{self.address}/")
+            if not overwrite and target.exists():
+                raise PlaceError.for_taken(str(self.path))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            new = target.parent / f".{secrets.token_hex(8)}.tmp"
+            opened = new.open("xb")
         try:
-            with new.open("xb") as file:
+            with opened as file:
                 yield file
-                file.flush()
-                os.fsync(file.fileno())
-            self._show(new, target, overwrite=overwrite)
-        except BaseException:
+                with self.told("written"):
+                    file.flush()
+                    os.fsync(file.fileno())
+            with self.told("written"):
+                self._show(new, target, overwrite=overwrite)
+        except BaseException as error:
             with suppress(OSError):
                 new.unlink()
+            if isinstance(error, OSError) and error.errno in _FULL:  # the disk's fault, not that of what is copied
+                with self.told("written"):
+                    raise
             raise
 
     def _show(self, new: Path, target: Path, *, overwrite: bool) -> None:
@@ -280,21 +317,35 @@ class RemoteSpot:
             raise PlaceError.for_library(shown_address(address), error) from None
         except (ValueError, TypeError, KeyError) as error:
             raise PlaceError.for_address(shown_address(address), error) from None
+        except OSError as error:  # of services that are asked at once
+            raise fault_of_service(shown_address(address), error) or error from None
         system.invalidate_cache()  # others write there, too
-        return cls(address, system, str(path))
+        return cls(address, system, address if system.protocol == "data" else str(path))
 
     @property
     def name(self) -> str:
         """The last part of the address."""
-        return self.path.rstrip("/").rpartition("/")[2]
+        return "data" if "data" in self._protocols else self.path.rstrip("/").rpartition("/")[2]
 
     @property
-    def _is_whole(self) -> bool:
+    def _protocols(self) -> frozenset[str]:
         protocol = self.system.protocol
-        return bool(({protocol} if isinstance(protocol, str) else set(protocol)) & _WHOLE)
+        return frozenset({protocol} if isinstance(protocol, str) else protocol)
+
+    def check_writable(self) -> None:
+        """Refuse what can only be read, before anything is sent.
+
+        Raises:
+            PlaceError: when it is so.
+        """
+        schemes = {part.partition("://")[0].lower() for part in self.address.split("::")}  # as of cached::https://…
+        if (self._protocols | schemes) & _READ_ONLY:
+            raise PlaceError.for_reading_only(shown_address(self.address))
 
     def source(self) -> Remote:
         """Return the file in its present version; whoever reads it will hear what is wrong with it."""
+        if "data" in self._protocols:  # the address is the content
+            return Remote(self.address, sha256(self.address.encode("utf-8", "replace")).hexdigest())
         try:
             version = _version_of(self.system, self.path)
         except Exception:  # noqa: BLE001 - whatever it is, the read after this one meets it too, and can be retried
@@ -307,13 +358,13 @@ class RemoteSpot:
         Raises:
             OSError: what the service says. PlaceError: when it cannot read.
         """
-        with self._own_words():
+        with self.told():
             file: IO[bytes] = self.system.open(self.path, "rb")
             return file
 
     def read(self) -> bytes:
         """Return the content."""
-        with self._own_words():
+        with self.told():
             return bytes(self.system.cat_file(self.path))
 
     def write(self, fill: Callable[[IO[bytes]], object], *, overwrite: bool = True) -> None:
@@ -324,7 +375,8 @@ class RemoteSpot:
         """
         import tempfile
 
-        with tempfile.TemporaryDirectory(prefix="cascade-") as folder, self._own_words():
+        self.check_writable()
+        with tempfile.TemporaryDirectory(prefix="cascade-") as folder, self.told():
             whole = Path(folder) / "whole"
             with whole.open("wb") as file:
                 fill(file)
@@ -332,7 +384,7 @@ class RemoteSpot:
                 raise PlaceError.for_taken(shown_address(self.address))
             with suppress(NotImplementedError, FileExistsError):  # where there are no folders
                 self.system.makedirs(self.path.rpartition("/")[0], exist_ok=True)
-            if self._is_whole:
+            if self._protocols & _WHOLE:
                 self.system.put_file(str(whole), self.path)
                 return
             new = f"{self.path}.{secrets.token_hex(8)}.tmp"
@@ -344,12 +396,36 @@ class RemoteSpot:
                     self.system.rm_file(new)
                 raise
 
+    def exists(self) -> bool:
+        """Say whether there is something.
+
+        Raises:
+            OSError: when nobody can say it; fsspec would say of a service of the web that is away that it has no file.
+        """
+        with self.told():
+            if self.system.exists(self.path):
+                return True
+            if self._protocols & {"http", "https"}:
+                with suppress(FileMissingError), self.told():
+                    self.system.info(self.path)
+        return False
+
     @contextmanager
-    def _own_words(self) -> Iterator[None]:
+    def told(self, verb: str = "") -> Iterator[None]:  # noqa: ARG002 - as that of `LocalSpot`
+        """Say of this place what a service says within the ``with`` block."""
         try:
             yield
+        except ProviderError:
+            raise
         except NotImplementedError:
             raise PlaceError.for_ability(shown_address(self.address)) from None
+        except Exception as error:
+            if "IPFS Gateway" in str(error):
+                raise PlaceError.for_gateway(shown_address(self.address)) from None
+            fault = fault_of_service(shown_address(self.address), error)
+            if fault is None:
+                raise
+            raise fault from None
 
     def __repr__(self) -> str:
         """Show the address."""

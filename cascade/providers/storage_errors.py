@@ -6,18 +6,42 @@ made here holds the credentials of an address.
 
 from __future__ import annotations
 
-from cascade.providers.errors import ExtraMissingError, ProviderError
+from os import PathLike
+from typing import Final
 
-__all__ = ["PlaceError"]
+from cascade.providers.errors import ExtraMissingError, ProviderError, hide_logins
 
-_LONGEST = 200  # characters of a path in a sentence
+__all__ = ["PlaceError", "shown", "told"]
+
+_LONGEST: Final = 200  # characters of a path in a sentence
+# Extras of cascade-notebook, by what they bring and by the scheme; packages that are not called as their modules.
+_EXTRAS: Final = {
+    "s3fs": "s3", "gcsfs": "gcs", "ipfsspec": "ipfs", "s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs",
+    "ipfs": "ipfs", "ipns": "ipfs",
+}  # fmt: skip
+_PACKAGES: Final = {
+    "fsspec": "'fsspec[http]'", "aiohttp": "'fsspec[http]'",
+    "libarchive": "libarchive-c", "smbclient": "smbprotocol", "gdrive_fs": "gdrive-fs",
+    "fsspec_xrootd": "fsspec-xrootd", "lakefs_spec": "lakefs-spec",
+}  # fmt: skip
+_MODULES: Final = {"ipfs": "ipfsspec", "ipns": "ipfsspec"}  # schemes of which fsspec has not heard without these
 
 
 def shown(given: object) -> str:
     """Return a path as a sentence may hold it: bounded, and without what steers a terminal."""
-    text = str(given)
+    text = hide_logins(str(given))
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
+
+
+def told(error: object) -> str:
+    r"""Return what a library said as a part of a sentence: on one line, bounded, without its full stop.
+
+    Example:
+        >>> told(ValueError("no header.\nLine 1."))
+        'no header. Line 1'
+    """
+    return shown(" ".join(str(error).split())).rstrip(" .") or type(error).__name__
 
 
 class PlaceError(ProviderError, ValueError):
@@ -26,8 +50,23 @@ class PlaceError(ProviderError, ValueError):
     @classmethod
     def for_kind(cls, given: object) -> PlaceError:
         """Neither text nor a path."""
-        told = f"A path or an address is a text or a Path, not {type(given).__name__}."
-        return cls(f"{told} It comes first: cs.read.csv('in.csv'), cs.write.csv('out.csv', table).")
+        what = f"A path or an address is a text or a Path, not {type(given).__name__}."
+        if isinstance(given, (list, tuple)) and given and all(isinstance(each, (str, PathLike)) for each in given):
+            return cls(f"{what} For several, write .map: cs.read.csv.map(paths).")
+        return cls(f"{what} It comes first: cs.read.csv('in.csv'), cs.write.csv('out.csv', table).")
+
+    @classmethod
+    def for_swap(cls, path: object, content: object) -> PlaceError:
+        """What should be in the file stands where its name should."""
+        return cls(
+            f"'{shown(path)}' looks like a text and '{shown(content)}' like a path: the path comes first, then what "
+            f"the file will hold. If '{shown(path)}' is meant to be its name, give it as Path(…)."
+        )
+
+    @classmethod
+    def for_folder_name(cls, text: str) -> PlaceError:
+        """A name that only a folder can have, where a file is made."""
+        return cls(f"'{shown(text)}' ends as the name of a folder does. Name a file in it: '{shown(text)}name'.")
 
     @classmethod
     def for_nothing(cls) -> PlaceError:
@@ -74,6 +113,17 @@ class PlaceError(ProviderError, ValueError):
         return cls(f"'{shown(text)}' is a folder. Name a file in it.")
 
     @classmethod
+    def for_taken_folder(cls, text: str) -> PlaceError:
+        """A folder with something in it, where another one should come to stand."""
+        return cls(f"'{shown(text)}' is a folder with something in it. Move it away first, or take another name.")
+
+    @classmethod
+    def for_pattern(cls, given: object) -> PlaceError:
+        """Something else than one pattern."""
+        what = f"A pattern is a text such as 'data/*.csv', not {type(given).__name__}."
+        return cls(f"{what} For several, write .map: cs.fs.glob.map(patterns).")
+
+    @classmethod
     def for_full_folder(cls, text: str) -> PlaceError:
         """Removing with what is in it has to be asked for."""
         return cls(f"'{shown(text)}' is a folder. To remove it with all that is in it, say recursive=True.")
@@ -89,16 +139,40 @@ class PlaceError(ProviderError, ValueError):
         return cls(f"The service behind '{shown(address)}' cannot do this; most of the web can only be read.")
 
     @classmethod
-    def for_address(cls, address: str, error: Exception) -> PlaceError:
-        """Not for fsspec either."""
-        return cls(f"'{shown(address)}' is no address that fsspec knows: {shown(error)}")
+    def for_address(cls, address: str, error: Exception) -> ProviderError:
+        """Not for fsspec either; or, of those that it learns from other packages, not yet."""
+        if address.partition(":")[0].lower() in _MODULES and "not known" in str(error):
+            return cls.for_library(address, error)
+        return cls(f"'{shown(address)}' is no address that fsspec knows: {told(error)}.")
 
     @classmethod
-    def for_library(cls, address: str, error: ImportError) -> ExtraMissingError:
-        """A library is missing."""
+    def for_reading_only(cls, address: str) -> PlaceError:
+        """A service that takes no files; on the web, a POST could be taken for anything."""
+        if address.lower().rpartition("::")[2].startswith(("http:", "https:")):
+            hint = "Send it with cs.http.put(url, content=…) or cs.http.post, if the service takes it."
+        else:
+            hint = "Take a path of this machine, or a service that takes files, as s3:// and gs:// do."
+        return cls(f"'{shown(address)}' can only be read; nothing was changed. {hint}")
+
+    @classmethod
+    def for_gateway(cls, address: str) -> PlaceError:
+        """Nobody has said by whom files of IPFS are fetched."""
+        return cls(
+            f"To reach '{shown(address)}', a gateway of IPFS is needed, and none is known. Start one (IPFS Desktop, "
+            "kubo) and name it: storage={'gateway_addr': 'http://127.0.0.1:8080'}, or the variable IPFS_GATEWAY."
+        )
+
+    @classmethod
+    def for_library(cls, address: str, error: BaseException) -> ExtraMissingError:
+        """A library is missing; the cause of what fsspec says tells which."""
+        scheme = address.partition(":")[0].lower()
+        cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+        module = (getattr(cause, "name", None) or _MODULES.get(scheme) or "fsspec").partition(".")[0]
+        extra = _EXTRAS.get(scheme if module == "fsspec" else module)
+        package = f"'cascade-notebook[{extra}]'" if extra else _PACKAGES.get(module, module)
         return ExtraMissingError(
-            f"To reach '{shown(address)}', a library is missing: {shown(error)}. "
-            "Install it, for S3 and most others with: pip install 'cascade-notebook[s3]'"
+            f"To reach '{shown(address)}', a library is missing: {module} is not installed. "
+            f"Install it: pip install {package}"
         )
 
     @classmethod

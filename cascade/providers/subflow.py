@@ -39,8 +39,11 @@ class _Subflow:
     def __call__(self, target: Any, /, params: Mapping[str, Any] | None = None) -> cs.LazyResult[Any]:
         """Run a target inside of this run, with other Params.
 
-        Params that are not set have the values that they have in the run. Retries, timeouts and capacities are those of
-        the target's own calls.
+        Params that are not set have the values that they have in the run. `with_timeout`, `with_retry` and
+        `with_fallback` hold for the target as a whole: its time is counted from the start, and when it is over, or one
+        of its calls fails for good, what only the target needs is stopped. Another try computes all of it again, but
+        for calls of ``pure=True`` tasks that are done. Capacities are those of the target's own calls, and so is what
+        is stored: `with_cache` on the subflow stores nothing, and a warning says so.
 
         Args:
             target: a lazy result, a Router, lists and dicts of them, or what `cs.to_json` made of one.
@@ -64,7 +67,8 @@ class _Subflow:
         """Run a target once for each of several ``params``, as one node; the value is a list in their order.
 
         Args:
-            target: as in a call. params: an iterable of mappings, a lazy one too. rules: as of every map.
+            target: as in a call. params: an iterable of mappings, a lazy one too. rules: as of every map;
+                ``on_error="collect"`` gives the error of a target that failed in the place of its value.
 
         Example:
             >>> import cascade as cs
@@ -95,8 +99,8 @@ class _Subflow:
 subflow = _Subflow()
 
 
-@cs.task(name="subflow", mode="inline")
-def join(graph: str, params: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None) -> Any:
+@cs.task(name="subflow")  # async: with a timeout, too, it runs here, where the tasks of the graph are registered
+async def join(graph: str, params: Mapping[str, Any] | None = None, inputs: Mapping[str, Any] | None = None) -> Any:
     """Return the target that the text of a graph file says, with values for its Params.
 
     Args:

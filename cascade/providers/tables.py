@@ -7,14 +7,17 @@ format that runs code when it is read (pickles and their like) is known here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from importlib import import_module
 from importlib.util import find_spec
+from inspect import signature
 from io import TextIOWrapper
 from pathlib import PurePath
 from typing import IO, Any, Final
 
 from cascade.providers.errors import ExtraMissingError
 from cascade.providers.storage_errors import PlaceError
-from cascade.providers.tables_errors import TableError
+from cascade.providers.tables_errors import OptionError, TableError
 from cascade.providers.tables_packed import plain_name
 
 __all__ = ["KINDS", "choose_kind", "format_of", "from_arrow", "from_rows", "is_table", "read_table"]
@@ -54,22 +57,24 @@ def choose_kind(wanted: str | None, needs: Mapping[str, tuple[str, ...]] | None 
         TableError: for an unknown kind. ExtraMissingError: when its library is not installed.
     """
     possible = KINDS if needs is None else needs
-    if wanted is None:
-        found = next((kind for kind in possible if _can_make(kind, needs)), None)
-        if found is None:
-            raise ExtraMissingError.for_provider("read", ["|".join(filter(None, KINDS.values()))], "data")
-        return found
-    if wanted not in possible:
+    if wanted is not None and wanted not in possible:
         raise TableError.for_kind(wanted, possible)
-    if not _can_make(wanted, needs):
-        rest = (needs or {}).get(wanted, ())
-        raise ExtraMissingError.for_provider("read", [KINDS[wanted], *(["|".join(rest)] if rest else [])], "data")
-    return wanted
+    tried = possible if wanted is None else (wanted,)
+    found = next((kind for kind in tried if not _missing(kind, needs)), None)
+    if found is not None:
+        return found
+    libraries = [KINDS[kind] for kind in tried if KINDS[kind]]
+    # of a library that is there, what it lacks; else which of them would do
+    there = wanted or next((kind for kind in tried if KINDS[kind] and _has(KINDS[kind])), None)
+    missing = _missing(there, needs) if there is not None else ["|".join(libraries)]
+    raise ExtraMissingError.for_provider("read", missing, "data")
 
 
-def _can_make(kind: str, needs: Mapping[str, tuple[str, ...]] | None) -> bool:
+def _missing(kind: str, needs: Mapping[str, tuple[str, ...]] | None) -> list[str]:
+    """Return what has to be installed for a kind of table; of several between bars one is enough."""
     beside = (needs or {}).get(kind, ())
-    return (not KINDS[kind] or _has(KINDS[kind])) and (not beside or any(map(_has, beside)))
+    own = [KINDS[kind]] if KINDS[kind] and not _has(KINDS[kind]) else []
+    return [*own, *(["|".join(beside)] if beside and not any(map(_has, beside)) else [])]
 
 
 def _has(module: str) -> bool:
@@ -160,10 +165,48 @@ def read_table(form: str, file: IO[bytes], kind: str | None, options: Mapping[st
     chosen = choose_kind(kind, _NEEDS.get(form))
     try:
         return _READERS[form, chosen](file, **options)
-    except (OSError, TypeError, MemoryError):
-        raise  # the disk's or the options' fault
+    except (OSError, MemoryError):
+        raise  # the disk's fault
+    except TypeError as error:
+        raise OptionError.for_call(f"read.{form} as {chosen}", error, options, _options_of(form, chosen)) from None
     except Exception as error:
-        raise TableError.for_content(form, getattr(file, "name", ""), error) from error
+        name = getattr(file, "name", "")
+        if _is_empty(file):
+            raise TableError.for_empty(form, name) from None
+        raise TableError.for_content(form, name, error) from error
+
+
+def _is_empty(file: IO[bytes]) -> bool:
+    try:
+        return not file.closed and file.seek(0, 2) == 0
+    except (OSError, ValueError):
+        return False
+
+
+def _options_of(form: str, kind: str) -> set[str]:
+    """Return the names of the options that a reader takes; of one written in C without them, those that matter."""
+    if kind == "rows" and form in ("parquet", "feather"):
+        kind = "arrow" if _has("pyarrow") else "polars"
+    module, name = _FUNCTIONS.get((form, kind), ("", ""))
+    found = {"read_options", "parse_options", "convert_options", "sep"} if (form, kind) == ("csv", "arrow") else set()
+    if (form, kind) == ("csv", "rows"):
+        found = {"encoding", "fieldnames", "restkey", "restval", "dialect", "delimiter", "quotechar", "escapechar",
+                 "doublequote", "skipinitialspace", "quoting", "strict"}  # fmt: skip
+    if module and name:
+        with suppress(ValueError, TypeError):
+            found |= {each.name for each in signature(getattr(import_module(module), name)).parameters.values()
+                      if each.kind not in (each.VAR_KEYWORD, each.VAR_POSITIONAL)}  # fmt: skip
+    return found - {"source", "path", "filepath_or_buffer", "input_file", "path_or_buf", "lines"}
+
+
+_FUNCTIONS: Final = {
+    ("csv", "pandas"): ("pandas", "read_csv"), ("csv", "polars"): ("polars", "read_csv"),
+    ("jsonl", "pandas"): ("pandas", "read_json"), ("jsonl", "polars"): ("polars", "read_ndjson"),
+    ("jsonl", "arrow"): ("pyarrow.json", "read_json"), ("parquet", "pandas"): ("pandas", "read_parquet"),
+    ("parquet", "polars"): ("polars", "read_parquet"), ("parquet", "arrow"): ("pyarrow.parquet", "read_table"),
+    ("feather", "pandas"): ("pandas", "read_feather"), ("feather", "polars"): ("polars", "read_ipc"),
+    ("feather", "arrow"): ("pyarrow.feather", "read_table"),
+}  # fmt: skip
 
 
 def _separator(kind: str) -> str:

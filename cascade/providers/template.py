@@ -58,14 +58,16 @@ def template(source: str, /, *, autoescape: bool = False, **values: Any) -> str:
     """
     jinja2 = require("jinja2", provider="template", extra="text")
     if not isinstance(source, str):
-        raise TemplateError(f"The template is text, not {type(source).__name__}.")
+        raise TemplateError(
+            f"The template is text, not {type(source).__name__}. Have a file read: cs.template(cs.read.text(path), …)."
+        )
     try:
         return str(_environment(autoescape=bool(autoescape)).from_string(source).render(values))
     except jinja2.TemplateSyntaxError as error:
-        raise TemplateError.at(error.lineno, f"{error.message or 'it cannot be read'}.") from None
+        raise TemplateError.at(error.lineno, f"{(error.message or 'it cannot be read').rstrip('.')}.") from None
     except jinja2.UndefinedError as error:
         found = _UNDEFINED.match(str(error))
-        hint = nearest(found[1], values) or " It was given no values." if found else ""
+        hint = nearest(found[1], values) or f" Pass it: cs.template(source, {found[1]}=…)." if found else ""
         raise TemplateError.at(_line_of(error), f"{clip(error)}.{hint}") from None
     except jinja2.TemplateNotFound as error:
         raise TemplateError(f"The template asks for another one, {clip(error)}; it has to be one text.") from None

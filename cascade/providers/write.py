@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 import cascade as cs
+from cascade.providers.content import check_order, encoded
 from cascade.providers.storage import Remote, find_spot
 from cascade.providers.tables import format_of
 from cascade.providers.tables_errors import TableError
@@ -63,7 +64,8 @@ def text(
         raise TypeError(
             f"write.text takes a text, not {type(text).__name__}. Use write.bytes or write.json for others."
         )
-    data = text.encode(encoding)
+    check_order(path, text)
+    data = encoded(text, encoding)
     return _put(path, lambda file: file.write(data), root, storage, overwrite=overwrite)
 
 
@@ -84,6 +86,7 @@ def bytes(  # noqa: A001 - the word that users look for
         >>> cs.run(cs.write.bytes("memory://doc/a.bin", b"\x00"), log_level="ERROR")
         Remote('memory://doc/a.bin')
     """
+    find_spot(path, root, storage)  # bytes in the place of the path are told first
     if not isinstance(data, (builtins.bytes, bytearray, memoryview)):
         raise TypeError(f"write.bytes takes bytes, not {type(data).__name__}. Use write.text for texts.")
     return _put(path, lambda file: file.write(data), root, storage, overwrite=overwrite)
@@ -115,6 +118,7 @@ def json(
     """
     from json import dumps
 
+    check_order(path, value)
     try:
         data = dumps(value, indent=indent, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:

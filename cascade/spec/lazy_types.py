@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from cascade.context import get_current_context
 from cascade.interfaces.exceptions import LazyUseError
+from cascade.spec.logins import hide_logins
 from cascade.spec.policy import PLAIN, Options, RetryFilter, RetryPolicy, check_timeout
 from cascade.spec.standin import StandIn
 
@@ -80,16 +81,26 @@ class LazyResult(StandIn, Generic[R]):
         max_delay: float | None = None,
         retry_on: RetryFilter = Exception,
     ) -> LazyResult[R]:
-        """Return a call that is tried up to `max_attempts` times in all; delays are in seconds (see `RetryPolicy`)."""
+        """Return a call that is tried up to `max_attempts` times in all; delays are in seconds (see `RetryPolicy`).
+
+        A try of a call that returns calls is all of them: each try calls the function again and computes what it
+        returns, but for equal calls of ``pure=True`` tasks that are done.
+        """
         policy = RetryPolicy(max_attempts, delay, backoff, jitter, max_delay, retry_on)
         return self._with(self._now.but(retry=policy))
 
     def with_timeout(self, seconds: float) -> LazyResult[R]:
-        """Return a call of which each attempt may take `seconds`; more is a `NodeTimeoutError`."""
+        """Return a call of which each attempt, with the calls that it returns, may take `seconds`.
+
+        More is a `NodeTimeoutError`.
+        """
         return self._with(self._now.but(timeout=check_timeout(seconds)))
 
     def with_cache(self, policy: object) -> LazyResult[R]:
-        """Return a call whose result is stored as `policy` says."""
+        """Return a call whose result is stored as `policy` says.
+
+        The value of a call that returns calls is not stored: give them the policy.
+        """
         return self._with(self._now.but(cache=policy))
 
     def with_constraints(self, **amounts: object) -> LazyResult[R]:
@@ -101,7 +112,7 @@ class LazyResult(StandIn, Generic[R]):
         return self._with(self._now.but(after=(*self._now.after, *others)))
 
     def with_fallback(self, value: object) -> LazyResult[R]:
-        """Return a call that has `value` if it fails for good or is skipped."""
+        """Return a call that has `value` if it, or a call that it returned, fails for good or is skipped."""
         return self._with(self._now.but(fallback=value))
 
     def __getitem__(self, key: object) -> LazyItem:
@@ -253,6 +264,8 @@ def _brief_name(lazy: LazyResult[Any]) -> str:
 def _brief(value: object) -> str:
     if isinstance(value, LazyResult):
         return f"<lazy {_brief_name(value)}>"
+    if isinstance(value, str):
+        value = hide_logins(value)
     if isinstance(value, (str, bytes)) and len(value) > 24:  # noqa: PLR2004
         return f"{value[:20]!r}…"
     if isinstance(value, (int, float, bool, str, bytes, type(None))):

@@ -137,6 +137,8 @@ class Task(Generic[P, R]):
 
             unknown = [k for k in kwargs if k not in self.signature.parameters]
             hint = nearest(unknown[0], self.signature.parameters) if unknown else ""
+            if hint and f"'{unknown[0]}'" not in str(error):
+                hint = f" '{unknown[0]}' is none of its own arguments.{hint}"
             raise TypeError(
                 f"Task '{self.name}' cannot be called like this: {error}.{hint} It is {self.name}{self.signature}."
             ) from None

@@ -15,7 +15,6 @@ import pytest
 import cascade as cs
 from cascade.interfaces.exceptions import NodeTimeoutError
 from cascade.providers.http_errors import HttpError, HttpTimeoutError
-from cascade.providers.http_response import Response
 from cascade.providers.storage_errors import PlaceError
 from tests.providers.hostile import HOSTILE, Canary
 from tests.providers.http_service import Service
@@ -67,18 +66,6 @@ def heard(service: Service) -> dict[str, str]:
 # -- what comes back ------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_is_plain_data(service: Service) -> None:
-    """Status, headers, text and JSON are there after the connection has gone, and in another process."""
-    answer = get(f"{service.url}/json")
-    again = pickle.loads(pickle.dumps(answer))
-    assert again == answer
-    assert (answer.status, answer.reason, answer.is_success) == (200, "OK", True)
-    assert answer.json() == {"x": [1, None, "é"]}
-    assert answer.header("Content-Type").startswith("application/json")
-    assert answer.header("nope", "none") == "none"
-    assert repr(answer) == f"<200 OK, {len(answer.content)} bytes of application/json>"
-
-
 def test_forms_of_an_answer(service: Service) -> None:
     """as_ gives JSON, text in the encoding that the service tells, or bytes; an item of JSON is reached lazily."""
     assert get(f"{service.url}/json", as_="json") == {"x": [1, None, "é"]}
@@ -93,14 +80,6 @@ def test_what_is_not_json_is_said_so(service: Service) -> None:
     """The error shows where the answer came from and how it begins."""
     with pytest.raises(HttpError, match=r"/echoes is not JSON|/latin is not JSON .* It begins with: é"):
         get(f"{service.url}/latin", as_="json")
-
-
-def test_two_answers_with_other_dates_are_the_same_value() -> None:
-    """What follows a request does not run again because the clock of the service went on."""
-    one = Response(200, "OK", "http://h/a", (("date", "Mon"), ("content-type", "a/b")), b"x")
-    other = Response(200, "OK", "http://h/a", (("date", "Tue"), ("content-type", "a/b")), b"x")
-    changed = Response(200, "OK", "http://h/a", (("content-type", "a/b"),), b"y")
-    assert one.__cascade_digest__() == other.__cascade_digest__() != changed.__cascade_digest__()
 
 
 def test_bodies(service: Service, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yml").write_bytes(b"a: \xe9")
     with pytest.raises(YamlError, match="byte 4 is not UTF-8"):
         load(tmp_path / "latin.yml")
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(OSError, match="is a folder"):
         load(tmp_path)
 
 

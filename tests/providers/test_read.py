@@ -109,7 +109,7 @@ def test_what_is_not_what_it_should_be(tmp_path: Path) -> None:
         (cs.read.json(tmp_path / "deep.json"), "not valid JSON"),
         (cs.write.json(tmp_path / "n", float("nan")), "cannot be written as JSON"),
         (cs.write.json(tmp_path / "n", object()), "as JSON"), (cs.write.csv(tmp_path / "n", 3), "not 3"),
-        (cs.write.csv(tmp_path / "n", {"a": [1], "b": []}), "A table is"),
+        (cs.write.csv(tmp_path / "n", {"a": [1], "b": []}), "'a' has 1, 'b' has 0"),
         (cs.read.csv(tmp_path / "a", as_="xls"), "as_ cannot be 'xls'"),
     ):  # fmt: skip
         with pytest.raises(TableError) as caught:

@@ -91,19 +91,108 @@ def test_graph_files_in_a_fresh_process() -> None:
 
 
 @each_provider
-def test_it_retries_and_times_out(name: str) -> None:
-    """Options of calls hold: a second attempt, a timeout of the node that is long enough, a fallback, an order."""
+def test_it_takes_options(name: str) -> None:
+    """Options that do not come into play change nothing: a retry, a long timeout, a fallback, an order."""
     call, expected, _ = CALLS[name]
     options = call().with_retry(max_attempts=2).with_timeout(30).with_fallback("none").after(cs.wait(0))
     assert run(name, options) == expected
 
 
-def test_a_retry_helps(tmp_path: Path) -> None:
-    """A program that fails once succeeds at the second attempt; one that takes too long is timed out by its node."""
-    command = "test -e mark || { touch mark; exit 1; }; echo done"
-    assert run("", cs.shell(command, cwd=tmp_path, show=False).with_retry(2))["stdout"] == "done\n"
+@cs.task(mode="inline")
+def pass_on(value: Any) -> Any:
+    """Give a value that only the run knows, so that what is wrong with it is said there."""
+    return value
+
+
+# For each that can fail: a call that does, and a map of which the first of two items does. Standard output takes all.
+PICK = cs.lookup({"a": 1}, cs.Param("ready_key", default="b"))
+WRONG: dict[str, tuple[Callable[[], Any], Callable[..., Any], Any]] = {
+    "dict": (
+        lambda: cs.dict(pass_on("word")),
+        lambda **rules: cs.dict.map(pass_on(["word", {"a": 1}]), **rules),
+        {"a": 1},
+    ),
+    "format": (
+        lambda: cs.format(pass_on("{none}")),
+        lambda **rules: cs.format.map(["{none}", "text"], **rules),
+        "text",
+    ),
+    "load_yaml": (
+        lambda: cs.load_yaml(text=pass_on("a: [")),
+        lambda **rules: cs.load_yaml.map(text=["a: [", "a: 1"], **rules),
+        {"a": 1},
+    ),
+    "lookup": (lambda: cs.lookup({}, "a"), lambda **rules: cs.lookup.map([{}, {"a": 1}], "a", **rules), 1),
+    "shell": (
+        lambda: cs.shell("exit 3", show=False),
+        lambda **rules: cs.shell.map("exit {x}", x=[3, 0], show=False, **rules),
+        ShellResult(0, "", ""),
+    ),
+    "subflow": (
+        lambda: cs.subflow(PICK),
+        lambda **rules: cs.subflow.map(PICK, [{"ready_key": "b"}, {"ready_key": "a"}], **rules),
+        1,
+    ),
+    "template": (
+        lambda: cs.template("{{ x.y.z }}", x=1),
+        lambda **rules: cs.template.map("{{ x.y.z }}", x=pass_on([1, {"y": {"z": 1}}]), **rules),
+        "1",
+    ),
+    "wait": (lambda: cs.wait(pass_on(-1)), lambda **rules: cs.wait.map(pass_on([-1, 0]), 1, **rules), 1),
+    "recv": (
+        lambda: cs.recv("silent", timeout=0.02),
+        lambda **rules: cs.recv.map(["silent", "ready"], timeout=0.1, **rules),
+        {"n": 1},
+    ),
+}
+
+
+def start(name: str, target: Any) -> Any:
+    """Start quietly, with a connector for who needs one."""
+    return cs.start(target, log_level=None, connector="inprocess:ready-made" if name == "recv" else None)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_it_is_tried_again_and_falls_back(name: str) -> None:
+    """A call that fails is tried as often as was said; then its fallback is its value and the run completes."""
+    run_ = start(name, WRONG[name][0]().with_retry(3).with_fallback("none"))
+    assert run_.result(20) == "none"
+    assert [event.attempt for event in run_.events if type(event).__name__ == "NodeRetrying"] == [1, 2]
+    assert isinstance(start(name, WRONG[name][0]()).exception(20), Exception)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_map_of_it_collects(name: str) -> None:
+    """An item that fails gives its error in the place of a value when that was asked for."""
+    found = start(name, WRONG[name][1](on_error="collect")).result(20)
+    assert isinstance(found[0], Exception)
+    assert found[1] == WRONG[name][2]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: cs.shell(["sleep", "60"]),
+        lambda: cs.wait(60),
+        lambda: cs.recv("silent", timeout=60),
+        lambda: cs.subflow(cs.wait(60)),
+        lambda: cs.subflow(cs.subflow(cs.shell("sleep 60"))),
+    ],
+    ids=["shell", "wait", "recv", "subflow", "subflow of a subflow"],
+)
+def test_it_times_out(call: Callable[[], Any]) -> None:
+    """One that takes too long is ended by its own timeout, and its fallback serves."""
     with pytest.raises(NodeTimeoutError):
-        run("", cs.shell(["sleep", "60"]).with_timeout(0.1))
+        start("recv", call().with_timeout(0.1)).result(20)
+    assert start("recv", call().with_timeout(0.1).with_fallback("late")).result(20) == "late"
+
+
+def test_a_retry_helps(tmp_path: Path) -> None:
+    """A program that fails once succeeds at the second attempt, by itself and in a subflow."""
+    command = "test -e {mark} || ! touch {mark} && echo done"
+    for mark, wrap in (("one", lambda call: call), ("two", cs.subflow)):
+        call = wrap(cs.shell(command, mark=mark, cwd=tmp_path, show=False)).with_retry(2)
+        assert run("", call)["stdout"] == "done\n"
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if name != "subflow"])

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import cascade as cs
 from cascade.adapters.connectors.inprocess import InProcessConnector
+from cascade.adapters.connectors.local import LocalConnector
 from cascade.interfaces.exceptions import ResourceError, RunCancelledError
 from cascade.providers.errors import ProviderError
 from cascade.providers.recv import RecvTimeoutError
+from tests.adapters.connectors.conftest import Broker
 from tests.providers.hostile import HOSTILE
 
 
@@ -142,3 +147,56 @@ def test_hostile_topics() -> None:
     for text in HOSTILE:
         with pytest.raises((RecvTimeoutError, ProviderError, cs.DependencyMissingError.__mro__[1])):
             cs.run(cs.recv(text, timeout=0.001), connector="inprocess:recv-hostile", log_level=None)
+
+
+SAID: list[tuple[bytes, Any]] = [
+    (b'{"a": 1}', {"a": 1}), (b"hello", "hello"), (b"42", 42), (b"[1, 2]", [1, 2]), (b"{broken", "{broken"),
+    (b'"21.5"', "21.5"), (b"null", None), ("é".encode(), "é"), (b"\xff\x00", b"\xff\x00"),
+    (b"[" * 100_000, "[" * 100_000),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["inprocess", "local"])
+def test_any_message_is_heard(kind: str, tmp_path: Path) -> None:
+    """What is no JSON object comes, too: other JSON as its value, else as text, else as bytes."""
+    make: Callable[[], Any] = {
+        "inprocess": lambda: InProcessConnector("recv-raw"),
+        "local": lambda: LocalConnector(tmp_path / "l"),
+    }[kind]
+
+    @cs.task
+    async def say(n: int) -> str:
+        async with make() as other:
+            await other.publish_raw(f"said/{n}", SAID[n][0], retain=True)
+        return f"said/{n}"
+
+    heard = cs.run([cs.recv(say(n), timeout=10) for n in range(len(SAID))], connector=make(), log_level=None)
+    assert heard == [value for _, value in SAID]
+
+
+@pytest.mark.slow
+def test_messages_of_any_program_over_mqtt(tmp_path: Path) -> None:
+    """What mosquitto_pub sends, which is seldom a JSON object, comes as it does over other connectors."""
+    publisher = shutil.which("mosquitto_pub")
+    if publisher is None or not (shutil.which("mosquitto") or Path("/usr/sbin/mosquitto").exists()):
+        pytest.skip("no mosquitto is installed (on Debian: apt-get install mosquitto mosquitto-clients)")
+    pytest.importorskip("aiomqtt", reason="aiomqtt is not installed")
+    broker = Broker(tmp_path).start()
+    try:
+        command = [publisher, "-h", "127.0.0.1", "-p", str(broker.port), "-r", "-s", "-t"]
+        for n, (data, _) in enumerate(SAID):
+            subprocess.run([*command, f"said/{n}"], input=data, check=True)
+        calls = [cs.recv(f"said/{n}", timeout=10) for n in range(len(SAID))]
+        assert cs.run(calls, connector=broker.url, log_level=None) == [value for _, value in SAID]
+    finally:
+        broker.stop()
+
+
+def test_a_connector_that_knows_no_raw_messages() -> None:
+    """One of the user's own, which gives values of any kind, is taken at its word."""
+    for payload in ({"n": 1}, [1, 2], "hello", b"[1]"):
+        line = Line()
+        handle = cs.start(cs.recv("test"), connector=line, log_level=None)
+        assert line.listens.wait(5)
+        line.say(payload)
+        assert handle.result(timeout=5) == ([1] if payload == b"[1]" else payload)

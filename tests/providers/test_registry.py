@@ -209,7 +209,7 @@ def test_packages_bring_providers(tmp_path: Path) -> None:
         import cascade as cs
         from cascade.providers import registry
         print({"acme_post", "acme_chat", "bad_thing"} <= set(dir(cs)))
-        print(cs.run(cs.acme_chat.post("hello"), log_level=None), cs.acme_post.key, cs.shell.key)
+        print(cs.run(cs.acme_chat.post("hello"), log_level=None), cs.acme_post.key, cs.format.key)
         try: cs.bad_thing
         except AttributeError as error: print(error)
         print("\\n".join(registry.problems()))
@@ -220,7 +220,7 @@ def test_packages_bring_providers(tmp_path: Path) -> None:
     assert said.splitlines() == [
         "True",
         "imported",
-        "posted hello acme:post cascade.providers.shell:shell",
+        "posted hello acme:post cascade.providers.format:format",
         (
             "The provider 'bad_thing' of the package 'bad' could not be loaded (RuntimeError: no). "
             "Update or uninstall the package 'bad'; everything else works without it."
@@ -230,6 +230,43 @@ def test_packages_bring_providers(tmp_path: Path) -> None:
         "The provider 'task' of the package 'bad' is left out: cs.task is a name of cascade itself; choose another.",
         "posted x",
     ]
+
+
+@pytest.mark.slow
+def test_a_function_of_a_package_maps(tmp_path: Path) -> None:
+    """A provider may be a function that composes tasks: a call composes at once, a map in the run; both travel."""
+    code = """
+    import cascade as cs
+    @cs.task
+    def post(text, end): return text + end
+    def shout(text, *, end="!"): return post(text, end)
+    """
+    entries = {"acme_chat.post": "acme:post", "acme_chat.shout": "acme:shout"}
+    package(tmp_path, "acme", entries, textwrap.dedent(code))
+    said = fresh(
+        """
+        import pickle
+        import cascade as cs
+        shout = cs.acme_chat.shout
+        print(shout, pickle.loads(pickle.dumps(shout)) is shout, shout.__name__)
+        print(repr(shout("a")), cs.run(shout("a"), log_level=None))
+        made = shout.map(["a", "b"], end="?", max_concurrency=1)
+        print(repr(made), cs.run(made, log_level=None))
+        try: shout.map(["a"], ende="?")
+        except TypeError as error: print(str(error).partition(":")[0])
+        print("".join(cs.to_json(made).splitlines()))
+        """,
+        tmp_path,
+    )
+    *lines, text = said.splitlines()
+    assert lines == [
+        "<cs.acme_chat.shout, which composes tasks> True shout",
+        "<lazy post('a', '!')> a!",
+        "<lazy acme_chat.shout(<list>, end='?')> ['a?', 'b?']",
+        "Task 'acme_chat.shout' cannot be called like this",
+    ]
+    again = fresh(f"import cascade as cs; print(cs.run(cs.from_json({text!r}), log_level=None))", tmp_path)
+    assert again == "['a?', 'b?']\n"
 
 
 @pytest.mark.slow

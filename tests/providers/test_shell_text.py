@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cascade.providers.shell import shell
+import cascade as cs
+from cascade.providers.shell import run_program
 from cascade.providers.shell_text import ShellCommandError, as_argument, place_values
 from tests.providers.hostile import HOSTILE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.providers.hostile import Canary
 
 
@@ -132,7 +136,7 @@ def test_values_and_places_fit() -> None:
 @pytest.mark.parametrize("name", ["env", "cwd", "stdin", "timeout", "check", "binary", "show", "max_bytes"])
 def test_options_are_no_places(name: str) -> None:
     """A place that has the name of an option is told apart from one that has no value."""
-    assert name in inspect.signature(shell.func).parameters
+    assert name in inspect.signature(run_program.func).parameters
     with pytest.raises(ShellCommandError, match="is an option"):
         place_values(f"echo {{{name}}}", {})
 
@@ -174,3 +178,33 @@ def test_nothing_of_a_value_runs(canary: Canary, text: str, shell: str) -> None:
         subprocess.run([shell, "-c", command], capture_output=True, check=False, env=env, cwd=canary.cage, timeout=20)
     canary.check()
     assert tried >= 40
+
+
+def test_a_call_tells_what_does_not_fit_at_its_own_line() -> None:
+    """Nothing has to run for it; what only the run knows is left to the run."""
+    late = cs.format("{}", 1)
+    wrong: list[tuple[Callable[[], Any], str]] = [
+        (lambda: cs.shell("wc -l {fil}", file=late), "a place {fil} but no value for it. Did you mean 'file'"),
+        (lambda: cs.shell("ls", cdw="/"), "Did you mean 'cwd'"),
+        (lambda: cs.shell(["ls"], timout=3), "no option 'timout'. Did you mean 'timeout'"),
+        (lambda: cs.shell(["ls"], file=late), "Put the value of file into the list itself"),
+        (lambda: cs.shell("echo '{x}'", x=late), "single quotes"),
+        (lambda: cs.shell.map("wc -l {fil}", file=["a", "b"]), "Did you mean 'file'"),
+    ]
+    for call, said in wrong:
+        with pytest.raises(ShellCommandError, match=re.escape(said)):
+            call()
+    cs.shell("cat {x} {y} {z}", x=late, y="-n", z=["a", late], timeout=3)
+    cs.shell("cat {x}", x=[late])
+    cs.shell(cs.format("{}", "ls"), timout=3)
+    cs.shell.map("cat {x}", x=["a", "b"], max_concurrency=1, on_error="collect")
+    cs.shell.map(["cat {x}", "ls {x}"], x="a")
+    with pytest.raises(ShellCommandError, match="begins with '-'"):
+        cs.run(cs.shell("cat {x}", x=cs.format("{}", "-n")), log_level=None)
+
+
+def test_the_task_can_be_refined() -> None:
+    """It shows and takes capacities as every task does."""
+    assert repr(cs.shell) == "<task shell (async)>"
+    call = cs.shell.with_constraints(seat=1)("echo {x}", x="a", show=False)["stdout"]
+    assert cs.run(call, system_resources={"seat": 1}, log_level=None) == "a\n"

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import cascade as cs
-from cascade.providers.errors import ExtraMissingError
 from cascade.providers.storage import LocalSpot, Remote, RemoteSpot, find_spot, shown_address
 from cascade.providers.storage_errors import PlaceError
 from tests.providers.hostile import HOSTILE, Canary
@@ -70,13 +69,6 @@ def test_what_is_no_path() -> None:
             find_spot(given)  # type: ignore[arg-type]
     with pytest.raises(PlaceError, match="no address that fsspec knows"):
         find_spot("nosuchscheme://x")
-
-
-def test_a_missing_library_names_the_extra() -> None:
-    """Fsspec knows many services whose libraries are not there."""
-    pytest.importorskip("fsspec")
-    with pytest.raises(ExtraMissingError, match=r"cascade-notebook\[s3\]"):
-        find_spot("gs://bucket/key")
 
 
 def test_file_addresses_are_paths(tmp_path: Path) -> None:
