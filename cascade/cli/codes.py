@@ -10,13 +10,27 @@ from typing import Final
 
 from cascade.interfaces.exceptions import CascadeError
 
-__all__ = ["CODES", "DONE", "FAILED", "INTERRUPTED", "SKIPPED", "TERMINATED", "UNREACHED", "USAGE", "CommandError"]
+__all__ = [
+    "CODES",
+    "DONE",
+    "FAILED",
+    "INTERRUPTED",
+    "REFUSED",
+    "SILENT",
+    "SKIPPED",
+    "TERMINATED",
+    "UNREACHED",
+    "USAGE",
+    "CommandError",
+]
 
 DONE: Final = 0
 FAILED: Final = 1
 USAGE: Final = 2
 SKIPPED: Final = 3
 UNREACHED: Final = 4
+SILENT: Final = 5
+REFUSED: Final = 6
 INTERRUPTED: Final = 130
 TERMINATED: Final = 143
 CODES: Final = {
@@ -24,7 +38,9 @@ CODES: Final = {
     FAILED: "the run failed, was cancelled or took too long; or something could not be read or written",
     USAGE: "wrong options, Params, definitions or addresses; nothing ran, nobody was told anything",
     SKIPPED: "the target was skipped, for the reasons that are said",
-    UNREACHED: "nobody was reached: no broker, no such run or node, no answer, or an order that was refused",
+    UNREACHED: "nobody was reached: no broker, no such run or node",
+    SILENT: "the run did not answer in time; what became of an order to it is not known",
+    REFUSED: "the run refused the order; nothing was changed",
     INTERRUPTED: "interrupted; the run was cancelled and its resources closed",
     TERMINATED: "the same, by SIGTERM",
 }

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from cascade.cli.codes import CommandError
+from cascade.cli.codes import REFUSED, SILENT, UNREACHED, USAGE, CommandError
 from cascade.cli.output import say
 from cascade.interfaces.naming import clip
 from cascade.interfaces.remote_errors import ConnectorError, RemoteError
@@ -36,6 +36,7 @@ SCHEMES: Final = ("mqtt://", "mqtts://", "local:", "inprocess:")
 PATIENCE: Final = 1.2  # seconds for a run to answer that did not at once
 SAME_DAY: Final = 20 * 3600.0  # seconds within which a time of the day says enough
 OVER: Final = frozenset({"completed", "failed", "cancelled", "lost"})
+_CODES: Final = {"unknown": UNREACHED, "several": USAGE, "silent": SILENT, "refused": REFUSED}
 
 
 @contextmanager
@@ -56,8 +57,10 @@ def open_desk(address: str, timeout: float = 3.0) -> Iterator[RemoteDesk]:
     try:
         with RemoteDesk(connector, timeout=timeout) as desk:
             yield desk
-    except (ConnectorError, RemoteError) as error:
+    except ConnectorError as error:
         raise CommandError.unreached(str(error)) from None
+    except RemoteError as error:
+        raise CommandError(str(error), _CODES[error.kind]) from None
 
 
 def warn_of_password(address: str) -> None:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from cascade.messaging.renderer import one_line
 
 if TYPE_CHECKING:
-    from cascade.runtime.remote_desk import RunStatus
+    from cascade.runtime.remote_answers import RunStatus, Waiting
 
-__all__ = ["ENDED", "Followed", "NodeSeen", "Told", "read_message"]
+__all__ = ["ENDED", "Followed", "NodeSeen", "Told", "read_message", "why_words"]
 
 MOST_NODES: Final = 20_000
 MOST_LINES: Final = 500
@@ -103,6 +103,7 @@ class NodeSeen:
     """What was heard of a node: its state since a moment (seconds since the epoch), and of its items how many.
 
     Args:
+        why: for what it waits, empty while nobody said.
         is_folded: it stands for all nodes of its name, and its items are these.
     """
 
@@ -111,6 +112,7 @@ class NodeSeen:
     since: float = 0.0
     seconds: float = 0.0
     error: str = ""
+    why: str = ""
     items: dict[str, int] = field(default_factory=dict)
     active: dict[int, str] = field(default_factory=dict)
     is_folded: bool = False
@@ -237,3 +239,22 @@ class Followed:
         if status.state in OVER:
             self._ended = status.started_at + status.elapsed
         self._counts = {COUNTED.get(word, word): count for word, count in status.counts.items()}
+        reasons: dict[str, str] = {}
+        for each in status.waiting:
+            reasons.setdefault(each.node, one_line(why_words(each), LONGEST))
+        for name, node in self.nodes.items():
+            node.why = reasons.get(name, "")
+
+
+def why_words(waiting: Waiting) -> str:
+    """Return why somebody waits, to stand behind ``waiting``.
+
+    Example:
+        >>> from cascade.runtime.remote_answers import Waiting
+        >>> why_words(Waiting("fit", None, "gpu", "waits for gpu", ("train[3]",)))
+        'for gpu, held by train[3]'
+    """
+    reason = waiting.reason or f"waits for {waiting.resource}"
+    holders = ", ".join(waiting.holders)
+    held = f", held by {holders}" if holders and "held by" not in reason else ""
+    return f"{reason.removeprefix('waits').lstrip(' ,')}{held}"

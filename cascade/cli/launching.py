@@ -84,6 +84,24 @@ def launch(wish: Wish) -> int:
         return TERMINATED if told and code == INTERRUPTED else code
 
 
+def _connector_of(wish: Wish) -> str | None:
+    """Return the address to be reached at; one that the environment names and that is none is said, and left out."""
+    if not wish.connector or os.environ.get("CASCADE_CONNECTOR") != wish.connector:
+        return wish.connector
+    from cascade.adapters.connectors.addresses import open_connector
+    from cascade.interfaces.remote_errors import ConnectorError
+
+    try:
+        open_connector(wish.connector)
+    except ConnectorError as error:
+        say(
+            f"Warning: nobody can watch this run. CASCADE_CONNECTOR: {one_line(str(error), 300)} The run goes on.",
+            as_json=wish.log_format == "json",
+        )
+        return None
+    return wish.connector
+
+
 @contextmanager
 def _terminable() -> Iterator[list[int]]:
     """Let SIGTERM end the run as Ctrl-C does, with its resources closed; the list is not empty once it has come."""
@@ -116,13 +134,14 @@ def _run(wish: Wish) -> Ending:
         from cascade.adapters.sinks.journal import JournalSink
 
         subscribers.append(JournalSink(wish.journal))
-    if wish.connector:
+    connector = _connector_of(wish)
+    if connector:
         from cascade.cli.desk import warn_of_password
 
-        warn_of_password(wish.connector)
-        subscribers += [_hint(wish.connector)] if _talks(wish) else []
+        warn_of_password(connector)
+        subscribers += [_hint(connector)] if _talks(wish) else []
     settings = {
-        "connector": wish.connector,
+        "connector": connector,
         "cache": wish.cache or None,
         "on_failure": "continue" if wish.keep_going else "cancel",
         "name": found.name if isinstance(found.target, (list, tuple, dict)) else None,

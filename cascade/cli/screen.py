@@ -181,7 +181,8 @@ def _node(node: NodeSeen, widest: int, now: float, *, is_over: bool) -> Line:
     items = ", ".join(f"{node.items[s]:,} {'to come' if s == 'pending' else s}" for s in TOLD if node.items.get(s))
     items = f"{'nodes' if node.is_folded else 'items'}: {items}" if items else ""
     time_word = "" if node.is_folded else time_word
-    why = "for a capacity or a limit" if state == "waiting" else ""
+    why = node.why if node.state == "waiting" else ""  # of a map, some items may run
+    why = why or ("for a capacity or a limit" if state == "waiting" else "")
     more = "  ".join(part for part in (time_word, items, why, node.error) if part)
     name = pad(cut(node.name, widest), widest)
     return ((f"  {SIGNS[state]} ", style), (f"{name}  ", ""), (f"{word:<9} ", style), (more, ""))

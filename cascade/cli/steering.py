@@ -47,6 +47,8 @@ def show_status(word: str | None, at: str, *, also_ended: bool, as_json: bool) -
             show({"address": without_password(at), "runs": statuses, "limits": limits}, as_json=True)
         elif statuses:
             show(_table(statuses), as_json=False)
+            for status in statuses:
+                _tell_limits(_own(status, limits), at, status)
             _tell_limits(limits, at)
         else:
             say(nobody(desk))
@@ -89,12 +91,29 @@ def _limit_table(limits: Sequence[LimitInForce]) -> str:
     return lay_out([("scope", "limit"), *((known.limit.scope, limit_words(known)) for known in limits)], _width())
 
 
-def _tell_limits(limits: Sequence[LimitInForce], at: str) -> None:
-    """Say what every run obeys; a pause that somebody forgot explains why nothing moves."""
+def _tell_limits(limits: Sequence[LimitInForce], at: str, run: RunStatus | None = None) -> None:
+    """Say what every run obeys, or one alone; a pause that somebody forgot explains why nothing moves."""
+    where, name = (f" in run {run.run_id}", f" {run.run_id}") if run is not None else ("", "")
     for known in limits:
-        undo = "resume" if known.limit.type == "pause" else "unlimit"
-        scope = "" if known.limit.scope == "global" else f" --scope '{clip(known.limit.scope)}'"
-        show(f"In force: {limit_words(known)}. Lift it: cascade {undo}{scope}{_at(at)}", as_json=False)
+        undo = f"{'resume' if known.limit.type == 'pause' else 'unlimit'}{name}"
+        told = f"In force{where}: {limit_words(known)}. Lift it: cascade {undo}{_scope(known.limit.scope)}{_at(at)}"
+        show(told, as_json=False)
+
+
+def _own(run: RunStatus, limits: Sequence[LimitInForce]) -> list[LimitInForce]:
+    """Return the limits that this run alone obeys: set for it from outside, or by its own program."""
+    shared = {known.limit.id for known in limits}
+    return [known for known in run.limits if known.limit.id not in shared]
+
+
+def _lift_own(desk: RemoteDesk, run: RunStatus, scope: str, kinds: Sequence[str]) -> tuple[int, RunStatus]:
+    """Lift the limits of a run alone that are of one scope and of some types; return how many, and how it is now."""
+    lifted, status = 0, run
+    for known in _own(run, desk.limits()):
+        if known.limit.scope == scope and known.limit.type in kinds:
+            status = desk.unlimit(run.run_id, known.limit.id)
+            lifted += 1
+    return lifted, status
 
 
 # -- orders ---------------------------------------------------------------------------------------------------------
@@ -118,7 +137,9 @@ def pause(word: str | None, at: str, ttl: str, scope: str, *, as_json: bool) -> 
 
 def resume(word: str | None, at: str, scope: str, *, as_json: bool) -> int:
     """Lift one pause, and tell what still holds."""
-    rule = _make(scope, "pause", {}, None, is_own=word is not None)
+    _make(scope, "pause", {}, None, is_own=False)  # checks the scope
+    run: RunStatus | None = None
+    own: list[LimitInForce] = []
     with open_desk(at) as desk:
         if word is None:
             was_there = desk.clear_limit(scope, "pause")
@@ -128,13 +149,15 @@ def resume(word: str | None, at: str, scope: str, *, as_json: bool) -> int:
             held = [f"{_title(s)} is paused by itself: cascade resume {s.run_id}{_at(at)}" for s in _paused(desk)]
         else:
             run = _going(desk, word, "resume")
-            desk.unlimit(run.run_id, rule.id)
-            status = desk.resume(run.run_id) if scope == "global" else desk.status(run.run_id)
-            told, held, left = f"{_title(run)} may go on.", [], list(status.limits)
+            _, status = _lift_own(desk, run, scope, ("pause",))
+            status = desk.resume(run.run_id) if scope == "global" else status
+            told, held, left = f"{_title(run)} may go on.", [], desk.limits()
+            own = _own(status, left)
     if as_json:
-        show({"said": told, "in_force": left}, as_json=True)
+        show({"said": told, "in_force": [*own, *left]}, as_json=True)
         return DONE
     show("\n".join([told, *held]), as_json=False)
+    _tell_limits(own, at, run)
     _tell_limits(left, at)
     return DONE
 
@@ -176,6 +199,8 @@ def unlimit(word: str | None, at: str, scope: str, *, as_json: bool) -> int:
     """Take the limits of a scope away; a pause is none of them."""
     kinds = ("concurrency", "rate_limit")
     _make(scope, "pause", {}, None, is_own=False)  # checks the scope
+    run: RunStatus | None = None
+    own: list[LimitInForce] = []
     with open_desk(at) as desk:
         if word is None:
             lifted = [kind for kind in kinds if desk.clear_limit(scope, kind)]
@@ -185,13 +210,17 @@ def unlimit(word: str | None, at: str, scope: str, *, as_json: bool) -> int:
             left = desk.limits()
         else:
             run = _going(desk, word, "unlimit")
-            for kind in kinds:
-                status = desk.unlimit(run.run_id, _id(kind, scope, is_own=True))
-            told, left = f"{_title(run)}: its own limits of '{clip(scope)}' are lifted.", list(status.limits)
+            count, status = _lift_own(desk, run, scope, kinds)
+            told = f"{_title(run)}: its own limits of '{clip(scope)}' are lifted."
+            if not count:
+                told = f"{_title(run)} has no limit of its own of '{clip(scope)}'; nothing was changed."
+            left = desk.limits()
+            own = _own(status, left)
     if as_json:
-        show({"said": told, "in_force": left}, as_json=True)
+        show({"said": told, "in_force": [*own, *left]}, as_json=True)
         return DONE
     show(told, as_json=False)
+    _tell_limits(own, at, run)
     _tell_limits(left, at)
     return DONE
 

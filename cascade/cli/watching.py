@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 from cascade.cli.codes import DONE, FAILED, INTERRUPTED, CommandError
 from cascade.cli.desk import going_runs, is_address, nobody, open_desk, without_password
-from cascade.cli.following import read_message
 from cascade.cli.observing import Observer
 from cascade.cli.output import say, to_json_text
 from cascade.cli.screen import draw, sayable, tell
@@ -42,31 +41,47 @@ def watch_run(words: Sequence[str], at: str, *, waits: bool, as_json: bool) -> i
         raise CommandError("cascade watch takes one run and one address, as in cascade watch 1f3a mqtt://host:1883.")
     address = addresses[0] if addresses else at
     with open_desk(address) as desk:
-        status = _choose(desk, names[0] if names else None, waits=waits)
-        observer = Observer(desk, status)
+        observer = _observe(desk, names[0] if names else None, waits=waits)
         try:
             if as_json:
                 _tell_as_json(observer)
             elif _is_terminal():
                 return _show(observer, without_password(address))
             else:
-                say(f"Watching run {status.run_id}{f' ({clip(status.name)})' if status.name else ''}.")
+                _say_which(observer.status)
                 _tell_as_lines(observer)
         finally:
             observer.leave()
         return _code(observer)
 
 
-def _choose(desk: RemoteDesk, name: str | None, *, waits: bool) -> RunStatus:
-    from cascade.runtime.remote_desk import RunStatus
+def _observe(desk: RemoteDesk, name: str | None, *, waits: bool) -> Observer:
+    """Listen to the run that is meant, from before it is known whether there is one: no word of it is missed."""
+    if name is not None or not waits:
+        return Observer(desk, _choose(desk, name))
+    observer = Observer(desk, None)
+    try:
+        going = going_runs(desk)
+    except BaseException:
+        observer.leave()
+        raise
+    if not going or any(status.run_id == observer.run.run_id for status in going):
+        if not observer.run.run_id:
+            say("Waiting for a run to begin; Ctrl-C ends this.")
+        return observer
+    observer.leave()
+    return Observer(desk, going[0])
 
+
+def _say_which(status: RunStatus) -> None:
+    if status.run_id:
+        say(f"Watching run {status.run_id}{f' ({clip(status.name)})' if status.name else ''}.")
+
+
+def _choose(desk: RemoteDesk, name: str | None) -> RunStatus:
     if name is not None:
         return desk.status(name)
     going = going_runs(desk)
-    if not going and waits:
-        say("Waiting for a run to begin; Ctrl-C ends this.")
-        for message in desk.follow(None):
-            return RunStatus(str(message.get("run_id", "")))
     if not going:
         last = desk.recent(1)
         more = f" The last one was {last[0].run_id}, {last[0].state}: cascade watch {last[0].run_id}." if last else ""
@@ -101,7 +116,7 @@ def _tell_as_lines(observer: Observer) -> None:
         if observer.note != said:
             said = observer.note
             say(said or "Connected again.")
-        told = read_message(message) if message is not None else None
+        told = observer.told if message is not None else None
         if told is not None and told.state != "pending":
             since = run.since_start(told.at)
             stamp = f"{since:9.3f} s" if since is not None else time.strftime("%H:%M:%S", time.localtime(told.at))

@@ -6,7 +6,7 @@ password is in any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from cascade.interfaces.exceptions import CascadeError
 from cascade.interfaces.naming import clip, nearest, short
@@ -32,10 +32,10 @@ class ConnectorError(CascadeError, ConnectionError):
         )
 
     @classmethod
-    def for_address(cls, address: str, known: Iterable[str]) -> ConnectorError:
+    def for_address(cls, address: str, known: Collection[str]) -> ConnectorError:
         """Text that names no connector."""
         scheme = address.split(":", 1)[0]
-        hint = nearest(scheme, known) if scheme else ""
+        hint = nearest(scheme, known) if scheme and scheme not in known else ""
         hint = hint if hint.startswith(" Did") else ""
         return cls(f"{short(address)} names no connector.{hint} Write 'local', 'inprocess:name' or 'mqtt://host:port'.")
 
@@ -82,20 +82,30 @@ class RefusedError(CascadeError, ValueError):
 
 
 class RemoteError(CascadeError, RuntimeError):
-    """A run elsewhere could not be found, or did not do what it was told."""
+    """A run elsewhere could not be found, or did not do what it was told.
+
+    Attributes:
+        kind: ``unknown``, ``several``, ``silent`` or ``refused``.
+    """
+
+    def __init__(self, text: str, kind: str = "unknown") -> None:
+        """Say `text`."""
+        super().__init__(text)
+        self.kind = kind
 
     @classmethod
     def for_silence(cls, run_id: str, command: str, seconds: float) -> RemoteError:
         """No answer."""
         return cls(
             f"The run '{clip(run_id)}' did not answer '{clip(command)}' within {seconds:g} s. It has ended, or does "
-            "not listen here: it must have been started with connector= and the same organisation and project."
+            "not listen here: it must have been started with connector= and the same organisation and project.",
+            "silent",
         )
 
     @classmethod
     def for_refusal(cls, run_id: str, command: str, reason: str) -> RemoteError:
         """The run said no."""
-        return cls(f"The run '{clip(run_id)}' refused '{clip(command)}': {reason}")
+        return cls(f"The run '{clip(run_id)}' refused '{clip(command)}': {reason}", "refused")
 
     @classmethod
     def for_unknown(cls, run_id: str, known: Iterable[str]) -> RemoteError:
@@ -106,7 +116,8 @@ class RemoteError(CascadeError, RuntimeError):
     @classmethod
     def for_several(cls, run: str, found: Iterable[str]) -> RemoteError:
         """A name or a beginning that fits several."""
-        return cls(f"'{clip(run)}' may be any of these runs: {', '.join(map(clip, found))}. Give more of the run_id.")
+        names = ", ".join(map(clip, found))
+        return cls(f"'{clip(run)}' may be any of these runs: {names}. Give more of the run_id.", "several")
 
 
 class JournalError(CascadeError, ValueError):

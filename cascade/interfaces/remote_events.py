@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cascade.interfaces.events import LifecycleEvent
 
-__all__ = ["ControlRefused", "RunHeld"]
+__all__ = ["ConnectionReported", "ControlRefused", "RunHeld"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,3 +37,10 @@ class ControlRefused(LifecycleEvent):
     topic: str
     reason: str
     count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionReported(LifecycleEvent):
+    """Whoever looks at a run from elsewhere has lost the connection to it; without a `problem`, it is back."""
+
+    problem: str = ""

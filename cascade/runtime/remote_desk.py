@@ -11,11 +11,11 @@ import queue
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass, field
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cascade.interfaces.remote_errors import ConnectorError, RefusedError, RemoteError
+from cascade.runtime.remote_answers import LimitInForce, RunGraph, RunStatus, read_graph, read_lifecycle, read_status
 from cascade.runtime.remote_orders import SetLimit, limit_to_wire, read_limit
 from cascade.runtime.telemetry import name_of, source_of_process
 from cascade.runtime.threads import borrow_loop, return_loop
@@ -35,34 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["LimitInForce", "RemoteDesk", "RunStatus"]
 
 TIMEOUT: Final = 3.0  # seconds for an answer
-ASK: Final = 0.3  # seconds to wait for all runs there are
+ASK: Final = 0.3  # seconds to wait for all runs there are, on this machine
+ASK_FAR: Final = 0.8  # the same over a network
+BUSY: Final = 2.0  # seconds that runs have which are known to go on and have not answered yet
+LONG_AGO: Final = 86_400.0  # seconds after which a run that never said its end is not waited for
 COME_BACK: Final = 10.0  # seconds after which a run that was lost is not waited for
 POLL: Final = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class LimitInForce:
-    """A limit, when it was set (seconds since the epoch, 0: unknown) and by whom."""
-
-    limit: GlobalConstraint
-    set_at: float = 0.0
-    set_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RunStatus:
-    """What a run said of itself. Times in seconds; `source` is ``host-pid``; `counts` are nodes by state."""
-
-    run_id: str
-    org_id: str = "local"
-    project_id: str = "default"
-    name: str = ""
-    state: str = ""
-    source: str = ""
-    started_at: float = 0.0
-    elapsed: float = 0.0
-    counts: Mapping[str, int] = field(default_factory=dict)
-    limits: tuple[LimitInForce, ...] = ()
 
 
 class RemoteDesk:
@@ -89,6 +67,8 @@ class RemoteDesk:
     ) -> None:
         """Connect at entry, not here."""
         self.connector: Any = connector
+        if hasattr(self.connector, "is_observer"):
+            self.connector.is_observer = True
         self.org_id = org_id or os.environ.get("CASCADE_ORG_ID") or "local"
         self.project_id = project_id or os.environ.get("CASCADE_PROJECT_ID") or "default"
         self.timeout = timeout
@@ -126,21 +106,38 @@ class RemoteDesk:
 
     # -- which runs there are -------------------------------------------------------------------------------------
 
-    def runs(self, wait: float = ASK) -> list[RunStatus]:
-        """Return the runs that go on, the latest first; they have `wait` seconds to answer."""
+    def runs(self, wait: float | None = None) -> list[RunStatus]:
+        """Return the runs that go on, the latest first.
+
+        Args:
+            wait: seconds that they have to answer; None: as long as is usual over such a connector, and longer where
+                it is known that one goes on which is too busy to answer at once.
+        """
         found: dict[str, RunStatus] = {}
 
         def hear(_: str, answer: Mapping[str, Any]) -> None:
-            status = _read_status(answer)
+            status = read_status(answer)
             if status is not None:
                 found[status.run_id] = status
 
         subscription = self._subscribe(self._everybody("control", "answers"), hear)
         question = {"command": "status", "id": secrets.token_hex(4)}
+        begun = time.monotonic()
         self._do(self.connector.publish(control_topic(self.org_id, self.project_id), question, 1))
-        time.sleep(wait)
+        is_far = name_of(self.connector).startswith("mqtt")
+        time.sleep((ASK_FAR if is_far else ASK) if wait is None else wait)
+        if wait is None:
+            going = self._said_to_go_on()
+            while not going <= found.keys() and time.monotonic() < begun + BUSY:
+                time.sleep(POLL / 4)
         self._end(subscription)
         return sorted(found.values(), key=lambda status: -status.started_at)
+
+    def _said_to_go_on(self) -> set[str]:
+        """Return the runs of which the start was written down, and no end; none where nothing is written down."""
+        since = time.time() - LONG_AGO
+        known = self.recent(1_000)
+        return {status.run_id for status in known if status.state == "running" and status.started_at > since}
 
     def recent(self, most: int = 20) -> list[RunStatus]:
         """Return runs that this machine's file knows, also those that ended; nothing over other connectors."""
@@ -149,7 +146,7 @@ class RemoteDesk:
             return []
         found: dict[str, RunStatus] = {}
         for _, _, message in history(self._everybody("telemetry", "events"), vital=True):
-            status = _read_lifecycle(message, found)
+            status = read_lifecycle(message, found)
             if status is not None:
                 found[status.run_id] = status
         return sorted(found.values(), key=lambda status: -status.started_at)[:most]
@@ -171,6 +168,24 @@ class RemoteDesk:
         if len(ended) == 1:
             return ended[0]
         raise RemoteError.for_unknown(run, [status.run_id for status in statuses])
+
+    def graph(self, run_id: str) -> RunGraph | None:
+        """Return nodes and arrows of a run; None where nobody can tell, or there are too many of them.
+
+        A run that goes on is asked; of one that has ended, what it said is looked up where the connector keeps that.
+        """
+        history = getattr(self.connector, "history", None)
+        found = None
+        if not any(known.run_id == run_id and known.state != "running" for known in self.recent(1_000)):
+            try:
+                return read_graph(self._ask(run_id, "graph"))
+            except RemoteError:
+                pass
+        if history is not None:
+            topic = answers_topic(self.org_id, self.project_id, run_id)
+            for _, _, answer in history(topic):
+                found = read_graph(answer) or found
+        return found
 
     # -- orders to one run ----------------------------------------------------------------------------------------
 
@@ -201,6 +216,10 @@ class RemoteDesk:
         Raises:
             RemoteError: when it does not answer in time, or refuses.
         """
+        return read_status(self._ask(run_id, command, **fields)) or RunStatus(run_id)
+
+    def _ask(self, run_id: str, command: str, **fields: object) -> Mapping[str, Any]:
+        """Send an order, and return the answer to it."""
         request = secrets.token_hex(6)
         answers: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
 
@@ -219,7 +238,7 @@ class RemoteDesk:
             self._end(subscription)
         if not answer.get("ok"):
             raise RemoteError.for_refusal(run_id, command, str(answer.get("reason", "")))
-        return _read_status(answer) or RunStatus(run_id)
+        return answer
 
     # -- limits on all runs ---------------------------------------------------------------------------------------
 
@@ -270,16 +289,33 @@ class RemoteDesk:
             timeout: seconds of silence after which it ends; None: it does not.
         """
         heard: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        topic = (
-            telemetry_topic(self.org_id, self.project_id, run_id) if run_id else self._everybody("telemetry", "events")
-        )
-        keeps = history and run_id is not None and "after" in signature(self.connector.subscribe).parameters
-        more = {"after": 0} if keeps else {}
-        subscription = self._subscribe(topic, lambda _, message: heard.put(dict(message)), **more)
+        leave = self.listen(run_id, heard.put, history=history and run_id is not None)
         try:
             yield from self._take(heard, timeout, ends=run_id is not None)
         finally:
-            self._end(subscription)
+            leave()
+
+    def listen(
+        self, run_id: str | None, callback: Callable[[dict[str, Any]], None], *, history: bool = True
+    ) -> Callable[[], None]:
+        """Call `callback` with each message of a run, on the connector's thread; return what ends that.
+
+        Args:
+            run_id: None: all runs. history: begin with what was said before, where the connector keeps that (local).
+
+        Example:
+            >>> from cascade.adapters.connectors.inprocess import InProcessConnector
+            >>> with RemoteDesk(InProcessConnector("ears")) as desk:
+            ...     leave = desk.listen(None, print)
+            ...     leave()  # from any thread
+        """
+        topic = (
+            telemetry_topic(self.org_id, self.project_id, run_id) if run_id else self._everybody("telemetry", "events")
+        )
+        keeps = history and "after" in signature(self.connector.subscribe).parameters
+        more = {"after": 0} if keeps else {}
+        subscription = self._subscribe(topic, lambda _, message: callback(dict(message)), **more)
+        return lambda: self._end(subscription)
 
     def _take(
         self, heard: queue.SimpleQueue[dict[str, Any]], timeout: float | None, *, ends: bool
@@ -322,38 +358,3 @@ class RemoteDesk:
 
 async def _await(work: Any) -> None:
     await work
-
-
-def _read_status(answer: Mapping[str, Any]) -> RunStatus | None:
-    """Return the status in an answer; None for one that is none, whoever sent it."""
-    try:
-        if not answer["ok"]:
-            return None
-        limits = []
-        for wire in answer.get("limits", ())[:1000]:
-            limit = GlobalConstraint(wire["id"], wire["scope"], wire["type"], wire["params"], wire["expires_at"])
-            limits.append(LimitInForce(limit, float(wire.get("set_at", 0)), str(wire.get("set_by", ""))))
-        return RunStatus(
-            str(answer["run_id"]), str(answer["org_id"]), str(answer["project_id"]), str(answer["name"]),
-            str(answer["state"]), str(answer["source"]), float(answer["started_at"]), float(answer["elapsed"]),
-            {str(state): int(count) for state, count in answer["counts"].items()}, tuple(limits),
-        )  # fmt: skip
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None
-
-
-def _read_lifecycle(message: Mapping[str, Any], known: Mapping[str, RunStatus]) -> RunStatus | None:
-    from datetime import datetime
-
-    try:
-        body = message["body"]
-        at = datetime.fromisoformat(message["ts"]).timestamp()
-        run_id, source = str(message["run_id"]), str(message["source"])
-        before = known.get(run_id)
-        started = before.started_at if before is not None else at
-        state = "running" if body["event"] == "ENGINE_STARTED" else str(body["status"])
-        return RunStatus(
-            run_id, str(message["org_id"]), str(message["project_id"]), "", state, source, started, at - started
-        )
-    except (KeyError, TypeError, ValueError):
-        return None

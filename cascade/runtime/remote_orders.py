@@ -31,7 +31,7 @@ MOST_PARAMS: Final = 20
 MOST_NUMBER: Final = 1_000_000.0  # of a limit, a rate or a burst
 LAST_TIME: Final = 1e11  # seconds since the epoch: a later end was meant in milliseconds
 
-COMMANDS: Final = ("cancel", "pause", "resume", "status", "limit", "unlimit")
+COMMANDS: Final = ("cancel", "pause", "resume", "status", "graph", "limit", "unlimit")
 _OF_LIMIT: Final = frozenset({"id", "scope", "type", "params", "expires_at", "set_at", "set_by"})
 _OF_COMMAND: Final = frozenset({"command", "id", "reason", "limit", "limit_id"})
 _PARAMS: Final[dict[str, frozenset[str]]] = {

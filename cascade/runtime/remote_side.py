@@ -23,6 +23,7 @@ from cascade.spec.telemetry import answers_topic
 
 if TYPE_CHECKING:
     from cascade.runtime.handle import Run
+    from cascade.runtime.remote_picture import RunPicture
 
 __all__ = ["RemoteSide"]
 
@@ -48,14 +49,15 @@ class RemoteSide:
 
     Args:
         run: the handle. teller: knows organisation and project. address: of the connector, for words.
-        answer: publishes.
+        answer: publishes. picture: what is told to those who ask this run alone.
 
     Attributes:
         refused: how many messages were. at_start: until it is cleared, a pause that comes holds the run's start.
     """
 
-    def __init__(self, run: Run, teller: Teller, address: str, answer: Answer) -> None:
+    def __init__(self, run: Run, teller: Teller, address: str, answer: Answer, picture: RunPicture) -> None:
         """Know of no limit."""
+        self._picture = picture
         self.refused = 0
         self.at_start = True
         self._run = run
@@ -148,7 +150,18 @@ class RemoteSide:
         except RefusedError as error:
             self._refuse(topic, str(error), _request_of(data))
             return
-        self._answer(self._topic, self._words({"command": command.command, "id": command.id, "ok": True, "reason": ""}))
+        made = self._words({"command": command.command, "id": command.id, "ok": True, "reason": ""}, command.limit_id)
+        if not is_for_all:
+            made |= {"waiting": self._picture.waiting(), "maps": self._picture.maps()}
+        if command.command == "graph":
+            graph = self._picture.graph(self._run)
+            made |= {"graph": graph, "past": self._picture.past(graph.get("nodes", ()))}
+        self._answer(self._topic, made)
+
+    def tell_graph(self) -> None:
+        """Tell nodes and arrows without being asked, for who reads them when the run is over and answers no more."""
+        made = self._words({"command": "graph", "id": "", "ok": True, "reason": ""})
+        self._answer(self._topic, {**made, "graph": self._picture.graph(self._run)})
 
     def _obey(self, command: Command, *, is_for_all: bool) -> None:
         run = self._run
@@ -164,11 +177,18 @@ class RemoteSide:
             with self._lock:
                 self._obey_limit(_OWN + command.limit.limit.id, command.limit)
         elif command.command == "unlimit":
-            with self._lock:
-                self._limits.pop(_OWN + command.limit_id, None)
-            run.remove_limit(command.limit_id)
+            self._lift(command.limit_id)
 
-    def _words(self, answer: Mapping[str, object]) -> dict[str, object]:
+    def _lift(self, limit_id: str) -> None:
+        """Take a limit of this run out of force; one that all runs obey is cleared by its own topic only."""
+        with self._lock:
+            shared = [topic for topic, known in self._limits.items() if known.limit.id == limit_id]
+            if shared and not shared[0].startswith(_OWN):
+                raise RefusedError(f"Every run obeys the limit '{limit_id}'. Clear it on its own topic, {shared[0]}.")
+            self._limits.pop(_OWN + limit_id, None)
+        self._run.remove_limit(limit_id)
+
+    def _words(self, answer: Mapping[str, object], lifted: str = "") -> dict[str, object]:
         run, teller = self._run, self._teller
         return {
             "v": "1.0",
@@ -183,13 +203,17 @@ class RemoteSide:
             "started_at": round(run.started_at, 3),
             "elapsed": round(run.elapsed, 3),
             "counts": self._counts(),
-            "limits": [limit_to_wire(order.limit, order.set_by, order.set_at) for order in self._in_force()],
+            "limits": [limit_to_wire(order.limit, order.set_by, order.set_at) for order in self._in_force(lifted)],
         }
 
-    def _in_force(self) -> list[SetLimit]:
+    def _in_force(self, lifted: str) -> list[SetLimit]:
+        """Return the limits from outside, and those that the run's own program set; `lifted` is none any more."""
         now = time.time()
         ends = [(order, order.limit.expires_at) for order in list(self._limits.values())]
-        return [order for order, end in ends if end is None or end > now]
+        known = {order.limit.id: order for order, end in ends if end is None or end > now}
+        inside = self._run._flow.core.limits.in_force()  # noqa: SLF001 - the run's own side
+        own = [SetLimit(limit) for limit in inside if limit.id not in known and limit.id != lifted]
+        return [*known.values(), *own]
 
     def _counts(self) -> dict[str, int]:
         states = bytes(self._run._flow.core.state)  # noqa: SLF001 - the run's own side

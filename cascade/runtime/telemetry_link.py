@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from cascade.interfaces import events as ev
 from cascade.runtime.bus import Subscription
+from cascade.runtime.remote_picture import RunPicture
 from cascade.runtime.remote_side import RemoteSide
 from cascade.runtime.telemetry import TelemetrySubscriber, name_of
 from cascade.runtime.threads import borrow_loop, return_loop
@@ -53,9 +54,10 @@ class Link:
         self.org_id, self.project_id = self._telemetry.teller.org_id, self._telemetry.teller.project_id
         self.subscription = Subscription(ev.Event, self, batched=True)
         self._run: Run | None = None
+        self._picture = RunPicture()
         self._remote: RemoteSide | None = None
         self._problem = ""
-        self._is_over = False
+        self._is_over = self._is_leaving = False
         self._late_at = 0.0
 
     # -- what people see of it ------------------------------------------------------------------------------------
@@ -90,6 +92,11 @@ class Link:
         state = "over" if self._is_over else "connected" if self.is_connected else f"not connected: {self.problem}"
         return f"<connection {self.address}: {state}>"
 
+    @property
+    def _keeps(self) -> bool:
+        """Whether the connector keeps what was said, so that it can be read later."""
+        return hasattr(self._connector, "history")
+
     # -- the life of a run ----------------------------------------------------------------------------------------
 
     def attach(self, run: Run) -> None:
@@ -97,7 +104,7 @@ class Link:
         import asyncio
 
         self._run = run
-        self._remote = RemoteSide(run, self._telemetry.teller, self.address, self._answer)
+        self._remote = RemoteSide(run, self._telemetry.teller, self.address, self._answer, self._picture)
         run.connections = (*run.connections, self)
         opening = asyncio.run_coroutine_threadsafe(self._open(run, self._remote), self._loop.loop)
         try:
@@ -111,7 +118,8 @@ class Link:
         try:
             await self._connect(run, remote)
         except Exception as error:  # noqa: BLE001 - see `attach`, which may wait no more
-            self._fail(error)
+            if not self._is_leaving:  # else the run has ended before it was connected, as the connector says
+                self._fail(error)
         remote.at_start = False
 
     async def _connect(self, run: Run, remote: RemoteSide) -> None:
@@ -155,6 +163,7 @@ class Link:
         A run that ends while much of it has still to be told tells its end in time, and leaves the rest out: who
         watches would take it for dead otherwise.
         """
+        self._picture.hear(events)
         for first in range(0, len(events), PIECE):
             piece = events[first : first + PIECE]
             if self._is_late():
@@ -163,8 +172,19 @@ class Link:
                 piece = told
             if not self._problem:
                 self._telemetry(piece)
+        if self._keeps and any(isinstance(event, ev.RunStarted) for event in events):
+            self._tell_graph()
         if any(isinstance(event, ev.RunFinished) for event in events):
+            if self._keeps and self._picture.is_new:
+                self._tell_graph()
             self._close()
+
+    def _tell_graph(self) -> None:
+        """Tell the arrows where they are kept for those who come when the run can answer no more."""
+        self._picture.is_new = False
+        if self._remote is not None and not self._problem and not self._is_late():
+            with suppress(Exception):  # the run is worth more than its picture
+                self._remote.tell_graph()
 
     def _is_late(self) -> bool:
         """Whether the run has ended so long ago that only its end can still be told."""
@@ -176,6 +196,7 @@ class Link:
     def _close(self) -> None:
         import asyncio
 
+        self._is_leaving = True
         leaving = asyncio.run_coroutine_threadsafe(self._leave(), self._loop.loop)
         with suppress(Exception):  # a connector that cannot even end is left alone, with its loop
             leaving.result(PARTING)

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 CONSTRAINTS: Final = "cascade/constraints"
-_UNFIT: Final = re.compile(r"[/+#\x00-\x1f\x7f]")  # in a level of a topic
+_UNFIT: Final = re.compile(r"[/+#\x00-\x1f\x7f\ud800-\udfff]")  # in a level of a topic
 TaskState = Literal["PENDING", "RUNNING", "COMPLETED", "FAILED", "SKIPPED", "BLOCKED", "RETRYING", "CANCELLED"]
 
 

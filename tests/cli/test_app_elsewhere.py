@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import time
 from typing import Any
@@ -127,3 +128,32 @@ def test_the_environment_names_the_address(place: Any, broker: Any) -> None:
     done = place.cascade("status", CASCADE_CONNECTOR=broker.url)
     assert done.returncode == 4
     assert broker.url in done.stderr
+
+
+def test_which_code_says_what(place: Any) -> None:
+    """A name that fits several is wrong use, one that fits none reaches nobody, a run that is stopped is silent."""
+    one, two = place.engine("same"), place.engine("same")
+    assert "may be any of these runs" in said(place, "cancel", "same", code=2)
+    assert "No run 'nobody' is known" in said(place, "cancel", "nobody", code=4)
+    said(place, "limit", one.run_id, "--concurrency", "2", "--scope", "task:fit")
+    text = said(place, "status")
+    assert f"In force in run {one.run_id}: not more than 2 of 'fit' at once" in text
+    assert f"cascade unlimit {one.run_id} --scope 'task:fit'" in text
+    assert "its own limits of 'task:fit' are lifted" in said(place, "unlimit", one.run_id, "--scope", "task:fit")
+    assert "nothing was changed" in said(place, "unlimit", one.run_id, "--scope", "task:fit")
+    two.process.send_signal(signal.SIGSTOP)
+    assert "did not answer 'pause' within 3 s" in said(place, "pause", two.run_id, code=5)
+    two.process.send_signal(signal.SIGCONT)
+    assert one.end() == "None"
+    two.process.kill()
+
+
+def test_an_environment_that_names_no_address(place: Any) -> None:
+    """`run` says once that nobody can watch it, and runs; what looks at runs cannot go on."""
+    place.write("flow.py", "import cascade as cs\n@cs.task\ndef one(): return 1\nreport = one()\n")
+    done = place.cascade("run", "flow.py", CASCADE_CONNECTOR="mqqt://nonsense")
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert done.stderr.count("names no connector") == 1
+    assert "The run goes on." in done.stderr
+    assert place.cascade("run", "flow.py", "--connector", "mqqt://nonsense").returncode == 2
+    assert place.cascade("status", CASCADE_CONNECTOR="mqqt://nonsense").returncode == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -163,3 +164,49 @@ def test_json_lines(place: Any) -> None:
     assert done.returncode == 0
     kinds = {json.loads(line)["body"]["type"] for line in done.stdout.splitlines()}
     assert kinds == {"LifecycleEvent", "TaskStateEvent", "ResourceEvent"}
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_waiting_for_the_next_run_over_mqtt(place: Any, make_broker: Any, form: tuple[str, ...]) -> None:
+    """Where nothing is kept, it listens before the run begins, and misses no message of it."""
+    broker = make_broker()
+    observer = place.begin("watch", "--wait", "--at", broker.url, *form)
+    assert observer.stderr.readline() == "Waiting for a run to begin; Ctrl-C ends this.\n"
+    engine = place.engine("one", broker.url)
+    lines = Lines(observer)
+    assert engine.end() == "None"
+    assert lines.end() == 0
+    if not form:
+        assert lines.lines[0].endswith("the run started: running")
+        assert any("load running" in line for line in lines.lines)
+        return
+    bodies = [message["body"] for message in lines.messages()]
+    assert bodies[0]["event"] == "ENGINE_STARTED"
+    assert {body["task_id"] for body in bodies if body.get("state") == "PENDING"} == {"load", "fit", "total"}
+    assert bodies[-1]["status"] == "completed"
+
+
+def test_for_what_a_node_waits(place: Any, terminal: Any) -> None:
+    """The screen says for what a node waits, and who holds it."""
+    engine = place.engine("one")
+    screen = terminal("watch", engine.run_id, wide=110)
+    screen.wait_for("for gpu, held by fit[0]")
+    assert engine.end() == "None"
+    assert screen.end() == 0
+
+
+def test_when_a_run_was_killed(place: Any) -> None:
+    """The line that says that a run was lost does not have the time of its beginning."""
+    engine = place.engine("one")
+    observer = place.begin("watch", engine.run_id)
+    lines = Lines(observer)
+    lines.wait_for("fit[0] running")
+    engine.go()
+    lines.wait_for("fit[1] running")
+    engine.process.kill()
+    assert float(lines.wait_for("lost").split()[0]) >= float(lines.wait_for("fit[1] running").split()[0]) > 0
+    observer.kill()
+    observer.wait()
+    begun = time.monotonic()
+    assert place.cascade("watch", engine.run_id).returncode == 1  # who comes later does not wait for it to come back
+    assert time.monotonic() - begun < 9

@@ -401,3 +401,89 @@ def test_a_connector_of_ones_own_without_raw(caplog):
     assert run.result(10) == 1
     assert run.connections[0].refused == 1
     assert not caplog.records
+
+
+def test_a_run_tells_its_arrows_and_who_waits(outside):
+    """Whoever asks hears nodes, arrows, the items of maps, and for what a node waits; messages stay as they were."""
+    gate = threading.Event()
+    mapped = add.map(x=[1, 2, 3])
+    held = [step(gate, n).with_constraints(gpu=1) for n in range(2)]
+    run = cs.start([add(held[0]), held[1], mapped], None, {"gpu": 1}, log_level=None, connector=outside.address)
+    with RemoteDesk(InProcessConnector(outside.connector.name)) as desk:
+        until(lambda: desk.order(run.run_id, "status").waiting)
+        status = desk.order(run.run_id, "status")
+        [waiting] = status.waiting
+        assert (waiting.node, waiting.resource, waiting.holders) == ("step#2", "gpu", ("step",))
+        assert "gpu" in waiting.reason
+        assert list(status.totals.values()) == [3]
+        graph = desk.graph(run.run_id)
+        assert [(edge.source, edge.kind) for edge in graph.edges] == [("step", "data")]
+        assert {node.name for node in graph.nodes} == {"step", "add"}
+        [seen] = desk.runs()
+        assert seen.waiting == ()  # only where the run alone is asked
+        gate.set()
+        run.result(10)
+        desk.timeout = 0.1
+        with pytest.raises(RemoteError, match="did not answer"):
+            desk.order(run.run_id, "status")
+        assert desk.graph(run.run_id) is None
+
+
+def test_a_graph_that_is_too_large_is_not_told(outside, monkeypatch):
+    """There is a bound; beyond it the answer says nothing of nodes, and the run is none the worse."""
+    from cascade.runtime import remote_picture
+
+    monkeypatch.setattr(remote_picture, "MOST_NODES", 3)
+    gate = threading.Event()
+    run = cs.start([step(gate, n) for n in range(4)], log_level=None, connector=outside.address)
+    with RemoteDesk(InProcessConnector(outside.connector.name)) as desk:
+        assert desk.graph(run.run_id) is None
+        gate.set()
+        assert run.result(10) == [0, 1, 2, 3]
+
+
+def test_no_secret_is_in_what_is_told_of_a_graph(outside):
+    """Names and reasons are those of the events."""
+    gate = threading.Event()
+    made = add(step(gate, 1).named("hunter2-xyz"), cs.Param("word", secret=True))
+    run = cs.start(made, {"word": "hunter2-xyz"}, log_level=None, connector=outside.address)
+    with RemoteDesk(InProcessConnector(outside.connector.name)) as desk:
+        graph = desk.graph(run.run_id)
+    run.cancel()
+    gate.set()
+    assert graph.edges
+    assert "hunter2" not in repr(graph)
+
+
+def test_limits_that_the_program_set_itself(outside):
+    """They are among those in force, too; a limit that all runs obey is not lifted for one of them alone."""
+    gate = threading.Event()
+    run = cs.start(step(gate, 1), log_level=None, connector=outside.address)
+    run.set_limit(GlobalConstraint("mine", "task:add", "concurrency", {"limit": 1}))
+    with RemoteDesk(InProcessConnector(outside.connector.name)) as desk:
+        until(lambda: [known.limit.id for known in desk.status(run.run_id).limits] == ["mine"])
+        assert desk.unlimit(run.run_id, "mine").limits == ()
+        assert desk.status(run.run_id).limits == ()
+        desk.set_limit(GlobalConstraint("all", "task:add", "concurrency", {"limit": 1}))
+        until(lambda: [known.limit.id for known in desk.status(run.run_id).limits] == ["all"])
+        with pytest.raises(RemoteError, match="Every run obeys the limit 'all'") as caught:
+            desk.unlimit(run.run_id, "all")
+        assert caught.value.kind == "refused"
+        desk.clear_limit("task:add", "concurrency")
+    gate.set()
+    assert run.result(10) == 1
+
+
+def test_listening_is_left_from_another_thread(outside):
+    """`listen` returns what ends it, whoever calls that."""
+    heard = []
+    with RemoteDesk(InProcessConnector(outside.connector.name)) as desk:
+        leave = desk.listen(None, heard.append)
+        cs.run(add(1), log_level=None, connector=outside.address)
+        until(lambda: any(message["body"].get("event") == "ENGINE_STOPPED" for message in heard))
+        thread = threading.Thread(target=leave)
+        thread.start()
+        thread.join(5)
+        count = len(heard)
+        cs.run(add(1), log_level=None, connector=outside.address)
+        assert len(heard) == count

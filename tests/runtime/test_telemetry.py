@@ -211,6 +211,25 @@ def test_names_of_organisation_and_project(ear, monkeypatch):
     assert ear.messages[0]["org_id"] == "a/b+c#"
 
 
+@pytest.mark.parametrize("name", ["\udcff", " ", "x" * 900, "new\nline", "$SYS", "+", "ü"])
+def test_odd_names_of_organisations(ear, monkeypatch, name):
+    """Whatever the environment holds, a run is found by who has the same environment."""
+    from cascade.runtime.remote_desk import RemoteDesk
+
+    monkeypatch.setenv("CASCADE_ORG_ID", name)
+    gate = threading.Event()
+
+    @cs.task
+    def wait():
+        return gate.wait(10)
+
+    run = cs.start(wait(), connector=ear.address, log_level=None)
+    with RemoteDesk(InProcessConnector(ear.connector.name)) as desk:
+        assert [status.run_id for status in desk.runs()] == [run.run_id]
+    gate.set()
+    assert run.result(10)
+
+
 @pytest.mark.parametrize(
     ("event", "state"),
     [

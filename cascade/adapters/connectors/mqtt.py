@@ -91,6 +91,7 @@ class MqttConnector:
         self._thread: threading.Thread | None = None
         self._subscriptions: list[Subscription] = []
         self._has_tried = threading.Event()
+        self.is_observer = False  # no run of this process needs it: who looks through it tells what there is to say
         self._has_said = False
         self._was_there = False  # the broker, once since `connect`
 
@@ -360,12 +361,14 @@ class MqttConnector:
                 watcher("lost")
         if not self._has_said:
             self._has_said = True
+            if self.is_observer:
+                return
             _warn(f"{self.address} is not there: {reason}. Runs go on, and it is tried again.")
 
     def _say_lost(self) -> None:
         left = len(self._outbox)
         if self.dropped or left:
-            why = "it was not there" if self._has_said else "they came faster than it took them"
+            why = "it was not there" if self._has_said or not self._was_there else "they came faster than it took them"
             _warn(f"{self.dropped + left:,} messages for {self.address} were left out, since {why}.")
 
     def __repr__(self) -> str:

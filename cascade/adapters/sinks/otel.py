@@ -10,11 +10,14 @@ Where they go is OpenTelemetry's own matter: without providers of your own, the 
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from cascade.adapters.sinks.seen import is_first_of_item
 from cascade.interfaces import events as ev
 from cascade.interfaces.remote_errors import ConnectorError
 
@@ -98,12 +101,13 @@ class OtelSubscriber:
         from opentelemetry import trace as api
         from opentelemetry.context import Context
 
+        _SENTENCE.is_said = False
         attributes = {"cascade.run_id": event.run_id, "cascade.nodes": event.nodes}
         attributes |= {f"cascade.param.{name}": text for name, text in event.params.items()}
         root = self._tracer.start_span(event.name, Context(), start_time=_ns(event.at), attributes=attributes)
         made = self._traces[event.run_id] = _Trace(root, api.set_span_in_context(root, Context()))
         run = self._runs.pop(event.run_id, None)
-        if run is not None and len(run.graph.edges) <= MOST_EDGES:
+        if run is not None and len(run.graph.nodes) <= MOST_EDGES and len(run.graph.edges) <= MOST_EDGES:
             for edge in run.graph.edges:
                 made.needs.setdefault(edge.target, []).append(edge.source)
 
@@ -134,6 +138,7 @@ class OtelSubscriber:
             case ev.ResourceReleased():
                 self._in_use.add(-event.amount, {"resource": event.resource})
             case ev.ItemsCompleted():
+                self._end_waiting(trace, event, event.elapsed - event.duration)
                 self._nodes.add(event.count, {"task": event.name, "state": "completed"})
                 self._span(trace, event, event.at - event.duration).add_event(
                     "items", {"first": event.first, "count": event.count}, _ns(event.at)
@@ -144,7 +149,7 @@ class OtelSubscriber:
     def _tell_node(self, trace: _Trace, event: ev.NodeEvent) -> None:
         match event:
             case ev.NodeStarted():
-                self._end_waiting(trace, event)
+                self._end_waiting(trace, event, event.elapsed)
                 span = self._span(trace, event, event.at)
                 if event.attempt > 1:
                     span.add_event("attempt", {"attempt": event.attempt}, _ns(event.at))
@@ -168,7 +173,7 @@ class OtelSubscriber:
                 self._end(trace, event, "failed", event.at, event.attempt)
             case ev.NodeSkipped() | ev.NodeCancelled():
                 state = "skipped" if isinstance(event, ev.NodeSkipped) else "cancelled"
-                self._end_waiting(trace, event)
+                self._end_waiting(trace, event, event.elapsed)
                 _set(self._span(trace, event, event.at), "cascade.reason", event.reason)
                 self._end(trace, event, state, event.at)
 
@@ -208,12 +213,17 @@ class OtelSubscriber:
             _set(span, "cascade.attempt", attempt)
         span.end(_ns(event.at))
         del trace.spans[event.node, event.index]
+        trace.waiting.pop((event.node, event.index), None)
         self._nodes.add(1, {"task": event.name, "state": state})
 
-    def _end_waiting(self, trace: _Trace, event: ev.NodeEvent) -> None:
-        waited = trace.waiting.pop((event.node, event.index), None)
+    def _end_waiting(self, trace: _Trace, event: ev.NodeEvent, until: float) -> None:
+        """Tell how long a node waited, or an item of a map, which waits for all of them that have not begun."""
+        is_item = is_first_of_item(event)
+        waited = trace.waiting.pop((event.node, event.index), None) if event.index is not None or not is_item else None
+        if waited is None and is_item:
+            waited = trace.waiting.get((event.node, None))
         if waited is not None:
-            seconds = event.elapsed - waited[1]
+            seconds = max(0.0, until - waited[1])
             self._waited.record(seconds, {"resource": waited[0]})
             facts = {"resource": waited[0], "seconds": seconds}
             self._span(trace, event, event.at).add_event("waited", facts, _ns(event.at))
@@ -257,13 +267,44 @@ def _make_resource() -> Any:
     return Resource.create(own)
 
 
+class _OneSentence(logging.Filter):
+    """Puts one sentence in the place of what an exporter logs at each of its tries, run for run."""
+
+    is_said = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a record through where somebody debugs, or where it is no warning."""
+        if record.levelno < logging.WARNING or _LOG.isEnabledFor(logging.DEBUG):
+            return True
+        if not self.is_said:
+            self.is_said = True
+            text = record.getMessage()
+            reason = _REASON.search(text)
+            _LOG.warning(
+                "OpenTelemetry: the collector does not take what it is told (%s). What it misses is lost; the run goes "
+                "on. OTEL_EXPORTER_OTLP_ENDPOINT says where the collector is.",
+                reason[1] if reason else text[:160],
+            )
+        return False
+
+
+_LOG: Final = logging.getLogger("cascade")
+_REASON: Final = re.compile(r"\[Errno -?\d+\] ([^'\")]+)")
+_SENTENCE: Final = _OneSentence()
+
+
+def _hear_once(exporter: Any) -> Any:
+    logging.getLogger(type(exporter).__module__).addFilter(_SENTENCE)
+    return exporter
+
+
 def _make_tracer_provider() -> Any:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     made = TracerProvider(resource=_make_resource())
-    made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    made.add_span_processor(BatchSpanProcessor(_hear_once(OTLPSpanExporter())))
     return made
 
 
@@ -272,4 +313,4 @@ def _make_meter_provider() -> Any:
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
-    return MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter())], resource=_make_resource())
+    return MeterProvider([PeriodicExportingMetricReader(_hear_once(OTLPMetricExporter()))], resource=_make_resource())

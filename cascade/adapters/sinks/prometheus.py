@@ -15,6 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from cascade.adapters.sinks.seen import is_first_of_item
 from cascade.interfaces import events as ev
 
 __all__ = ["PrometheusSink"]
@@ -31,11 +32,15 @@ _HELP: Final = {
     "cascade_nodes_total": ("counter", "Nodes and items of maps that ended, by task and state."),
     "cascade_node_retries_total": ("counter", "Attempts that failed and were tried again, by task."),
     "cascade_node_duration_seconds": ("histogram", "How long attempts took that ended well, by task."),
-    "cascade_waiting_seconds_total": ("counter", "Time that nodes waited for a capacity, by resource."),
+    "cascade_waiting_seconds_total": (
+        "counter",
+        "Time that nodes and items waited for a capacity, by resource.",
+    ),
     "cascade_capacity_in_use": ("gauge", "How much of a capacity or resource is in use."),
     "cascade_capacity": ("gauge", "How much of a capacity there is."),
     "cascade_events_dropped_total": ("counter", "Events that came too fast to be counted."),
 }
+_NOT_WAITING: Final = (ev.NodeStarted, ev.NodeCompleted, ev.NodeFailed, ev.NodeSkipped, ev.NodeCancelled)
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -104,6 +109,7 @@ class PrometheusSink:
                 self._add("cascade_events_dropped_total", event.count)
             case ev.ItemsCompleted():
                 self._end(event, "completed", event.count)
+                self._count_waiting(event, event.elapsed - event.duration, event.count)
             case ev.ItemsRecalled():
                 self._end(event, "stored", event.count)
             case ev.NodeEvent():
@@ -116,9 +122,9 @@ class PrometheusSink:
                 self._waiting.setdefault(key, (event.resource, event.elapsed))
                 return
             case ev.NodeStarted() | ev.NodeSkipped() | ev.NodeCancelled():
-                if key in self._waiting:
-                    resource, since = self._waiting.pop(key)
-                    self._add("cascade_waiting_seconds_total", event.elapsed - since, self._one("resource", resource))
+                self._count_waiting(event, event.elapsed)
+        if isinstance(event, _NOT_WAITING):
+            self._waiting.pop(key, None)
         match event:
             case ev.NodeRecalled():
                 self._end(event, "stored")
@@ -133,6 +139,16 @@ class PrometheusSink:
                 self._end(event, "cancelled")
             case ev.NodeRetrying():
                 self._add("cascade_node_retries_total", 1, self._one("task", event.name))
+
+    def _count_waiting(self, event: ev.NodeEvent, until: float, count: int = 1) -> None:
+        """Count how long a node waited, or `count` items of a map: it waits for all of them that have not begun."""
+        waits = self._waiting.get((event.run_id, event.node, event.index))
+        if waits is None and is_first_of_item(event):
+            waits = self._waiting.get((event.run_id, event.node, None))
+        if waits is not None:
+            resource, since = waits
+            waited = count * max(0.0, until - since)
+            self._add("cascade_waiting_seconds_total", waited, self._one("resource", resource))
 
     def _end(self, event: ev.NodeEvent, state: str, count: int = 1) -> None:
         self._add("cascade_nodes_total", count, (*self._one("task", event.name), ("state", state)))

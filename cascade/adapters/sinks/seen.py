@@ -1,6 +1,6 @@
-"""What a sink may know of a run before it begins.
+"""What a sink may know of a run before it begins, and of what its events mean.
 
-In: nothing. Out: a protocol. Invariant: a sink reads these and steers nothing.
+In: nothing, or an event. Out: a protocol, an answer. Invariant: a sink reads these and steers nothing.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from cascade.interfaces import events as ev
+
 if TYPE_CHECKING:
     from cascade.graph.model import Edge, Node
 
-__all__ = ["SeenGraph", "SeenRun"]
+__all__ = ["SeenGraph", "SeenRun", "is_first_of_item"]
 
 
 class SeenGraph(Protocol):
@@ -40,3 +42,16 @@ class SeenRun(Protocol):
     @property
     def graph(self) -> SeenGraph:
         """Its graph as it is now."""
+
+
+def is_first_of_item(event: ev.NodeEvent) -> bool:
+    """Whether an event is the first that is heard of one item of a map, or of some: until then its map waited for it.
+
+    Example:
+        >>> head = {"run_id": "r", "seq": 0, "at": 0.0, "elapsed": 0.0, "node": "fit", "name": "fit"}
+        >>> is_first_of_item(ev.NodeStarted(**head, index=3)), is_first_of_item(ev.NodeStarted(**head))
+        (True, False)
+    """
+    if isinstance(event, ev.ItemsCompleted):
+        return True
+    return isinstance(event, ev.NodeStarted) and event.index is not None and event.attempt == 1

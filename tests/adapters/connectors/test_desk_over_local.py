@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -111,3 +112,31 @@ def test_nobody_there():
         RemoteDesk(open_connector("mqtt://127.0.0.1:1"), timeout=0.3),
     ):
         pass
+
+
+def test_the_arrows_of_a_run_that_is_over(desk, engine):
+    """What a run told of its graph is read from the file when it answers no more."""
+    child, run_id = engine
+    live = desk.graph(run_id)
+    assert live.nodes
+    assert child.wait(20) == 0
+    begun = time.monotonic()
+    assert desk.graph(run_id) == live
+    assert time.monotonic() - begun < 2  # nobody was waited for
+
+
+def test_a_busy_run_is_found(desk):
+    """A run whose process is too busy to answer at once is waited for, since its start was written down."""
+    child = subprocess.Popen([sys.executable, ENGINE, "local", "20", "1"], stdout=subprocess.PIPE, text=True)
+    run_id = child.stdout.readline().strip()
+    try:
+        until(lambda: [status.run_id for status in desk.runs()] == [run_id])
+        child.send_signal(signal.SIGSTOP)
+        timer = threading.Timer(0.6, child.send_signal, [signal.SIGCONT])
+        timer.start()
+        assert [status.run_id for status in desk.runs()] == [run_id]
+        timer.join()
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()

@@ -213,7 +213,6 @@ def test_user_and_password(make_broker, tmp_path, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves refused sockets to the GC
 def test_tls(make_broker, tmp_path, caplog):
     """An encrypted connection checks the broker's certificate: a trusted one serves, any other does not."""
     if shutil.which("openssl") is None:

@@ -202,3 +202,15 @@ def test_two_engines_and_three_observers(broker, listen):
             assert sum('"COMPLETED"' in text for text in mine) == 2
     late.wait_for("ENGINE_STOPPED")
     assert all(runs[1].run_id in topic for topic, _ in late.messages)
+
+
+def test_a_broker_that_says_nothing(caplog):
+    """Where somebody listens but never answers, the run says so in words that are true, and once."""
+    import socket
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen(5)
+        assert cs.run(add(1), log_level=None, connector=f"mqtt://127.0.0.1:{silent.getsockname()[1]}") == 2
+    [said] = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert "were left out, since it was not there" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -224,7 +225,7 @@ def test_a_run_that_was_cancelled_leaves_no_open_span(collector, subscriber):
 
 
 def test_a_collector_that_is_away(monkeypatch, caplog):
-    """Nobody takes the spans: the run is right, and its end waits a bounded time."""
+    """Nobody takes the spans: the run is right, its end waits a bounded time, and one sentence says what is lost."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
     subscriber = OtelSubscriber()
@@ -233,3 +234,17 @@ def test_a_collector_that_is_away(monkeypatch, caplog):
     assert time.monotonic() - begun < 2.5
     subscriber._tracer_provider.shutdown()
     subscriber._meter_provider.shutdown()
+    told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(told) == 1
+    assert told[0].startswith("OpenTelemetry: the collector does not take what it is told (Connection refused).")
+
+
+def test_waiting_of_the_items_of_a_map(collector, subscriber):
+    """Each item that waited for a capacity is in the histogram, and its span says so."""
+    cs.run(nap.map(x=[1, 2, 3]).with_constraints(gpu=1), log_level=None, system_resources={"gpu": 1},
+           subscribers=[subscriber])  # fmt: skip
+    subscriber._meter_provider.force_flush()
+    [waited] = collector.metrics["cascade.node.waiting"].histogram.data_points
+    assert waited.count == 2
+    assert waited.sum >= 0.08
+    assert "waited" in [event.name for event in collector.span("nap[2]").events]
