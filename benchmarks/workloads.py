@@ -21,7 +21,7 @@ Kind = Literal[
     "cluster_dag", "cluster_dag_slow", "cluster_chain", "cluster_map", "pool_map",
     "redis_look_up", "redis_first", "redis_again",
     "untold", "told",
-    "dag_large", "simulate", "plan", "view",
+    "dag_large", "simulate", "plan", "visualize", "view", "report",
 ]  # fmt: skip
 Unit = Literal["us/task", "ms", "KiB/task"]
 
@@ -127,7 +127,9 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "dag_large": layered_answer,
     "simulate": lambda workload: 2.0 * (workload.size // workload.width) + 1,
     "plan": lambda workload: workload.size + 1,
+    "visualize": lambda _: True,
     "view": lambda _: True,
+    "report": lambda _: True,
     "untold": lambda workload: [ground(number) for number in range(workload.size)],
     "told": lambda workload: [ground(number) for number in range(workload.size)],
 }
@@ -171,8 +173,16 @@ WORKLOADS = (
     ),
     Workload("plan_10k", "plan of 10,000 pure tasks", "plan", 10_000, width=GROWTH_WIDTH),
     Workload("plan_100k", "plan of 100,000 pure tasks", "plan", 100_000, width=GROWTH_WIDTH),
+    Workload("plan_1m", "plan of 1,000,000 pure tasks", "plan", 1_000_000, width=1000, start="cold"),
+    Workload("visualize_100k", "picture of a graph of 100,000", "visualize", 100_000, width=GROWTH_WIDTH, start="cold"),
+    Workload("visualize_1m", "picture of a graph of 1,000,000", "visualize", 1_000_000, width=1000, start="cold"),
     Workload("view_10k", "view of a run of 10,000", "view", 10_000, width=GROWTH_WIDTH),
     Workload("view_100k", "view of a run of 100,000", "view", 100_000, width=GROWTH_WIDTH),
+    Workload("view_1m", "view of a run of 1,000,000", "view", 1_000_000, width=1000, start="cold"),
+    Workload("view_memory", "the same, peak memory", "view", 1_000_000, "KiB/task", width=1000, start="cold"),
+    Workload("report_10k", "report of a run of 10,000", "report", 10_000, width=GROWTH_WIDTH),
+    Workload("report_100k", "report of a run of 100,000", "report", 100_000, width=GROWTH_WIDTH),
+    Workload("report_1m", "report of a run of 1,000,000", "report", 1_000_000, width=1000, start="cold"),
     Workload("cluster_dag", "cluster: DAG of 400 tasks of 1 ms", "cluster_dag", 400, width=20, start="warm"),
     Workload("cluster_slow", "cluster: DAG of 200 tasks of 10 ms", "cluster_dag_slow", 200, width=20, start="warm"),
     Workload("cluster_chain", "cluster: chain of 100 tasks of 1 ms", "cluster_chain", 100, start="warm"),

@@ -182,8 +182,8 @@ def test_amount_above_capacity() -> None:
 def test_unknown_capacity() -> None:
     """A name that no capacity names tells the nearest."""
     wanted = says(
-        "Task 'fit' asks for 'gpus', which system_resources does not name. Did you mean 'gpu'? "
-        "Add it, as in system_resources={'gpus': 1}."
+        "Task 'fit' asks for 'gpus', which system_resources does not name; it names 'gpu'. "
+        "Name both alike: system_resources={'gpus': …}, or with_constraints(gpu=…)."
     )
     with pytest.raises(CapacityError, match=wanted):
         cs.run(fit().with_constraints(gpus=1), system_resources={"gpu": 2}, **QUIET)

@@ -89,7 +89,8 @@ def test_environment_yml_is_an_environment() -> None:
 
 def test_extras_are_those_of_the_design() -> None:
     """Each purpose has its extra, `all` has every one that a user needs, and the core stays small."""
-    purposes = {"notebook", "data", "sql", "http", "s3", "mqtt", "redis", "otel", "process", "dask", "solver", "text"}
+    purposes = {"notebook", "data", "sql", "http", "mqtt", "redis", "otel", "process", "dask", "solver", "text"}
+    purposes |= {"s3", "gcs", "ipfs"}  # places of files
     assert set(EXTRAS) == purposes | {"test", "docs", "bench", "all"}
     assert set(re.findall(r"[\w]+", EXTRAS["all"][0].partition("[")[2])) == purposes
     assert {name_of(line) for line in PROJECT["dependencies"]} == {"cloudpickle", "graphviz", "rich", "typer"}

@@ -52,14 +52,13 @@ def plan(workload: Workload) -> Callable[[], object]:
 def view(workload: Workload) -> Callable[[], object]:
     """From the events of a run to the document that its cell keeps; whether that is small enough to keep."""
     from cascade.notebook.bundle import finished_bundle
-    from cascade.notebook.record import RunRecord
+    from cascade.notebook.display import record_of
 
     handle = cs.start(compose(workload, pure=True)(), log_level=None)
     handle.result()
 
     def show() -> bool:
-        record = RunRecord(handle.graph)
-        record.apply(handle.events)
+        record = record_of(handle)
         document = record.document()
         bundle = finished_bundle(document, record.drawing.shape)
         is_whole = document["run"]["state"] == "completed" and len(json.dumps(document)) <= DOCUMENT
@@ -68,4 +67,18 @@ def view(workload: Workload) -> Callable[[], object]:
     return show
 
 
-PREPARE = {"simulate": simulate, "plan": plan, "view": view}
+def report(workload: Workload) -> Callable[[], object]:
+    """From the events of a run to its page; whether that is small enough to send."""
+    place, names = new_place(), count()
+    handle = cs.start(compose(workload, pure=True)(), log_level=None)
+    handle.result()
+    return lambda: handle.report(place / f"{next(names)}.html").stat().st_size <= 3 * DOCUMENT
+
+
+def visualize(workload: Workload) -> Callable[[], object]:
+    """What a cell shows of a graph before any run; whether that is small enough to keep."""
+    build = compose(workload, pure=True)
+    return lambda: len(json.dumps(cs.get_current_context().bundle_of(cs.visualize(build()).graph)[0])) <= DOCUMENT
+
+
+PREPARE = {"simulate": simulate, "plan": plan, "visualize": visualize, "view": view, "report": report}

@@ -69,13 +69,17 @@ def to_dot(nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
         '  node [fontname="Helvetica,Arial,sans-serif", fontsize=11, color="#57606a", fillcolor="#ffffff"]',
         '  edge [fontname="Helvetica,Arial,sans-serif", fontsize=9, color="#7d8792", arrowsize=0.7]',
     ]
+    looks: dict[tuple[str, ...], str] = {}  # many nodes look alike
     for node in nodes:
-        label = "\\n".join(_quote_dot(text) for text in _lines_of(node))
-        lines.append(f'  {names[node.id]} [label="{label}", {_DOT_SHAPES[node.kind]}]')
+        kind = (node.name, node.note, node.kind)
+        look = looks.get(kind) or looks.setdefault(kind, _dot_box(node))
+        lines.append(f"  {names[node.id]} {look}")
+    traits: dict[tuple[str, ...], str] = {}
     for edge in as_read(nodes, edges):
-        label = _quote_dot(clean(edge.label, _TEXT_LIMIT))
-        traits = ", ".join(filter(None, [f'label="{label}"' if label else "", _DOT_EDGES[edge.kind]]))
-        lines.append(f"  {names[edge.source]} -> {names[edge.target]}{f' [{traits}]' if traits else ''}")
+        trait = traits.get((edge.label, edge.kind))
+        if trait is None:
+            trait = traits[edge.label, edge.kind] = _dot_arrow(edge)
+        lines.append(f"  {names[edge.source]} -> {names[edge.target]}{trait}")
     return "\n".join([*lines, "}", ""])
 
 
@@ -105,6 +109,17 @@ def to_mermaid(nodes: Sequence[Node], edges: Sequence[Edge]) -> str:
         shown = f'|"{label}"|' if label else ""
         lines.append(f"  {names[edge.source]} {_MERMAID_EDGES[edge.kind]}{shown} {names[edge.target]}")
     return "\n".join([*lines, ""])
+
+
+def _dot_box(node: Node) -> str:
+    label = "\\n".join(_quote_dot(text) for text in _lines_of(node))
+    return f'[label="{label}", {_DOT_SHAPES[node.kind]}]'
+
+
+def _dot_arrow(edge: Edge) -> str:
+    label = _quote_dot(clean(edge.label, _TEXT_LIMIT))
+    traits = ", ".join(filter(None, [f'label="{label}"' if label else "", _DOT_EDGES[edge.kind]]))
+    return f" [{traits}]" if traits else ""
 
 
 def _lines_of(node: Node) -> Iterable[str]:

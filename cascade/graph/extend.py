@@ -6,7 +6,7 @@ that are there keep their numbers and ids; a call that the graph knows, or an eq
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import Builder, refs_in
@@ -30,14 +30,15 @@ class Extension:
 
     Args:
         is_gone: says of a node number that its value was let go: its call is then made anew.
+        lost: nodes that will never have a value; equal pure calls are made anew, too.
     """
 
-    def __init__(self, graph: Graph, is_gone: Callable[[int], bool]) -> None:
+    def __init__(self, graph: Graph, is_gone: Callable[[int], bool], lost: Container[int] = ()) -> None:
         """Note the calls that are there."""
         self.graph = graph
         self._is_gone = is_gone
         self._index = {id(call): number for number, call in enumerate(graph.calls)}
-        self._merger = Merger(graph)
+        self._merger = Merger(graph, lost)
         self._merger.note(graph.order)
 
     def add(self, node: int, value: object) -> tuple[object, list[Input]]:

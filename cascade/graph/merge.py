@@ -6,7 +6,7 @@ value; what cannot be compared so is equal only to itself. Names and reprs never
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import MAP, REFS, ROUTE, ContainerSlot, InputRef, Ref, ResourceRef, UnmappedSlot
@@ -30,11 +30,16 @@ def find_equal_calls(graph: Graph) -> dict[int, LazyResult[Any]]:
 
 
 class Merger:
-    """Remembers the pure calls of a graph that may gain more of them."""
+    """Remembers the pure calls of a graph that may gain more of them.
 
-    def __init__(self, graph: Graph) -> None:
+    Args:
+        lost: nodes that will never have a value: no other call is the same as theirs.
+    """
+
+    def __init__(self, graph: Graph, lost: Container[int] = ()) -> None:
         """Begin with none."""
         self._graph = graph
+        self._lost = lost
         self._first: dict[object, int] = {}
         self._same: list[int] = []
 
@@ -52,7 +57,9 @@ class Merger:
             else:  # nothing but values of other nodes: nearly all nodes of large graphs
                 key = (id(task), *[same[j] for j in args[i]])
             earlier = self._first.setdefault(key, i)
-            if earlier != i:
+            if earlier in self._lost:
+                self._first[key] = i
+            elif earlier != i:
                 same[i] = equal[i] = earlier
         return equal
 

@@ -8,7 +8,7 @@ graph of its own, which only ever gains nodes).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -375,6 +375,12 @@ class Graph:
 
             self._edges = self._hidden(make_edges(self), "label")
         return self._edges
+
+    def walk_edges(self) -> Iterator[tuple[str, str, EdgeKind]]:
+        """Go through the arrows as source, target and kind; of a large graph, that takes less memory than `edges`."""
+        from cascade.graph.outline import walk_edges
+
+        return walk_edges(self)
 
     def __repr__(self) -> str:
         """Show the size."""

@@ -22,6 +22,8 @@ __all__ = ["may_need", "sort"]
 
 def may_need(graph: Graph, index: int) -> Iterable[int]:
     """Return every node that `index` may need: values, order, condition, selector, routes, fallback."""
+    if not (graph.gates or graph.aliases or graph.fallbacks or graph.routes):
+        return graph.needs_of(index)
     found = list(graph.needs_of(index))
     if index in graph.gates:
         found += refs_in(graph.gates[index])

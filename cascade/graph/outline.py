@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cascade.graph.model import Graph, Machine, Route
     from cascade.spec.input import Input
 
-__all__ = ["extend_ids", "input_ids", "make_edges", "make_ids", "make_nodes"]
+__all__ = ["extend_ids", "input_ids", "make_edges", "make_ids", "make_nodes", "walk_edges"]
 
 
 def make_ids(graph: Graph) -> list[str]:
@@ -73,21 +73,23 @@ def input_ids(graph: Graph) -> dict[Input, str]:
 
 def make_nodes(graph: Graph) -> tuple[Node, ...]:
     """Return the nodes in order, then the Params and Envs."""
-    ids = graph.ids
-    nodes = [_make_node(graph, i, ids[i]) for i in graph.order]
+    ids, labels = graph.ids, graph.labels
+    nodes = [_make_node(graph, i, ids[i], labels[i]) for i in graph.order]
     for item, name in input_ids(graph).items():
         note = "required" if item.required else item.preview(item.default)
         nodes.append(Node(name, item.name, "param" if item.word == "Param" else "env", note=note))
     return tuple(nodes)
 
 
-def _make_node(graph: Graph, i: int, node_id: str) -> Node:
+def _make_node(graph: Graph, i: int, node_id: str, label: str) -> Node:
     if graph.kinds[i] == ROUTE:
-        return Node(node_id, graph.label(i), "route", note=_ready_routes(graph.routes[i]))
+        return Node(node_id, label, "route", note=_ready_routes(graph.routes[i]))
     call = graph.calls[i]
     task = call._task  # noqa: SLF001
-    notes: list[str] = []
     options = call._options  # noqa: SLF001
+    if options is None and graph.kinds[i] != MAP and i not in graph.resources:  # nearly all are such
+        return Node(node_id, label, "task", task.key, task.mode)
+    notes: list[str] = []
     amounts: dict[str, float] = {}
     if options is not None:
         if options.retry is not None and options.retry.max_attempts > 1:
@@ -102,7 +104,7 @@ def _make_node(graph: Graph, i: int, node_id: str) -> Node:
             notes.append(f"{name} {amount:g}" if isinstance(amount, (int, float)) else f"{name} …")
     notes += graph.resources.get(i, ())
     kind = "map" if graph.kinds[i] == MAP else "task"
-    return Node(node_id, graph.label(i), kind, task.key, task.mode, " · ".join(notes), amounts)  # type: ignore[arg-type]
+    return Node(node_id, label, kind, task.key, task.mode, " · ".join(notes), amounts)  # type: ignore[arg-type]
 
 
 def _ready_routes(route: Route) -> str:
@@ -117,12 +119,28 @@ def _has_arrow(slot: object) -> bool:
     return any(type(inner) in {Ref, InputRef} for inner in slots_in(slot))
 
 
+def walk_edges(graph: Graph) -> Iterator[tuple[str, str, EdgeKind]]:
+    """Yield source, target and kind of every arrow: of a graph that is too large for an object each."""
+    inputs, ids, special = input_ids(graph), graph.ids, _special(graph)
+    for i in graph.order:
+        if graph.shapes[i] == REFS and i not in special:
+            for j in dict.fromkeys(graph.args[i]):
+                yield ids[j], ids[i], "data"
+        elif graph.shapes[i] != LITERALS or i in special:
+            for edge in dict.fromkeys(_edges_to(graph, i, inputs)):
+                yield edge.source, edge.target, edge.kind
+
+
+def _special(graph: Graph) -> set[int]:
+    """Return the nodes that need more than their plain arguments."""
+    tables = (graph.kwargs, graph.jumps, graph.aliases, graph.gates, graph.amounts, graph.orders, graph.fallbacks)
+    return {node for table in (*tables, graph.routes) for node in table}
+
+
 def make_edges(graph: Graph) -> tuple[Edge, ...]:
     """Return every arrow once, in the order of the targets."""
     edges: list[Edge] = []
-    inputs, ids = input_ids(graph), graph.ids
-    tables = (graph.kwargs, graph.jumps, graph.aliases, graph.gates, graph.amounts, graph.orders, graph.fallbacks)
-    special = {node for table in (*tables, graph.routes) for node in table}
+    inputs, ids, special = input_ids(graph), graph.ids, _special(graph)
     for i in graph.order:
         if graph.shapes[i] == REFS and i not in special:  # nearly all are such
             edges += [Edge(ids[j], ids[i]) for j in dict.fromkeys(graph.args[i])]

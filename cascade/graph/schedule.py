@@ -255,6 +255,7 @@ class _Simulation:
 
     def run(self) -> None:
         """Let one node after the other end, and start what that lets start."""
+        users, left, ready, rank = self.users, self.left, self.ready, self.rank
         self.start_ready(0.0, -1)
         while self.running:
             now, _, node = heappop(self.running)
@@ -263,11 +264,12 @@ class _Simulation:
                 for other in self.ledger.release(self.amounts[node]):
                     self.granted.add(other)
                     heappush(self.ready, self.rank[other])
-            for user in self.users[node]:
-                self.left[user] -= 1
-                if not self.left[user]:
-                    heappush(self.ready, self.rank[user])
-            self.start_ready(now, node)
+            for user in users[node]:
+                left[user] -= 1
+                if not left[user]:
+                    heappush(ready, rank[user])
+            if ready:
+                self.start_ready(now, node)
 
     def start_ready(self, now: float, cause: int) -> None:
         """Start, by rank, what fits; who was granted amounts already has them."""

@@ -71,6 +71,12 @@ class Cluster(Protocol):
     def fetch(self, token: Any, got: Callable[[Any, BaseException | None], object]) -> None:
         """Call `got` on some thread with the value of `token`, or why it cannot be had."""
 
+    def keep(self, tokens: Sequence[Any]) -> None:
+        """Make no value of `tokens` again when it is lost: the run that made them is over."""
+
+    def has(self, token: Any) -> bool:
+        """Whether the value of `token` is still there, as far as is known here."""
+
     def cancel(self, tokens: Sequence[Any]) -> None:
         """Forget calls that wait; those that run are not stopped by it."""
 
@@ -117,10 +123,19 @@ class ClusterError(CascadeError, ConnectionError):
         )
 
     @classmethod
+    def for_join(cls, executor: str, detail: str) -> ClusterError:
+        """A client that cannot be used (any more)."""
+        return cls(
+            f"The cluster of {executor} cannot be joined ({detail}). Pass a Client that is open, or the address of its "
+            "scheduler: 'dask://host:port'."
+        )
+
+    @classmethod
     def for_refusal(cls, address: str, seconds: float, detail: str) -> ClusterError:
         """Nobody answers at the address."""
+        within = f" within {seconds:g} s" if seconds else ""
         return cls(
-            f"No Dask scheduler answered at {address} within {seconds:g} s ({detail}). "
+            f"No Dask scheduler answered at {address}{within} ({detail}). "
             "Check the address, and that the scheduler runs and can be reached from here."
         )
 

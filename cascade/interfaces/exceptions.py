@@ -15,6 +15,7 @@ __all__ = [
     "CapacityError",
     "CascadeError",
     "DependencyMissingError",
+    "ExecutorClosedError",
     "GraphError",
     "GraphFormatError",
     "LazyUseError",
@@ -172,10 +173,17 @@ class CapacityError(CascadeError, ValueError):
     @classmethod
     def for_unknown(cls, label: str, resource: str, known: Iterable[str]) -> CapacityError:
         """A name that no capacity names."""
-        hint, resource = nearest(resource, known), clip(resource)
+        resource, label, names = clip(resource), clip(label), list(known)
+        hint = nearest(resource, names)
+        if "Did you mean" not in hint:
+            return cls(
+                f"Task '{label}' asks for '{resource}', which system_resources does not name.{hint} "
+                f"Add it, as in system_resources={{'{resource}': 1}}."
+            )
+        given = hint.split("'")[1]
         return cls(
-            f"Task '{clip(label)}' asks for '{resource}', which system_resources does not name."
-            f"{hint} Add it, as in system_resources={{'{resource}': 1}}."
+            f"Task '{label}' asks for '{resource}', which system_resources does not name; it names '{given}'. "
+            f"Name both alike: system_resources={{'{resource}': …}}, or with_constraints({given}=…)."
         )
 
     @classmethod
@@ -454,6 +462,19 @@ class TaskExitError(CascadeError, RuntimeError):
         return cls(
             f"Task '{label}' raised {kind}({', '.join(arguments)}), which would have ended its process; "
             "cascade caught it. Return a value or raise an ordinary exception instead."
+        )
+
+
+class ExecutorClosedError(CascadeError, RuntimeError):
+    """The executor of the user takes no calls (any more)."""
+
+    @classmethod
+    def for_executor(cls, executor: object, error: BaseException) -> ExecutorClosedError:
+        """It refused one."""
+        kind = type(executor).__name__
+        return cls(
+            f"executor= got a {kind} that takes no calls ({type(error).__name__}: {clip(error)}). "
+            "Make a new one, and keep it open until the run is over; executor='process' needs none."
         )
 
 

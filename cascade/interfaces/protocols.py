@@ -95,7 +95,8 @@ class CacheBackend(Protocol):
     """Keeps bytes by key, for several threads and processes at once. Keys are any text.
 
     One that several processes share may have ``lock(key, timeout)`` too: a context manager that gives True when this
-    holder alone has the key, and False when that was not so within `timeout` seconds.
+    holder alone has the key, and False when that was not so within `timeout` seconds; and ``count(key)``, which gives
+    1, 2, 3 and so on, no number twice: with it, runs have numbers.
     """
 
     def get(self, key: str) -> bytes | None:

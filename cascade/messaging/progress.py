@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -76,6 +76,7 @@ class ProgressDisplay:
         """Draw nothing yet."""
         self._console = console
         self._live: Any = None
+        self._undo: list[Callable[[], None]] = []
 
     @staticmethod
     def can_draw() -> bool:
@@ -102,6 +103,8 @@ class ProgressDisplay:
         if live is not None:
             with suppress(OSError, ValueError):  # its reader is gone
                 live.stop()
+            while self._undo:
+                self._undo.pop()()
             with self._choosing:
                 ProgressDisplay._drawn = None
 
@@ -115,9 +118,13 @@ class ProgressDisplay:
             if ProgressDisplay._drawn is not None:
                 return False
             ProgressDisplay._drawn = self
-        console = self._console or Console(stderr=True)
-        self._live = Live(console=console, transient=True, auto_refresh=False)
+        console = self._console or Console(file=_innermost(sys.stderr))
+        self._live = Live(
+            console=console, transient=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
         self._live.start()
+        if console.is_terminal:
+            self._undo = [_print_above(console, "stdout"), _print_above(console, "stderr")]
         atexit.register(self.stop)  # a script that ends in the middle must not keep the cursor
         return True
 
@@ -151,3 +158,37 @@ class ProgressDisplay:
         rest = len(progress.busy) - MOST_BUSY
         more = [Text(f"  … and {rest:,} more", "dim")] if rest > 0 else []
         return Group(head, scale, table, *more)
+
+
+def _innermost(stream: Any) -> Any:
+    """Return the stream below those that hear what passes."""
+    while hasattr(stream, "put_under"):
+        stream = stream.under
+    return stream
+
+
+def _print_above(console: Console, name: str) -> Callable[[], None]:
+    """Have what is printed to a stream appear above what is drawn, below those that hear it; return what undoes it."""
+    from rich.file_proxy import FileProxy
+
+    hearing = None
+    stream = getattr(sys, name)
+    while hasattr(stream, "put_under"):
+        hearing, stream = stream, stream.under
+    above: Any = FileProxy(console, stream)
+    if hearing is not None:
+        hearing.put_under(above)
+    else:
+        setattr(sys, name, above)
+
+    def undo() -> None:
+        above.flush()
+        around, now = None, getattr(sys, name)
+        while now is not above and hasattr(now, "put_under"):
+            around, now = now, now.under
+        if now is above and around is not None:
+            around.put_under(stream)
+        elif now is above:
+            setattr(sys, name, stream)
+
+    return undo

@@ -54,7 +54,7 @@ def start_in_place(session: Session, job: Job, target: Any, options: Options, te
 
 def _start(session: Session, job: Job, target: Any, options: Options, text: str) -> Job:
     from cascade.notebook.cell_task import store_of
-    from cascade.notebook.launch import executor_of
+    from cascade.notebook.launch import connector_of, executor_of
     from cascade.runtime.run import start
 
     capture.acquire()
@@ -68,6 +68,7 @@ def _start(session: Session, job: Job, target: Any, options: Options, text: str)
             on_failure="continue" if options.keep_going else "cancel",
             capture_output=hasattr(session.shell, "kernel"),
             executor=executor_of(session, options),
+            connector=connector_of(session, options),
             cache=store_of(session) if options.store else None,
         )
     except BaseException:

@@ -107,6 +107,26 @@ class BarStore:
         self._last[bar.row] = place
         self._link(before, place)
 
+    def absorb(self, row: str, node: str, label: str, end: float) -> bool:
+        """Merge a bar that is done into the one before it in its row, if the list is full and no pair lies closer.
+
+        Args:
+            row, node, label: of the bar, which is one row high. end: when it was done; it began after that one.
+        """
+        place = self._last.get(row, -1)
+        if place < 0 or len(self.items) < self._limit:
+            return False
+        bar = self.items[place]
+        if bar.state != "done" or bar.span != 1 or (self._pairs and end - bar.t0 > self._pairs[0][0]):
+            return False
+        name = _family(bar.label)
+        bar.count += 1
+        bar.label = f"{name} ×{bar.count:,}" if name == _family(label) else f"{bar.count:,} bars"
+        bar.node = bar.node if bar.node == node else ""
+        bar.t1, bar.note = end, ""
+        self.changed[place] = None
+        return True
+
     # -- neighbours in a row -----------------------------------------------------------------------------------------
 
     def _link(self, before: int, after: int) -> None:
@@ -122,9 +142,12 @@ class BarStore:
 
     def _make_room(self) -> int:
         while self._pairs:
-            _, before, age, after, other_age = heapq.heappop(self._pairs)
+            extent, before, age, after, other_age = heapq.heappop(self._pairs)
             if self._age.get(before) == age and self._age.get(after) == other_age and self._after.get(before) == after:
-                return self._merge(before, after)
+                grown = (self.items[after].t1 or 0.0) - self.items[before].t0  # it may have absorbed others since
+                if grown <= extent:
+                    return self._merge(before, after)
+                heapq.heappush(self._pairs, (grown, before, age, after, other_age))
         return self._drop_oldest()
 
     def _merge(self, before: int, after: int) -> int:
@@ -176,6 +199,7 @@ def _merged(first: Bar, second: Bar) -> Bar:
 
 def _family(label: str) -> str:
     """`fit` for ``fit[3]``, ``fit · try 2`` and ``fit ×12``."""
-    for mark in (" ×", " · try "):
-        label = label.split(mark, 1)[0]
+    if " " in label:
+        for mark in (" ×", " · try "):
+            label = label.split(mark, 1)[0]
     return label.split("[", 1)[0] if label.endswith("]") else label

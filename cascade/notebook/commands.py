@@ -17,7 +17,7 @@ from cascade.notebook.options import split_line, usage_error
 from cascade.notebook.plain import plain
 from cascade.notebook.session import Job, Session
 
-__all__ = ["NAMES", "Said", "job_for", "obey"]
+__all__ = ["NAMES", "Said", "job_elsewhere", "job_for", "obey"]
 
 
 class Said:
@@ -53,10 +53,10 @@ def _graph(session: Session, words: Sequence[str]) -> Said | None:
 
     if words:
         from cascade.graph.build import build
-        from cascade.notebook.folding import draw
+        from cascade.notebook.folding import draw_graph
 
         graph = build(evaluate(session.shell, " ".join(words)))
-        show_graph(draw(graph.nodes, graph.edges), graph.name)
+        show_graph(draw_graph(graph), graph.name)
     else:
         record = job_for(session, []).views[0].record
         show_graph(record.drawing, record.name)
@@ -66,17 +66,19 @@ def _graph(session: Session, words: Sequence[str]) -> Said | None:
 def _status(session: Session, words: Sequence[str]) -> Said | None:
     from cascade.notebook.summary import summarize
 
-    job = job_for(session, words)
+    job = job_for(session, words, elsewhere=True)
     if not job.over:
         job.run.catch_up()  # what the line before brought about is part of the answer
-    return Said(summarize(job.views[0].make_document()))
+    note = getattr(job.run, "note", "")
+    return Said(summarize(job.views[0].make_document()) + (f"\n{note}" if note else ""))
 
 
 def _jobs(session: Session, words: Sequence[str]) -> Said | None:
     del words
-    if not session.jobs:
+    known = sorted([*session.jobs.values(), *session.elsewhere.values()], key=lambda job: job.number)
+    if not known:
         return Said("No runs yet. A %%cascade cell makes one.")
-    return Said("\n".join(job.describe() for job in session.jobs.values()))
+    return Said("\n".join(job.describe() for job in known))
 
 
 def _attach(session: Session, words: Sequence[str]) -> Said | None:
@@ -87,7 +89,16 @@ def _attach(session: Session, words: Sequence[str]) -> Said | None:
         from cascade.notebook.elsewhere import attach_elsewhere
 
         return attach_elsewhere(session, words)
-    job = job_for(session, words)
+    if words and not is_number(words[0]) and job_elsewhere(session, words[0]) is None:
+        usage_error(
+            f"'{plain(words[0], 60)}' is neither the number of a job (%cascade jobs lists them) nor an address: "
+            "local, or mqtt://host:1883."
+        )
+    job = job_for(session, words, elsewhere=True)
+    if job.elsewhere and not job.over:
+        from cascade.notebook.elsewhere import attach_again
+
+        return attach_again(session, job)
     if job.over:
         show_record(job.views[0].record)
     else:
@@ -96,24 +107,25 @@ def _attach(session: Session, words: Sequence[str]) -> Said | None:
 
 
 def _cancel(session: Session, words: Sequence[str]) -> Said | None:
-    return _steer(job_for(session, words), "cancelled", "cancel")
+    return _steer(job_for(session, words, elsewhere=True), "cancelled", "cancel")
 
 
 def _pause(session: Session, words: Sequence[str]) -> Said | None:
-    return _steer(job_for(session, words), "paused", "pause")
+    return _steer(job_for(session, words, elsewhere=True), "paused", "pause")
 
 
 def _resume(session: Session, words: Sequence[str]) -> Said | None:
-    return _steer(job_for(session, words), "resumed", "resume")
+    return _steer(job_for(session, words, elsewhere=True), "resumed", "resume")
 
 
 def _steer(job: Job, word: str, order: str) -> Said:
     if job.over:
         return Said(f"{job.title} is over: {job.run.state}.")
+    run = job.run.at_once if job.elsewhere else job.run
     if order == "cancel":
-        job.run.cancel("cancelled by %cascade cancel")
+        run.cancel("cancelled by %cascade cancel")
     else:
-        getattr(job.run, order)()
+        getattr(run, order)()
     return Said(f"{job.title} is being {word}.")
 
 
@@ -162,13 +174,23 @@ def _help(session: Session, words: Sequence[str]) -> Said | None:
     return Said("\n".join(lines))
 
 
-def job_for(session: Session, words: Sequence[str]) -> Job:
-    """The job that a command is about."""
+def job_for(session: Session, words: Sequence[str], *, elsewhere: bool = False) -> Job:
+    """The job that a command is about; with `elsewhere` it may be a run of another process, by its own id, too."""
     if not words:
-        job = session.latest()
+        job = session.latest(elsewhere=elsewhere)
         if job is None:
-            usage_error("There is no run yet. A %%cascade cell makes one.")
+            there = session.latest(elsewhere=True)
+            usage_error(
+                "There is no run yet. A %%cascade cell makes one; %cascade attach ADDRESS shows one of another process."
+                if there is None
+                else f"{there.title} runs elsewhere, and this can be done only there; there is no run of this session."
+            )
         return job
+    there = job_elsewhere(session, words[0])
+    if there is not None and elsewhere:
+        return there
+    if there is not None:
+        usage_error(f"{there.title} is not a run of this session: it runs elsewhere, and this can be done only there.")
     if not is_number(words[0]):
         usage_error(f"A job is named by its number, not '{plain(words[0], 60)}'. %cascade jobs lists them.")
     job = session.jobs.get(int(words[0]))
@@ -176,6 +198,15 @@ def job_for(session: Session, words: Sequence[str]) -> Job:
         known = ", ".join(map(str, session.jobs)) or "none yet"
         usage_error(f"There is no job {words[0]}; the jobs are: {known}.{hint_for_job(session, words[0])}")
     return job
+
+
+def job_elsewhere(session: Session, word: str) -> Job | None:
+    """Return the run of another process that is shown here with this number, this id, or an id that begins so."""
+    jobs = session.elsewhere.values()
+    if is_number(word) and (int(word) in session.elsewhere or int(word) in session.jobs):
+        return session.elsewhere.get(int(word))
+    found = [job for job in jobs if job.run.run_id == word] or [job for job in jobs if job.run.run_id.startswith(word)]
+    return found[0] if len(found) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +241,7 @@ _COMMANDS = {
     "resume": Command("[JOB]", "let a job go on", _resume),
     "limit": Command(
         "AMOUNT [TASK] [JOB]",
-        "let at most AMOUNT (2, or 10/m) of TASK run in a job; off lifts it",
+        "let at most AMOUNT (2, or 10/m) of TASK run in a job; off lifts it; takes --rate, --ttl, --scope",
         _looking("limiting", "limit"),
     ),
     "step": Command("[JOB]", "hold each start in a job until %cascade next", _looking("watching", "step")),

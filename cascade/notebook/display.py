@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from cascade.notebook.bundle import finished_bundle
 from cascade.notebook.bundle import graph_bundle as bundle_of_drawing
 from cascade.notebook.figures import enlarge
-from cascade.notebook.folding import Drawing, draw
+from cascade.notebook.folding import Drawing, draw_graph
 from cascade.notebook.record import RunRecord
+from cascade.runtime.collector import UNKNOWN, calm_collector
 
 if TYPE_CHECKING:
     import os
@@ -55,14 +56,16 @@ def lazy_bundle(lazy: Any) -> Bundle:
     def make() -> dict[str, Any]:
         from cascade.graph.build import build
 
-        return {**_picture_of(build(lazy)), "text/plain": repr(lazy)}
+        with calm_collector(UNKNOWN):
+            return {**_picture_of(build(lazy)), "text/plain": repr(lazy)}
 
     return _or_text(make, lazy)
 
 
 def graph_bundle(graph: Any) -> Bundle:
     """Return the picture of a graph."""
-    return _or_text(lambda: _picture_of(graph), graph)
+    with calm_collector(UNKNOWN):
+        return _or_text(lambda: _picture_of(graph), graph)
 
 
 def run_bundle(run: Any) -> Bundle:
@@ -84,8 +87,11 @@ def record_of(run: Any) -> RunRecord:
     if job is not None and job.views and job.views[0].finished.is_set():
         kept: RunRecord = job.views[0].record
         return kept
-    record = RunRecord(run.graph, locate=session.locate) if session is not None else RunRecord(run.graph)
-    record.apply(run.events)
+    with calm_collector(UNKNOWN):
+        graph = run.graph
+        record = RunRecord(graph, locate=session.locate) if session is not None else RunRecord(graph)
+        walk = getattr(run, "_walk_events", None)  # one that was read from a journal has a list
+        record.apply(walk() if walk is not None else run.events)
     return record
 
 
@@ -173,7 +179,7 @@ def show_plan(target: Any, params: Mapping[str, Any], capacities: Mapping[str, f
 
 
 def _picture_of(graph: Any) -> dict[str, Any]:
-    return bundle_of_drawing(draw(graph.nodes, graph.edges), graph.name)
+    return bundle_of_drawing(draw_graph(graph), graph.name)
 
 
 def _or_text(make: Callable[[], dict[str, Any]], shown: object) -> Bundle:

@@ -19,7 +19,7 @@ import cascade.notebook
 __all__ = ["RunInterrupt", "short_errors", "show_short"]
 
 _CASCADE = str(Path(cascade.notebook.__file__).resolve().parents[1])
-_CALLS = frozenset({"magics_manager", "run_cell_magic"})
+_CALLS = frozenset({"magics_manager", "run_cell_magic", "run_line_magic"})
 _MACHINERY = ("IPython", "ipykernel", "asyncio", "concurrent", "tornado", "threading.py")
 
 

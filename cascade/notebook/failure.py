@@ -12,7 +12,7 @@ from cascade.interfaces.events import NodeFailed, RunFinished
 from cascade.notebook.plain import listed, plain, plural
 from cascade.notebook.units import VALUES, Unit
 
-__all__ = ["FailureBook", "describe_failure"]
+__all__ = ["FailureBook", "closing_words", "describe_failure"]
 
 _MOST = 12
 _MOST_BESIDE = 8
@@ -118,6 +118,18 @@ def _frames(frames: Sequence[tuple[str, int, str, str]], locate: Locate) -> list
         }
         for file, line, function, code in frames
     ]
+
+
+def closing_words(end: RunFinished, reason: str) -> str:
+    """What the end of a run says beside its state; `reason` is that of a cancel."""
+    words = []
+    if end.status == "failed":
+        words.append(end.error_type)
+    elif end.status == "cancelled" and reason:
+        words.append(reason)
+    if end.abandoned:
+        words.append(f"{plural(len(end.abandoned), 'thread')} still running: {listed(end.abandoned)}")
+    return "; ".join(words)
 
 
 def _still_good(units: Iterable[Unit]) -> str:

@@ -87,6 +87,7 @@ class LaneBook:
         self._pauses: dict[Key, tuple[int, Lane, int]] = {}
         self._paused_rows: dict[tuple[str, int], Key] = {}
         self._lost = 0
+        self._tasks: Lane | None = None
         self.waiting = WaitingRows(self.bars, self.rows, boxes)
 
     @property
@@ -171,13 +172,14 @@ class LaneBook:
     def started(self, event: NodeStarted) -> None:
         """An attempt began: its pause ends; a task that holds nothing gets a row of its own."""
         key = (event.node, event.index)
-        self._end_pause(key, event.elapsed)
+        if self._pauses:
+            self._end_pause(key, event.elapsed)
         if event.attempt > 1:
             for place in self._attempt.get(key, ()):
                 self._relabel(place, f"{event.label} · try {event.attempt}")
         if key in self._attempt or self._is_apart(key):
             return
-        lane = self._lane_of("", "tasks")
+        lane = self._task_lane()
         row = self._free_row(lane, event.elapsed)
         if row < 0:
             self._lost += 1
@@ -189,19 +191,34 @@ class LaneBook:
         self._attempt[key] = [place]
         self._holds[key] = [Hold(lane, [row], [place])]
 
+    def took_no_time(self, begun: NodeStarted, ended: NodeCompleted) -> bool:
+        """Add the bar of a whole attempt, if it would be the same in two steps; say whether that is done."""
+        key = (ended.node, None)
+        if self._pauses or self.waiting.groups or key in self._attempt or self._is_apart(key):
+            return False
+        lane = self._task_lane()
+        row = self._free_row(lane, begun.elapsed)
+        if row < 0:
+            return False
+        place, box = _row_id(lane, row), self._boxes.get(ended.node, "")
+        if not self.bars.absorb(place, box, ended.name, ended.elapsed):
+            self.bars.settle(self.bars.add(Bar(place, 1, box, ended.name, begun.elapsed, ended.elapsed, "done")))
+        lane.until[row] = ended.elapsed
+        return True
+
     def ended(self, event: NodeCompleted | NodeFailed | NodeRetrying | NodeCancelled | NodeSkipped) -> None:
         """An attempt ended, one way or another; what it holds may come back a moment later."""
         key = (event.node, event.index)
         state = _OUTCOMES[type(event)]
-        self._end_pause(key, event.elapsed)
-        tasks = self._lanes.get(_RESOURCE_MARK)
-        for hold in self._holds.get(key, [])[:]:
-            if hold.lane is tasks:
-                self._holds[key].remove(hold)
-                self._free(hold.lane, hold.rows, event.elapsed)
-        if not self._holds.get(key, True):
+        if self._pauses:
+            self._end_pause(key, event.elapsed)
+        holds = self._holds.get(key)
+        for hold in [hold for hold in holds or () if hold.lane is self._tasks]:
+            self._holds[key].remove(hold)
+            self._free(hold.lane, hold.rows, event.elapsed)
+        if holds is not None and not holds:
             del self._holds[key]
-        places = self._attempt.pop(key, [])
+        places = self._attempt.pop(key, ())
         if not places and type(event) is NodeCompleted and not self._is_apart(key):
             self._add_done(event.node, event.label, event.elapsed, event.duration)
         for place in places:
@@ -219,7 +236,7 @@ class LaneBook:
 
     def _add_done(self, node: str, label: str, end: float, seconds: float, count: int = 1) -> None:
         """Add the bar of something so short that its begin was not told."""
-        lane = self._lane_of("", "tasks")
+        lane = self._task_lane()
         begin = max(0.0, end - seconds)
         row = self._free_row(lane, begin)
         if row < 0:
@@ -236,7 +253,8 @@ class LaneBook:
 
     def stops_waiting(self, event: NodeEvent) -> None:
         """A node that may have waited does not wait any more."""
-        self.waiting.leave((event.node, event.index), event.elapsed)
+        if self.waiting.groups:
+            self.waiting.leave((event.node, event.index), event.elapsed)
 
     def finish(self, elapsed: float) -> None:
         """The run ended: nothing is open any more."""
@@ -268,6 +286,12 @@ class LaneBook:
         if lane is None:
             lane = self._lanes[key] = Lane(self._new_id(name, kind), name or "tasks", kind)
         return lane
+
+    def _task_lane(self) -> Lane:
+        """The lane of those that hold nothing: nearly all of a large graph are on it."""
+        if self._tasks is None:
+            self._tasks = self._lane_of("", "tasks")
+        return self._tasks
 
     def _new_id(self, name: str, kind: str) -> str:
         """Short whatever the name, since every bar repeats it."""
@@ -302,7 +326,7 @@ class LaneBook:
     # -- bars --------------------------------------------------------------------------------------------------------
 
     def _open(self, lane: Lane, row: int, span: int, key: Key, name: str, moment: float) -> int:
-        for taken in range(row, row + span):
+        for taken in range(row, row + span) if self._paused_rows else ():
             owner = self._paused_rows.get((lane.id, taken))
             if owner is not None:
                 self._end_pause(owner, moment)
@@ -330,7 +354,7 @@ class LaneBook:
             return
         bar = self.bars.items[place]
         bar.state = state
-        bar.note = getattr(event, "error_type", "")
+        bar.note = event.error_type if isinstance(event, (NodeFailed, NodeRetrying)) else ""
         self.bars.changed[place] = None
         held = any(place in hold.bars for hold in self._holds.get((event.node, event.index), ()))
         if bar.t1 is None and not (held and state == "cancelled"):

@@ -12,7 +12,7 @@ from cascade.notebook.options import Options
 from cascade.notebook.output import capture
 from cascade.notebook.session import Job, Session
 
-__all__ = ["executor_of", "launch", "show_plan"]
+__all__ = ["connector_of", "executor_of", "launch", "show_plan"]
 
 
 def launch(session: Session, target: object, options: Options, *, shows_value: bool) -> Job:
@@ -37,6 +37,7 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
             subscribers=_terminal_progress(session, options),
             cache=store_of(session) if options.store else None,
             executor=executor_of(session, options),
+            connector=connector_of(session, options),
             step=options.step,
             _fresh=options.fresh,
         )
@@ -55,6 +56,12 @@ def launch(session: Session, target: object, options: Options, *, shows_value: b
 def executor_of(session: Session, options: Options) -> Any:
     """Return what ``executor=`` takes: what a variable of the notebook holds, else the text itself."""
     text = options.executor
+    return session.shell.user_ns.get(text, text) if text.isidentifier() else text or None
+
+
+def connector_of(session: Session, options: Options) -> Any:
+    """Return what ``connector=`` takes: what a variable of the notebook holds, else the address itself."""
+    text = options.connector
     return session.shell.user_ns.get(text, text) if text.isidentifier() else text or None
 
 

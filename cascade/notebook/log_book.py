@@ -43,12 +43,13 @@ from cascade.interfaces.events import (
     StepModeLeft,
     StoreReported,
 )
-from cascade.interfaces.remote_events import ControlRefused, RunHeld
+from cascade.interfaces.remote_events import ConnectionReported, ControlRefused, RunHeld
 from cascade.notebook.figures import describe_figure
 from cascade.notebook.plain import duration, listed, plain, plural
 from cascade.notebook.units import origin, retry_reason, waiting_reason
 
-REMOTE = (RunHeld, ControlRefused)  # what comes from outside, and is only told
+REMOTE = (RunHeld, ControlRefused, ConnectionReported)  # what comes from outside, and is only told
+WAITS_FOR = "a capacity or a limit"  # for what a node elsewhere waits, until its run has said which: no news yet
 NEWS_LIMIT = 150
 CHATTER_LIMIT = 150
 DISPLAYS_LIMIT = 40
@@ -63,18 +64,21 @@ class Line:
 
     Args:
         number: counts all lines of the run. box: of the node that it is about. text: of output, None for other events.
+        before: the limit that is lifted, where it is known.
     """
 
     number: int
     event: Any
     box: str
     text: str | None = None
+    before: LimitSet | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The line as the JSON of a run document."""
         event = self.event
         if self.text is None:
             icon, level, text = _TELLINGS[type(event)](event)
+            text = text if self.before is None else f"limit removed: {_limit_words(self.before)}"
             stream = "event"
         elif type(event) is DisplayShown:
             return self._display(event)
@@ -114,6 +118,7 @@ class LogBook:
         self._news: deque[Line] = deque(maxlen=NEWS_LIMIT)
         self._chatter: deque[Line] = deque(maxlen=CHATTER_LIMIT)
         self._displays: deque[Line] = deque(maxlen=DISPLAYS_LIMIT)
+        self._limits: dict[str, LimitSet] = {}
         self._count = 0
         self._framed = 0
 
@@ -135,8 +140,15 @@ class LogBook:
         if type(event) is DisplayShown:
             self._write_display(event)
             return
+        if type(event) is NodeWaiting and event.resource == WAITS_FOR:
+            return
+        before = None
+        if type(event) is LimitSet:
+            self._limits[event.limit_id] = event
+        elif type(event) is LimitRemoved:
+            before = self._limits.pop(event.limit_id, None)
         ring = self._chatter if _is_chatter(event) else self._news
-        ring.append(Line(self._count, event, self._boxes.get(getattr(event, "node", ""), "")))
+        ring.append(Line(self._count, event, self._boxes.get(getattr(event, "node", ""), ""), before=before))
         self._count += 1
 
     def _write_output(self, event: OutputWritten) -> None:
@@ -233,8 +245,12 @@ def _expanded(event: MapExpanded) -> Telling:
 
 
 def _limit(event: LimitSet) -> Telling:
+    return "waiting", "info", f"limit set: {_limit_words(event)}"
+
+
+def _limit_words(event: LimitSet) -> str:
     told = ", ".join(f"{key} {value}" for key, value in event.params.items())
-    return "waiting", "info", f"limit set: {event.kind} on {event.scope}{f' ({told})' if told else ''}"
+    return f"{event.kind} on {event.scope}{f' ({told})' if told else ''}"
 
 
 def _torn_down(event: ResourceTornDown) -> Telling:
@@ -290,6 +306,7 @@ _TELLINGS: dict[type[Event], Callable[[Any], Telling]] = {
     LimitRemoved: lambda e: ("running", "info", f"limit removed: {e.limit_id}"),
     RunHeld: lambda e: ("waiting", "warning", f"held by the pause {e.limit_id} on {e.scope} from {e.source}"),
     ControlRefused: lambda e: ("", "warning", f"a message on {e.topic} was refused: {e.reason}"),
+    ConnectionReported: lambda e: ("", "warning", e.problem) if e.problem else ("", "info", "Connected again."),
     EventsDropped: lambda e: ("", "warning", f"{plural(e.count, 'event')} came too fast and are not shown"),
     ClusterReported: lambda e: (
         ("running", "info", f"on the cluster at {e.address}{f', dashboard {e.dashboard}' if e.dashboard else ''}")

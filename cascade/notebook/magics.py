@@ -47,6 +47,7 @@ _CELL: tuple[Any, ...] = (
     argument("--step", action="store_true", help="hold each start until Next (a button, the key n, %%cascade next)"),
     argument("--timeout", metavar="S", help="cancel the run after so many seconds"),
     argument("--executor", metavar="X", help="threads, process, dask, dask://host:port or a variable"),
+    argument("--connector", metavar="ADDRESS", help="let others watch and steer it: local, mqtt://host or a variable"),
     argument("--keep-going", action="store_true", help="after a failure, finish what does not depend on it"),
     argument("--fresh", action="store_true", help="compute everything again, and store it"),
     argument("--no-store", action="store_true", help="look no result up and store none"),
@@ -142,7 +143,8 @@ class CascadeMagics(Magics):
             %cascade cancel 3
             %cascade graph report
         """
-        return commands.obey(self.session, line)
+        with short_errors(self.shell):
+            return commands.obey(self.session, line)
 
     # -- steps -------------------------------------------------------------------------------------------------------
 

@@ -8,25 +8,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from cascade.notebook.cell import evaluate
 from cascade.notebook.commands import Said
 from cascade.notebook.numbers import hint_for_run, is_number
-from cascade.notebook.options import take_settings, usage_error
+from cascade.notebook.options import refuse_options, split_line, take_settings, usage_error
 from cascade.notebook.plain import plain
 from cascade.notebook.session import Session
 
 __all__ = ["diff", "plan", "runs", "store", "why"]
 
 Asked = TypeVar("Asked")
+_HERE: Final = ("here", "default")  # the notebook's own folder
+_ELSEWHERE: Final = {
+    "redis": "%cascade store use redis://localhost:6379/0",
+    "memory": "%cascade store use memory://cascade, which is gone with the kernel",
+    "none": "%%cascade --no-store for a cell that remembers nothing",
+    "nothing": "%%cascade --no-store for a cell that remembers nothing",
+    "off": "%%cascade --no-store for a cell that remembers nothing",
+}
 
 
 def why(session: Session, words: Sequence[str]) -> Said:
     """Tell why a node ran, in its last run or in the run that is named."""
     from cascade.tools.why import why
 
-    asked = list(words)
+    asked = [word.strip("'\"") for word in words]  # people quote fit[3], as a shell asks for
     if not asked:
         usage_error("%cascade why takes the name of a node: %cascade why clean.")
     if len(asked) > 2:  # noqa: PLR2004 - a node and a run
@@ -38,13 +46,20 @@ def why(session: Session, words: Sequence[str]) -> Said:
 def plan(session: Session, words: Sequence[str]) -> Said:
     """Tell what a run would do."""
     from cascade.notebook.cell_task import store_of
+    from cascade.notebook.simulating import SETTINGS, take_workers
     from cascade.tools.plan import plan
 
     rest, params, capacities = take_settings(words)
+    rest, counts = take_workers(rest)
+    refuse_options(rest, SETTINGS, "plan")
+    if len(counts) > 1:
+        usage_error("%cascade plan takes one number of workers; %cascade simulate compares several.")
     if not rest:
         usage_error("%cascade plan takes a target: %cascade plan report(clean(load())).")
     target = evaluate(session.shell, " ".join(rest))
-    return Said(str(plan(target, params, capacities or None, cache=store_of(session))))
+    return Said(
+        str(plan(target, params, capacities or None, cache=store_of(session), workers=counts[0] if counts else None))
+    )
 
 
 def runs(session: Session, words: Sequence[str]) -> Said:
@@ -82,13 +97,32 @@ def _use(session: Session, words: Sequence[str]) -> str:
     if len(words) > 1:
         usage_error("%cascade store use takes one place: a folder, redis://host:6379/0, $NAME, or here.")
     if words:
-        place = _place(words[0])
+        place = _place(str(split_line(words[0])[0]))
         try:
-            chosen = None if place == "here" else open_store(place)
+            chosen = None if place in _HERE else open_store(_checked(place))
         except ValueError as error:
             usage_error(str(error))
         session.chosen_store = chosen
-    return f"This session remembers in {session.store!r}."
+    return f"This session remembers in {_name_of(session.store)}."
+
+
+def _name_of(store: object) -> str:
+    """Return ``'.cascade'``, or ``the redis cache 'cascade:' at redis://localhost:6379``."""
+    shown = repr(store).removeprefix("<store in ").removesuffix(">")
+    return f"the {shown[1:-1]}" if shown.startswith("<") else shown
+
+
+def _checked(place: str) -> str:
+    """Return the name of a place, unless it is more likely a slip of the hand than a folder to be made."""
+    from difflib import get_close_matches
+
+    if not place.isidentifier() or os.path.isdir(place):  # noqa: PTH112 - a text, as it was written
+        return place
+    meant = get_close_matches(place.lower(), [*_HERE, *_ELSEWHERE], n=1, cutoff=0.75)
+    if meant:
+        right = _ELSEWHERE.get(meant[0], f"%cascade store use {meant[0]}")
+        usage_error(f"'{place}' is no folder yet. Write {right}, or ./{place} for a new folder of that name.")
+    return place
 
 
 def _place(word: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Options:
         target: an expression, empty for the last one of the cell. params: texts by name. capacities: by name.
         output: a name to bind the value to. timeout: seconds. step: hold each start. fresh: look no result up.
         store: keep results at all. executor: where blocking and compute tasks run; a name, an address or a variable.
+        connector: where others can watch and steer the run; an address or a variable.
     """
 
     target: str = ""
@@ -57,6 +59,7 @@ class Options:
     fresh: bool = False
     store: bool = True
     executor: str = ""
+    connector: str = ""
     view: str = "auto"
     help: bool = False
 
@@ -165,6 +168,7 @@ def read_options(found: argparse.Namespace, views: Sequence[str]) -> Options:
         fresh=bool(found.fresh),
         store=not found.no_store,
         executor=str(getattr(found, "executor", None) or ""),
+        connector=str(getattr(found, "connector", None) or ""),
         view=str(found.view),
         help=bool(found.help),
     )
@@ -189,6 +193,18 @@ def take_settings(words: Sequence[str]) -> tuple[list[str], dict[str, str], dict
         else:
             rest.append(word)
     return rest, params, capacities
+
+
+def refuse_options(words: Sequence[str], known: Sequence[str], command: str) -> None:
+    """Refuse an option that is left over before the rest is taken for an expression.
+
+    Raises:
+        UsageError: with the nearest of `known`.
+    """
+    for word in words:
+        name = word.partition("=")[0]
+        if re.fullmatch(r"--[A-Za-z][\w-]*", name):
+            usage_error(f"There is no option {name} of %cascade {command}.{nearest(name, known)}")
 
 
 def _unquote(word: str) -> str:

@@ -136,7 +136,7 @@ class Peeker:
         }  # fmt: skip
         if index is not None:
             state = unit.items.state(index)
-            made |= {"s": state, "why": unit.items.texts.get(index, ""), "took": unit.items.times.get(index)}
+            made |= {"s": state, "why": unit.items.texts.get(index, ""), "took": unit.items.times.get(index), "d": ""}
         if number is None:
             return made | {"value": self._note(unit.note)}
         if self._facts is not None:

@@ -42,7 +42,7 @@ class WaitingRows:
         self._bars = bars
         self._rows = rows
         self._boxes = boxes
-        self._groups: dict[tuple[str, str], Group] = {}
+        self.groups: dict[tuple[str, str], Group] = {}
         self._of: dict[Key, Group] = {}
         self._used: list[bool] = []
 
@@ -51,7 +51,7 @@ class WaitingRows:
         key = (event.node, event.index)
         found = self._of.get(key)
         wanted = (event.name, event.resource)
-        group = self._groups.get(wanted)
+        group = self.groups.get(wanted)
         if found is not None and found is not group:
             self.leave(key, event.elapsed)
         if group is None:
@@ -59,7 +59,7 @@ class WaitingRows:
             if group is None:
                 self.lost += 1
                 return
-            self._groups[wanted] = group
+            self.groups[wanted] = group
         group.members.add(key)
         self._of[key] = group
         group.peak = max(group.peak, len(group.members), count)
@@ -77,14 +77,14 @@ class WaitingRows:
 
     def forget_limits(self, event: LimitSet | LimitRemoved) -> None:
         """A limit was set or lifted: who still waits for one will be told anew."""
-        for group in [group for group in self._groups.values() if group.resource.startswith(LIMIT)]:
+        for group in [group for group in self.groups.values() if group.resource.startswith(LIMIT)]:
             for key in list(group.members):
                 self.leave(key, event.elapsed)
 
     def finish(self, moment: float) -> None:
         """The run ended."""
         self._of.clear()
-        for group in list(self._groups.values()):
+        for group in list(self.groups.values()):
             self._end(group, moment)
 
     def _begin(self, event: NodeWaiting) -> Group | None:
@@ -112,7 +112,7 @@ class WaitingRows:
         self._bars.changed[group.place] = None
 
     def _end(self, group: Group, moment: float) -> None:
-        del self._groups[(group.name, group.resource)]
+        del self.groups[(group.name, group.resource)]
         self._used[group.row] = False
         self._bars.items[group.place].t1 = moment
         self._bars.changed[group.place] = None

@@ -6,40 +6,25 @@ Invariant: pure: no clock, no thread, no IPython; the same events always give th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from cascade.graph.model import Edge, Node
+from cascade.graph.model import Node
 from cascade.interfaces import events as e
 from cascade.notebook import document
 from cascade.notebook.bars import BAR_LIMIT
-from cascade.notebook.failure import FailureBook
-from cascade.notebook.folding import Drawing, draw
+from cascade.notebook.failure import FailureBook, closing_words
+from cascade.notebook.folding import Drawing, draw_graph
+from cascade.notebook.graph_like import GraphLike, fractions_of, resources_of
 from cascade.notebook.lanes import LaneBook
 from cascade.notebook.log_book import REMOTE, LogBook
-from cascade.notebook.plain import listed, plain, plural
+from cascade.notebook.plain import plain, plural
 from cascade.notebook.readiness import Readiness
 from cascade.notebook.step_marks import StepMarks
 from cascade.notebook.track import Track
 from cascade.notebook.units import ENDED, UNITS, VALUES, Box, Unit, origin
 
 __all__ = ["GraphLike", "RunRecord"]
-
-
-class GraphLike(Protocol):
-    """What the record reads of a graph."""
-
-    @property
-    def name(self) -> str:
-        """What people call the graph."""
-
-    @property
-    def nodes(self) -> Sequence[Node]:
-        """The boxes."""
-
-    @property
-    def edges(self) -> Sequence[Edge]:
-        """The arrows."""
 
 
 class RunRecord:
@@ -86,7 +71,7 @@ class RunRecord:
         self.frames = document.FrameState()
         self._failures = FailureBook()
         self._reason = ""
-        self._take(graph, drawing or draw(graph.nodes, graph.edges))
+        self._take(graph, drawing or draw_graph(graph))
         self._dispatch = self._make_dispatch()
 
     def _take(self, graph: GraphLike, drawing: Drawing) -> None:
@@ -99,11 +84,11 @@ class RunRecord:
             self._add_unit(node, self.boxes[drawing.boxes[node.id]])
         is_known = not drawing.folded and not getattr(graph, "is_flat", False)  # what needs what
         self._readiness = Readiness(graph.nodes, graph.edges) if is_known else None
-        self._resources, users = _resources_of(graph)
+        self._resources, users = resources_of(graph)
         hungry = users | {node.id for node in graph.nodes if node.requirements}
         self._has_plain = any(node.id not in hungry and node.kind not in {*VALUES, "route"} for node in graph.nodes)
         apart = frozenset(node.id for node in graph.nodes if node.kind in {"map", "route"})
-        self._parts = _fractions(graph.nodes)
+        self._parts = fractions_of(graph.nodes)
         limit = document.bar_limit(drawing, len(self.boxes), BAR_LIMIT)
         self.lanes = LaneBook(drawing.boxes, hungry, apart, limit)
         self.log = LogBook(drawing.boxes)
@@ -119,13 +104,50 @@ class RunRecord:
 
     def apply(self, events: Iterable[e.Event]) -> None:
         """Take the next events of the run, in order."""
-        dispatch, track = self._dispatch, self.track
+        track, takes = self.track, self._dispatch.get
+        begun: e.NodeStarted | None = None
         for event in events:
-            if event.elapsed > track.until:
-                track.move(event.elapsed, self.state, self.capacities)
-            self.elapsed = max(self.elapsed, event.elapsed)
-            for take in dispatch.get(type(event), ()):
+            elapsed = event.elapsed
+            if begun is not None:
+                if type(event) is e.NodeCompleted and elapsed <= track.until and self._took_no_time(begun, event):
+                    self.elapsed, begun = max(self.elapsed, elapsed), None
+                    continue
+                self._take_start(begun)
+                begun = None
+            self.elapsed = max(self.elapsed, elapsed)
+            if elapsed > track.until:
+                track.move(elapsed, self.state, self.capacities)
+            if type(event) is e.NodeStarted and event.index is None:
+                begun = event  # what comes next tells whether it is worth a step of its own
+                continue
+            for take in takes(type(event), ()):
                 take(event)
+        if begun is not None:
+            self._take_start(begun)
+
+    def _take_start(self, event: e.NodeStarted) -> None:
+        for take in self._dispatch[e.NodeStarted]:
+            take(event)
+
+    def _took_no_time(self, begun: e.NodeStarted, ended: e.NodeCompleted) -> bool:
+        """Take begin and end in one step, if the result is the same: nearly all nodes of large graphs are such."""
+        unit = self.units.get(ended.node)
+        if unit is None or unit.state != "pending" or unit.kind != "task" or unit.held or unit.expanded:
+            return False
+        if begun.node != ended.node or begun.index is not None or ended.index is not None or begun.attempt != 1:
+            return False
+        if self._readiness is not None or not self.lanes.took_no_time(begun, ended):
+            return False
+        box = unit.box
+        self._count(unit, "pending", -1)
+        self._count(unit, "done", 1)
+        unit.state, unit.last, unit.t0, unit.t1 = "done", ended, begun.elapsed, ended.elapsed
+        box.last, box.t1 = ended, ended.elapsed
+        if box.t0 is None:
+            box.t0 = begun.elapsed
+        self._spend(unit.name, ended.duration, 1)
+        self.log.write(ended)
+        return True
 
     def document(self, elapsed: float | None = None) -> dict[str, Any]:
         """Return the run document: everything, at most 200 KB as JSON. `elapsed` is the time of a run that goes on."""
@@ -239,8 +261,9 @@ class RunRecord:
 
     def _to(self, event: e.NodeEvent, state: str) -> Unit:
         """Move what `event` is about; remember the event, which tells why."""
-        unit = self._unit(event)
-        self.steps.take_away(unit)
+        unit = self.units.get(event.node) or self._unit(event)
+        if unit.held:
+            self.steps.take_away(unit)
         if event.index is None:
             self._move(unit, state)
             unit.last = event
@@ -365,7 +388,7 @@ class RunRecord:
             self._queue(self._readiness.choose(event.node, event.key))
 
     def _spend(self, name: str, seconds: float, count: int) -> None:
-        spent = self.spent.setdefault(name, [0.0, 0.0])
+        spent = self.spent.get(name) or self.spent.setdefault(name, [0.0, 0.0])
         spent[0] += seconds
         spent[1] += count
 
@@ -395,7 +418,7 @@ class RunRecord:
             self._abort()
         else:
             self.failure = None
-        self.message = self._closing_words(event)
+        self.message = closing_words(event, self._reason)
         self.lanes.finish(event.elapsed)
         self.dirty.update({"run", "failure"})
         if event.status == "failed":
@@ -410,16 +433,6 @@ class RunRecord:
                 self._close_items(unit, "cancelled")
             if unit.state not in ENDED and unit.kind not in VALUES:
                 self._move(unit, "cancelled")
-
-    def _closing_words(self, event: e.RunFinished) -> str:
-        words = []
-        if event.status == "failed":
-            words.append(event.error_type)
-        elif event.status == "cancelled" and self._reason:
-            words.append(self._reason)
-        if event.abandoned:
-            words.append(f"{plural(len(event.abandoned), 'thread')} still running: {listed(event.abandoned)}")
-        return "; ".join(words)
 
     def _tell_failure(self, end: e.RunFinished | None) -> None:
         self.failure = self._failures.card(end, self.units.values(), self.drawing.boxes, self._locate)
@@ -485,16 +498,3 @@ class RunRecord:
             e.EventsDropped: (log,),
             **dict.fromkeys((e.StoreReported, e.ClusterReported, *REMOTE), (log,)),
         }
-
-
-def _fractions(nodes: Iterable[Node]) -> frozenset[str]:
-    """Capacities of which some node takes a part of a unit."""
-    return frozenset(name for node in nodes for name, amount in node.requirements.items() if amount != int(amount))
-
-
-def _resources_of(graph: GraphLike) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The resources that nodes of the graph inject, and the ids of these nodes."""
-    injected: Mapping[int, Sequence[str]] = getattr(graph, "resources", {})
-    ids: Sequence[str] = getattr(graph, "ids", ()) if injected else ()
-    names = dict.fromkeys(name for names in injected.values() for name in names)
-    return tuple(names), frozenset(ids[index] for index in injected if index < len(ids))

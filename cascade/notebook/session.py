@@ -30,6 +30,7 @@ __all__ = ["Job", "Session", "current_session"]
 MOST_JOBS = 50
 MOST_HANDLES = 2
 MOST_LIVE = 20
+MOST_GUESTS = 10
 VIEWS = ("auto", "live", "static", "text", "none")
 _OVER = frozenset({"completed", "failed", "cancelled"})
 
@@ -55,7 +56,7 @@ class Job:
     Args:
         number: counts from 1. run: its handle. cell: the id of its cell, empty if the front end gives none.
         views: its displays; the first keeps the record. background: whether the cell went on without waiting.
-        output: the name to which its value is bound, if any.
+        output: the name to which its value is bound, if any. elsewhere: it is a run of another process, looked at here.
     """
 
     number: int
@@ -66,6 +67,7 @@ class Job:
     output: str = ""
     below: Any = None  # where its value stands below its card, if that can be replaced
     out: int = 0  # the number of the Out that has its value, 0 if there is none
+    elsewhere: bool = False
     known: int = 0  # the number of its run in the store, once it has been asked for
 
     @property
@@ -79,6 +81,8 @@ class Job:
     @property
     def called(self) -> str:
         """How people call it: ``job 3``, and ``job 3 (run 14)`` where the store knows its run."""
+        if self.elsewhere:
+            return f"job {self.number} ({plain(self.run.run_id, 20)})"
         return f"job {self.number} (run {self.stored})" if self.stored else f"job {self.number}"
 
     @property
@@ -102,7 +106,7 @@ class Job:
 
     def describe(self) -> str:
         """Return ``job 3 (run 14)  penguin report  running  4.2 s``."""
-        how = "  in the background" if self.background and not self.over else ""
+        how = "  in the background" if self.background and not self.over else "  elsewhere" if self.elsewhere else ""
         name = plain(str(self.run.name), 40)
         return f"{self.called:<16}  {name:<24}  {self.run.state:<10}  {duration(self.run.elapsed)}{how}"
 
@@ -114,6 +118,7 @@ class Session:
         """Take the IPython shell; `begin` listens to it."""
         self.shell = shell
         self.jobs: dict[int, Job] = {}
+        self.elsewhere: dict[int, Job] = {}  # runs of other processes that are looked at here, by job number
         self.cell = ""
         self.ran: list[tuple[str, str, float]] = []  # id and text of each cell that ran, and when
         self.count = 0
@@ -151,6 +156,7 @@ class Session:
         for guest in list(self.guests):
             guest.close(discard=False)
         self.jobs.clear()
+        self.elsewhere.clear()
 
     @property
     def has_store(self) -> bool:
@@ -193,10 +199,13 @@ class Session:
     def leave_cell(self, _result: Any = None) -> None:
         """A cell ended."""
         self.depth = max(0, self.depth - 1)
-        if not self.depth and (self.left or any(view.is_live for job in self.jobs.values() for view in job.views)):
+        if not self.depth and (self.left or self._has_live_views()):
             from cascade.notebook.unfinished import leave_pictures
 
             leave_pictures(self)
+
+    def _has_live_views(self) -> bool:
+        return any(view.is_live for job in (*self.jobs.values(), *self.elsewhere.values()) for view in job.views)
 
     @property
     def in_cell(self) -> bool:
@@ -222,6 +231,16 @@ class Session:
         self._tidy_up()
         return job
 
+    def add_elsewhere(self, run: Any) -> Job:
+        """Give a run of another process a number; one that is shown a second time keeps the one that it has."""
+        same = [job for job in self.elsewhere.values() if (job.run.run_id, job.run.place) == (run.run_id, run.place)]
+        number = same[0].number if same else next(self._numbers)
+        made = self.elsewhere[number] = Job(number, run, self.cell, elsewhere=True)
+        over = [old.number for old in self.elsewhere.values() if old.over]
+        for old in over[:-MOST_GUESTS]:
+            del self.elsewhere[old]
+        return made
+
     def _tidy_up(self) -> None:
         over = [old for old in self.jobs.values() if old.over and not any(view.is_live for view in old.views)]
         for old in over[:-MOST_HANDLES]:
@@ -233,10 +252,11 @@ class Session:
         """Return the job of a run."""
         return next((job for job in self.jobs.values() if job.run is run), None)
 
-    def latest(self) -> Job | None:
-        """Return the newest job that still runs, else the newest."""
-        going = [job for job in self.jobs.values() if not job.over]
-        known = going or list(self.jobs.values())
+    def latest(self, *, elsewhere: bool = False) -> Job | None:
+        """Return the newest job that still runs, else the newest; with `elsewhere`, of other processes too."""
+        others = self.elsewhere.values() if elsewhere else ()
+        known = sorted([*self.jobs.values(), *others], key=lambda job: job.number)
+        known = [job for job in known if not job.over] or known
         return known[-1] if known else None
 
     def show(

@@ -14,7 +14,7 @@ from cascade.graph.markup import element
 from cascade.notebook.bundle import static_bundle
 from cascade.notebook.cell import evaluate
 from cascade.notebook.document import MIME
-from cascade.notebook.options import take_settings, usage_error
+from cascade.notebook.options import refuse_options, take_settings, usage_error
 from cascade.notebook.plain import plain
 from cascade.notebook.record import RunRecord
 
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from cascade.notebook.session import Session
     from cascade.tools.simulate import Simulation
 
-__all__ = ["simulate", "simulation_bundle"]
+__all__ = ["simulate", "simulation_bundle", "take_workers"]
 
 MOST_DRAWN: Final = 20_000  # attempts; of longer runs there is the chart
 MOST_WORKERS: Final = 4096
+SETTINGS: Final = ("--param", "--resource", "--workers")  # that simulate and plan take
 _RANGE = re.compile(r"(\d{1,6})(?:-(\d{1,6}))?\Z", re.ASCII)
 
 Bundle = tuple[dict[str, Any], dict[str, Any]]
@@ -60,7 +61,8 @@ def simulate(session: Session, words: Sequence[str]) -> None:
     from cascade.tools.simulate import simulate
 
     rest, params, capacities = take_settings(words)
-    rest, counts = _take_workers(rest)
+    rest, counts = take_workers(rest)
+    refuse_options(rest, SETTINGS, "simulate")
     if not rest:
         usage_error("%cascade simulate takes a target: %cascade simulate report(clean(load())) --workers 1-16.")
     target = evaluate(session.shell, " ".join(rest))
@@ -74,7 +76,7 @@ def simulate(session: Session, words: Sequence[str]) -> None:
     display(made.curve(counts) if len(counts) > 1 else made)
 
 
-def _take_workers(words: Sequence[str]) -> tuple[list[str], range]:
+def take_workers(words: Sequence[str]) -> tuple[list[str], range]:
     """Take ``--workers 4`` or ``--workers 1-16`` out of the words; the range is empty if there is none."""
     rest, counts, given = [], range(0), iter(words)
     for word in given:

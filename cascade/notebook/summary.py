@@ -14,11 +14,12 @@ from cascade.notebook.plain import duration, plural
 _MOST_NODES = 30
 _WIDE = 28
 _MOST_RESULT_LINES = 12
+_MOST_STORE_LINES = 3
 
 
 def summarize(document: Mapping[str, Any]) -> str:
     """Return the text of a run: one line for the run, one for each node, then the result or the failure."""
-    lines = [headline(document), *_node_lines(document)]
+    lines = [headline(document), *_node_lines(document), *_store_lines(document)]
     failure, result = document["failure"], document["result"]
     if failure:
         lines += _failure_lines(failure)
@@ -60,6 +61,12 @@ def _node_lines(document: Mapping[str, Any]) -> list[str]:
     if len(boxes) > _MOST_NODES:
         lines.append(f"  and {plural(len(boxes) - _MOST_NODES, 'more node')}")
     return lines
+
+
+def _store_lines(document: Mapping[str, Any]) -> list[str]:
+    """Return what the run could not remember, or look up: nobody should find out the next day."""
+    told = (line["text"] for line in document["log"] if not line["node"] and line["text"].startswith("store: "))
+    return list(dict.fromkeys(told))[:_MOST_STORE_LINES]
 
 
 def _failure_lines(failure: Mapping[str, Any]) -> list[str]:

@@ -37,7 +37,8 @@ def _say_again(session: Session) -> None:
 def leave_pictures(session: Session) -> None:
     """Leave a picture of each run that goes on; where someone looks, the live view stays."""
     _say_again(session)
-    live = [view for job in session.jobs.values() for view in job.views if view.is_live]
+    jobs = (*session.jobs.values(), *session.elsewhere.values())
+    live = [view for job in jobs for view in job.views if view.is_live]
     if not live or not hasattr(session.shell, "kernel") or has_front_end(session.shell):
         return
     until = time.monotonic() + PATIENCE

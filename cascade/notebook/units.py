@@ -79,14 +79,28 @@ class Unit:
     total: int | None = None
     seen: int = 0
     pending: int = 0
-    active: dict[int, str] = field(default_factory=dict)
-    items: ItemBook = field(default_factory=ItemBook)
+    _active: dict[int, str] | None = None
+    _items: ItemBook | None = None
     recalled: int = 0
     last: NodeEvent | None = None
     waits: NodeWaiting | None = None
     attempt: int = 1
     max_attempts: int = 0
     held: bool = False
+
+    @property
+    def active(self) -> dict[int, str]:
+        """Made when it is first asked for: of a million nodes, few have items."""
+        if self._active is None:
+            self._active = {}
+        return self._active
+
+    @property
+    def items(self) -> ItemBook:
+        """Made when it is first asked for."""
+        if self._items is None:
+            self._items = ItemBook()
+        return self._items
 
 
 def box_entry(box: Box) -> dict[str, Any]:
@@ -114,7 +128,8 @@ def box_state(box: Box) -> tuple[str, int | None, int | None]:
     if unit is None:
         return _state_of(box.tally), sum(box.tally.values()), _waiting(box.tally, None)
     if unit.kind == "map" and unit.expanded:
-        return _map_state(unit), unit.total, _waiting(box.tally, unit)
+        total = unit.total if unit.total is not None or unit.state not in ENDED else sum(box.tally.values())
+        return _map_state(unit), total, _waiting(box.tally, unit)
     return unit.state, None, None
 
 
@@ -159,7 +174,8 @@ def _map_entry(unit: Unit) -> dict[str, Any]:
     tally = unit.box.tally
     ended = unit.state in ENDED
     state = _map_state(unit)
-    detail = _progress(tally, unit.total)
+    total = unit.total if unit.total is not None or not ended else sum(tally.values())
+    detail = _progress(tally, total)
     if ended and unit.t0 is not None and unit.t1 is not None and state == "done":
         detail = (
             f"{unit.total:,} · {duration(unit.t1 - unit.t0)}" if unit.total is not None else duration(unit.t1 - unit.t0)
@@ -173,7 +189,7 @@ def _map_entry(unit: Unit) -> dict[str, Any]:
         detail,
         _reason(unit) if ended else _why(unit.waits),
         _value(unit.last),
-        _items(tally, unit.total, 0 if unit.waits is None else unit.pending),
+        _items(tally, total, 0 if unit.waits is None else unit.pending),
     )
 
 

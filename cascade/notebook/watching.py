@@ -62,7 +62,7 @@ def replay(session: Session, words: Sequence[str]) -> Said | None:
     """Show a run that is over from its beginning again."""
     from cascade.notebook.replay import show_replay
 
-    job = job_for(session, words)
+    job = job_for(session, words, elsewhere=bool(words) or not session.jobs)
     if not job.over:
         return Said(f"{job.title} goes on; it can be replayed when it is over.")
     show_replay(job.views[0].make_document(), job.views[0].record.drawing.shape)

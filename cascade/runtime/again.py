@@ -24,6 +24,7 @@ from cascade.interfaces.retry_errors import RetryError
 from cascade.runtime import journal as jr
 from cascade.runtime import states as st
 from cascade.runtime.arguments import GONE
+from cascade.runtime.cluster_remains import drop_lost
 from cascade.runtime.cluster_values import is_remote
 from cascade.runtime.spans import spans_of
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
@@ -230,6 +231,7 @@ def _kept(flow: Flow, numbers: Mapping[int, int], changed: set[int]) -> Kept:
     """Return what of the ended run holds for the new one."""
     graph, state, values = flow.graph, flow.core.state, flow.values
     kept = Kept(flow.journal.run_id, flow.journal.wall)
+    drop_lost(flow)
     earlier = flow.settings.kept
     bad = _bad_nodes(flow, changed)
     told = _times(flow)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cascade.runtime.displays import Display
     from cascade.runtime.limits import Ticket
     from cascade.runtime.maps import Row
+    from cascade.runtime.redaction import Redactor
     from cascade.spec.resource import Resource
 
 __all__ = [
@@ -51,11 +52,14 @@ class Attempt:
             by name, those that others need first. shared: instances they may need. ticket: limits that count it.
         stopping: it was told to stop. timed_out: its time is over. given_up: its node no longer waits for it.
         begun: its coroutine runs. closing: it tears down its own resources and must not be disturbed.
+        writer: takes what it says and shows, if its run keeps that. redact: takes the secrets out of what it says, if
+            there are any. aloud: what it says goes where it always went, too.
         handle: the asyncio task or the future. is_turn: of a loop, after its first. holds: it has amounts and resources
             from the turn before. endings: what is left to do when the function has returned.
     """
 
     __slots__ = (
+        "aloud",
         "amounts",
         "begun",
         "closing",
@@ -72,6 +76,7 @@ class Attempt:
         "node",
         "number",
         "own",
+        "redact",
         "resources",
         "row",
         "rows",
@@ -105,7 +110,14 @@ class Attempt:
         self.id = ""
         self.name = ""
         self.writer: Writer | None = None
+        self.redact: Redactor | None = None
+        self.aloud = False
         self.endings: list[Callable[[], None]] | None = None
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether what it says has to come to the process that runs its flow."""
+        return self.writer is not None or self.redact is not None
 
     # -- what it says, if someone listens -------------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from cascade.runtime.capture import OutputCapture
 from cascade.runtime.cluster_values import Box, read
 from cascade.runtime.growth import ODD, is_lazy
 from cascade.runtime.heads import Head, head_of, size_of
+from cascade.runtime.hearing import ends_line
 from cascade.runtime.notes import add_note
 from cascade.runtime.parcels import Parcel, pack_error
 from cascade.runtime.summary import summarize
@@ -324,7 +325,7 @@ class _Teller:
         """Take output; it is sent after `PULSE` at the latest."""
         with self.lock:
             self.waiting.append(Said(step, pieces))
-            late = time.perf_counter() - self.sent_at > PULSE
+            late = time.perf_counter() - self.sent_at > PULSE and ends_line(pieces)
             if not late and self.timer is None:
                 self.timer = threading.Timer(PULSE, self.flush)
                 self.timer.daemon = True

@@ -138,10 +138,11 @@ class ClusterLink:
         """There is no cluster (any more)."""
         if self.lost is not None:
             return
-        is_known = isinstance(error, ClusterError)
-        self.lost = error if is_known else ClusterError.for_start(f"{type(error).__name__}: {error}")  # type: ignore[assignment]
+        if not isinstance(error, ClusterError):
+            error = ClusterError.for_join(repr(self.flow.settings.executor), f"{type(error).__name__}: {error}")
+        self.lost = error
         self._is_joining = False
-        self._gone(self.lost)  # type: ignore[arg-type]
+        self._gone(error)
 
     def close(self) -> None:
         """The run is over: listen no more."""

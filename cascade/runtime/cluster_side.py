@@ -22,7 +22,8 @@ from cascade.interfaces.exceptions import WorkerDiedError
 from cascade.runtime.arguments import GONE
 from cascade.runtime.bundles import Began, Ended, Kept, Over, Said, bundles_here, run_bundle, stop_bundles
 from cascade.runtime.cluster_link import ClusterLink
-from cascade.runtime.cluster_values import RemoteValue, bring, is_remote, unreadable
+from cascade.runtime.cluster_remains import leave_to
+from cascade.runtime.cluster_values import RemoteValue, bring, explain_loss, glance, is_remote, unreadable
 from cascade.runtime.loading import Freight, Load, Loading
 from cascade.runtime.locality import Locality
 from cascade.runtime.pace import TARGET
@@ -38,18 +39,17 @@ if TYPE_CHECKING:
 __all__ = ["ClusterSide"]
 
 SILENCE: Final = 1.0  # seconds that the last messages of a call that has ended may take
-CURIOUS: Final = 8_000_000  # bytes of a value that is brought here only to be looked at …
-PATIENCE: Final = 2.0  # … within so many seconds
 GRACE: Final = 0.6  # seconds that a call which is told to stop may take before its worker is ended
 
 
 class ClusterSide:
     """Submits the attempts of one flow to a cluster and settles what is told of them.
 
-    Its books: `_queue` waits for a place; `_loads` have been submitted, by name; `_heard` are messages that came.
+    Its books: `_queue` waits for a place; `_loads` have been submitted, by name; `_heard` are messages that came;
+    `_stayed` are values that are there too while they are stored.
     """
 
-    __slots__ = ("_heard", "_loads", "_queue", "flow", "link", "loading", "locality")
+    __slots__ = ("_heard", "_loads", "_queue", "_stayed", "flow", "link", "loading", "locality")
 
     def __init__(self, flow: Flow) -> None:
         """Join nothing yet."""
@@ -60,6 +60,7 @@ class ClusterSide:
         self._queue: deque[Load] = deque()
         self._loads: dict[str, Load] = {}
         self._heard: deque[bytes] = deque()
+        self._stayed: dict[Attempt, RemoteValue] = {}
 
     def _lose(self, error: ClusterError) -> None:
         """There is no cluster (any more): the run ends, now. Under the lock."""
@@ -156,13 +157,13 @@ class ClusterSide:
             finally:
                 self.flow.lock.acquire()
             if problem is not None:
-                self._loads.pop(load.name, None)
                 self._refuse(load, problem)
             elif load.is_stopping:
                 self._stop([load])
 
     def _submit(self, load: Load, cluster: Cluster) -> BaseException | None:
         """Submit one bundle; return what keeps it from going. Not under the lock."""
+        name = load.name  # what is told later goes by the name: it must not keep the load, and so its values
         try:
             resources = self.loading.resources_of(load, self.link.sight.most)
             payload, needs = self.loading.pack(load)
@@ -173,7 +174,7 @@ class ClusterSide:
                 name=load.name,
                 topic=self.link.topic,
                 resources=resources,
-                ended=lambda error: self.flow.post(lambda: self._call_ended(load, error)),
+                ended=lambda error: self.flow.post(lambda: self._call_ended(name, error)),
             )
         except BaseException as error:  # noqa: BLE001 - what cannot be packed or sent fails its attempts
             return error
@@ -182,7 +183,7 @@ class ClusterSide:
     def _refuse(self, load: Load, problem: BaseException) -> None:
         """`load` could not go: fail its attempt, or, of several, find out which is to blame by sending each alone."""
         first, *others = load.freight
-        self.loading.forget(load)
+        self._forget(load)
         if not others:
             if first.attempt is not None:
                 ended = None if first.row is None else [(first.row[0], None, problem)]
@@ -266,8 +267,8 @@ class ClusterSide:
         told, load.told = load.told, []
         for freight in told:
             self.loading.learn(freight)
-            value = freight.value
-            if type(value) is RemoteValue and not self.locality.stays(freight.node):
+            value, locality = freight.value, self.locality
+            if type(value) is RemoteValue and (locality.is_stored(freight.node) or not locality.stays(freight.node)):
                 self._fetch(load, freight, value)
             else:
                 self._settle(load, freight)
@@ -275,34 +276,35 @@ class ClusterSide:
             self._conclude(load)
 
     def _fetch(self, load: Load, freight: Freight, value: RemoteValue) -> None:
-        """Bring a value here that someone here needs."""
+        """Bring a value here that someone here needs, perhaps only the store."""
         freight.is_coming = True
         load.coming += 1
+        load.wanted.append(freight)
+        if len(load.wanted) > 1:
+            return  # what is on its way brings this one too
 
         def got(box: Any, error: BaseException | None) -> None:
-            self.flow.post(lambda: arrived(box, error))
-
-        def arrived(box: Any, error: BaseException | None) -> None:
-            freight.is_coming = False
-            load.coming -= 1
-            if error is not None:
-                freight.error, freight.value = self._explain_loss(freight.label, error), None
-            else:
-                freight.value = box.values[value.step]
-            self._settle(load, freight)
-            if load.is_over and load.name in self._loads:
-                self._conclude(load)
+            self.flow.post(lambda: self._arrived(load, box, error))
 
         assert self.link.cluster is not None  # noqa: S101 - it told of the value
         self.link.cluster.fetch(value.token, got)
 
-    def _explain_loss(self, label: str, error: BaseException) -> BaseException:
-        if self.link.lost is not None:
-            return self.link.lost
-        name = type(error).__name__
-        if name in ("KilledWorker", "CancelledError", "FutureCancelledError"):
-            return ClusterError.for_lost_value(label, f"{name}: {error}")
-        return unreadable(label, error)
+    def _arrived(self, load: Load, box: Any, error: BaseException | None) -> None:
+        """What `load` left has come, or why it cannot."""
+        wanted, load.wanted = load.wanted, []
+        for freight in wanted:
+            value: RemoteValue = freight.value
+            freight.is_coming = False
+            load.coming -= 1
+            if error is not None:
+                freight.error, freight.value = explain_loss(freight.label, error, self.link.lost), None
+            else:
+                freight.value = box.values[value.step]
+                if freight.attempt is not None and self.locality.stays(freight.node):
+                    self._stayed[freight.attempt] = value
+            self._settle(load, freight)
+        if load.is_over and load.name in self._loads:
+            self._conclude(load)
 
     def _settle(self, load: Load, freight: Freight) -> None:
         if freight.row is not None:
@@ -335,8 +337,7 @@ class ClusterSide:
         """`load` is over: what was not told of has not run."""
         if load.coming:
             return
-        self._loads.pop(load.name, None)
-        self.loading.forget(load)
+        self._forget(load)
         maps = {freight.attempt for freight in load.freight if freight.row is not None}
         for attempt in maps:
             if attempt is not None:
@@ -352,12 +353,13 @@ class ClusterSide:
         if self._queue:
             self._submit_all()
 
-    def _call_ended(self, load: Load, error: BaseException | None) -> None:
+    def _call_ended(self, name: str, error: BaseException | None) -> None:
         """The cluster says that the call has ended; what the worker told has come before, as a rule."""
-        if load.name not in self._loads:
+        load = self._loads.get(name)
+        if load is None:
             return
         if error is None:
-            self.flow.set_timer(SILENCE, lambda: self._ask_for(load))
+            self.flow.set_timer(SILENCE, lambda: self._ask_for(name))
             return
         kind = type(error).__name__
         if kind == "KilledWorker":
@@ -368,12 +370,12 @@ class ClusterSide:
             if not load.place or kind not in ("CancelledError", "FutureCancelledError"):
                 self._drop(load)  # else it runs, and will say when it is over
         else:
-            self._loads.pop(load.name, None)
             self._refuse(load, ClusterError.for_worker_import(f"{kind}: {error}"))
 
-    def _ask_for(self, load: Load) -> None:
+    def _ask_for(self, name: str) -> None:
         """The messages of a call that has ended did not come: read them where the call left them."""
-        if load.name not in self._loads or self.link.cluster is None:
+        load = self._loads.get(name)
+        if load is None or self.link.cluster is None:
             return
 
         def got(box: Any, error: BaseException | None) -> None:
@@ -386,17 +388,15 @@ class ClusterSide:
 
     def _lose_load(self, load: Load, error: BaseException) -> None:
         """What `load` left cannot be had: its attempts failed."""
-        self._loads.pop(load.name, None)
-        self.loading.forget(load)
+        self._forget(load)
         for attempt in load.attempts:
-            problem = self._explain_loss(attempt.name, error)
+            problem = explain_loss(attempt.name, error, self.link.lost)
             rows = None if attempt.rows is None or attempt.row is None else [(attempt.row[0], None, problem)]
             self.flow.outcomes.settle(attempt, rows, None if rows else problem)
 
     def _bury(self, load: Load, error: BaseException) -> None:
         """Workers died of `load`, as often as the cluster allows."""
-        self._loads.pop(load.name, None)
-        self.loading.forget(load)
+        self._forget(load)
         alive = [f for f in load.freight if f.attempt is not None and not f.is_told]
         if len(alive) > 1 and not alive[0].row:
             self._send_apart(load)
@@ -416,14 +416,18 @@ class ClusterSide:
             else:
                 self.flow.outcomes.settle(attempt, None, problem)
 
-    def _drop(self, load: Load) -> None:
-        """Settle `load` as stopped, whatever it did."""
+    def _forget(self, load: Load) -> None:
+        """`load` is over; an error that it told may keep it, by its frames, and is not to keep what it left as well."""
         self._loads.pop(load.name, None)
         self.loading.forget(load)
+        load.token = None
+
+    def _drop(self, load: Load) -> None:
+        """Settle `load` as stopped, whatever it did."""
+        self._forget(load)
         for attempt in load.attempts:
             attempt.stopping = True
-            rows = load.rows if attempt.rows is not None else None
-            self.flow.outcomes.settle(attempt, rows, None)
+            self.flow.outcomes.settle(attempt, load.rows if attempt.rows is not None else None, None)
 
     # -- stopping -------------------------------------------------------------------------------------------------
 
@@ -461,13 +465,19 @@ class ClusterSide:
         run_in_thread(stop)
 
     def _gone(self, names: list[str]) -> None:
-        """Whatever ran of these runs no more."""
         for load in [self._loads[name] for name in names if name in self._loads]:
             self._drop(load)
 
-    def close(self) -> None:
-        """The run is over: listen no more."""
+    def close(self, holder: object) -> None:
+        """The run is over: leave nothing on the cluster but values for the `holder` of the run."""
         self.link.close()
+        left = [load.token for load in self._loads.values() if load.token is not None]
+        for book in (self._loads, self._queue, self._heard, self._stayed, self.flow.timers, self.flow.inbox):
+            book.clear()
+        self.loading = Loading(self.flow, self.locality)
+        if self.link.cluster is not None and self.link.lost is None:
+            self.link.cluster.cancel(left)
+            leave_to(holder, self.flow, self.link.cluster)
 
     def admit(self, nodes: range) -> None:
         """The graph has gained `nodes`: bring values here that they need here. Under the lock."""
@@ -476,17 +486,15 @@ class ClusterSide:
             if is_remote(self.flow.values[node]):
                 self.flow.values[node] = bring(self.flow.values[node], self.link.cluster)
 
+    def left_there(self, attempt: Attempt, value: Any) -> Any:
+        """Return what stands for the `value` that has been stored: itself, or where it is if that is all it needs."""
+        stayed = self._stayed.pop(attempt, value)
+        return stayed if self.link.lost is None and self.locality.stays(attempt.node) else value
+
     def bring_all(self, value: Any) -> Any:
         """Return `value` with what of it is on the cluster; blocks meanwhile."""
         return bring(value, self.link.cluster)
 
     def look_at(self, value: Any) -> Any:
         """Return `value` for someone who is only curious: large ones, and those that come late, count as gone."""
-        if type(value) is not RemoteValue:
-            return value
-        if value.size > CURIOUS or self.link.lost is not None:
-            return GONE
-        try:
-            return bring(value, self.link.cluster, PATIENCE)
-        except ClusterError:
-            return GONE
+        return glance(value, self.link.cluster if self.link.lost is None else None, GONE)

@@ -14,14 +14,20 @@ from dataclasses import dataclass, field
 from functools import cache
 from io import BytesIO
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from cascade.interfaces.cluster import ClusterError
 
 if TYPE_CHECKING:
     from cascade.interfaces.cluster import Cluster
 
-__all__ = ["Box", "Own", "Packer", "Prior", "RemoteValue", "bring", "is_remote", "read", "take", "unreadable"]
+__all__ = [
+    "Box", "Own", "Packer", "Prior", "RemoteValue", "bring", "explain_loss", "glance", "is_remote", "read", "take",
+    "unreadable",
+]  # fmt: skip
+
+CURIOUS: Final = 8_000_000  # bytes of a value that is brought here only to be looked at …
+PATIENCE: Final = 2.0  # … within so many seconds
 
 
 class RemoteValue:
@@ -216,6 +222,28 @@ def bring(value: Any, cluster: Cluster | None, seconds: float | None = None) -> 
     if found[1] is not None:
         raise ClusterError.for_lost_value(value.label, f"{type(found[1]).__name__}: {found[1]}")
     return take(found[0].values, value.step, value.path)
+
+
+def glance(value: Any, cluster: Cluster | None, instead: Any) -> Any:
+    """Return a value, brought here if it is small and comes soon, or what stands `instead` of it."""
+    if type(value) is not RemoteValue:
+        return value
+    if value.size > CURIOUS or cluster is None:
+        return instead
+    try:
+        return bring(value, cluster, PATIENCE)
+    except ClusterError:
+        return instead
+
+
+def explain_loss(label: str, error: BaseException, lost: ClusterError | None) -> BaseException:
+    """Return the error of a value that did not come; `lost`: why the whole cluster is there no more, if it is so."""
+    if lost is not None:
+        return lost
+    name = type(error).__name__
+    if name in ("KilledWorker", "CancelledError", "FutureCancelledError"):
+        return ClusterError.for_lost_value(label, f"{name}: {error}")
+    return unreadable(label, error)
 
 
 def unreadable(label: str, error: BaseException) -> BaseException:

@@ -50,4 +50,4 @@ class Deadlines:
             self.flow.set_timer(queue[0][0] - now, lambda: self._look(seconds))
         for attempt in late:
             if self._runs(attempt):
-                self.flow.outcomes.attempt_timed_out(attempt, seconds)
+                self.flow.stops.attempt_timed_out(attempt, seconds)

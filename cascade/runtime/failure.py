@@ -30,6 +30,8 @@ __all__ = [
 
 Frame = tuple[str, int, str, str]
 _HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep  # noqa: PTH100, PTH120 - pathlib costs an import
+_STANDARD = os.path.dirname(os.path.abspath(traceback.__file__)) + os.sep  # noqa: PTH100, PTH120 - as above
+_CARRIERS = (f"{_STANDARD}concurrent{os.sep}", f"{_STANDARD}asyncio{os.sep}")  # of the engine's work to its threads
 _LIBRARIES = (f"{os.sep}site-packages{os.sep}", f"{os.sep}lib{os.sep}python3")
 
 
@@ -90,7 +92,7 @@ def _without_engine(trace: TracebackType | None) -> TracebackType | None:
 def own_frames(error: BaseException, most: int = 8) -> tuple[Frame, ...]:
     """Return the frames of the user's own code, innermost last; of libraries' too when there are no others."""
     found = traceback.extract_tb(trace_of(error))
-    outside = [f for f in found if not f.filename.startswith(_HERE)]
+    outside = [f for f in found if not f.filename.startswith((_HERE, *_CARRIERS))]
     own = [f for f in outside if not any(part in f.filename for part in _LIBRARIES)] or outside
     return tuple((f.filename, f.lineno or 0, f.name, (f.line or "")[:200]) for f in own[-most:])
 

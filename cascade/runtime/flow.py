@@ -29,12 +29,14 @@ from cascade.runtime.loop_side import LoopSide
 from cascade.runtime.loops import Loops
 from cascade.runtime.map_side import MapSide
 from cascade.runtime.orders import Orders
-from cascade.runtime.outcome import AGAIN, Outcomes
+from cascade.runtime.outcome import Outcomes
 from cascade.runtime.output_side import OutputSide
+from cascade.runtime.parts import Parts
 from cascade.runtime.process_side import ProcessSide
 from cascade.runtime.redaction import Redactor
 from cascade.runtime.scheduler import Scheduler
 from cascade.runtime.stepping import StepSide
+from cascade.runtime.stops import AGAIN, Stops
 
 if TYPE_CHECKING:
     import asyncio
@@ -64,14 +66,16 @@ class Settings:
     Args:
         on_failure: ``cancel`` or ``continue``. timeout: seconds for the run. stepping: hold every start.
         foreign_loop: the caller's event loop, for `arun`. executor: runs blocking and compute calls elsewhere.
-        apart: blocking calls run in processes too. watched: make value summaries, route output. redact: takes secrets
-            out of texts. admit: checks nodes that the graph gains while the run goes on.
+        apart: blocking calls run in processes too. watched: make value summaries, route output. aloud: what is routed
+            is also said where it always went. redact: takes secrets out of texts. admit: checks nodes that the graph
+            gains while the run goes on.
         kept: what a run before leaves to this one.
         clock: tells the time instead of the machine. state: keeps values where others can read them.
     """
 
     __slots__ = (
         "admit",
+        "aloud",
         "apart",
         "clock",
         "executor",
@@ -98,10 +102,24 @@ class Settings:
         self.max_threads = 256
         self.max_processes = 0
         self.watched = False
+        self.aloud = True
         self.redact = Redactor()
         self.clock: Clock | None = None
         self.state: StateSide | None = None
         self.admit: Admit = lambda _graph, _nodes, _inputs: ({}, {}, {})
+
+    def watch(self, *, is_on: bool) -> None:
+        """Keep what tasks say and show; in a notebook, where views show it, it goes nowhere else."""
+        self.watched = is_on
+        if is_on:
+            from cascade.runtime.capture import in_kernel
+
+            self.aloud = not in_kernel()
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether what tasks say elsewhere has to come here."""
+        return self.watched or bool(self.redact.secrets)
 
 
 class Flow:
@@ -148,6 +166,8 @@ class Flow:
         self._bell = threading.Lock()
         self._bell.acquire()
         self.outcomes = Outcomes(self)
+        self.stops = Stops(self)
+        self.parts = Parts(self)
         self.map_side = MapSide(self)
         self.deadlines = Deadlines(self)
         self.orders = Orders(self)
@@ -223,6 +243,7 @@ class Flow:
 
     def drive(self) -> None:
         """Run until every node that is needed has ended."""
+        self.output_side.begin()
         if self.rebuilder is not None:
             self.rebuilder.begin()
             self.mark_remembered(self.rebuilder.policies)
@@ -379,6 +400,8 @@ class Flow:
     def introduce(self, attempt: Attempt) -> None:
         """Tell `attempt` what people call it, and where its output goes if someone watches."""
         attempt.name = self.graph.label(attempt.node)
+        attempt.redact = self.settings.redact if self.settings.redact.secrets else None
+        attempt.aloud = self.settings.aloud
         if self.settings.watched:
             attempt.id = self.graph.ids[attempt.node]
             attempt.writer = self.output_side
@@ -435,7 +458,7 @@ class Flow:
         self.loops.let_go()
         self.resources.stop_opening()
         self._stop_attempts()
-        self.set_timer(GRACE, self.outcomes.give_up_threads)
+        self.set_timer(GRACE, self.stops.give_up_threads)
 
     def _stop_attempts(self) -> None:
         """Tell async attempts to stop, again and again until they have; processes are ended."""

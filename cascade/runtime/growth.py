@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from cascade.graph.build import refs_in
 from cascade.graph.extend import Extension
-from cascade.graph.model import INLINE
+from cascade.graph.model import INLINE, ContainerSlot
 from cascade.graph.order import may_need
 from cascade.runtime import journal as jr
 from cascade.runtime.arguments import GONE
+from cascade.runtime.attempts import Attempt
+from cascade.runtime.parts import Part
 from cascade.spec.control import Jump
 from cascade.spec.lazy_types import LazyItem, LazyMap, LazyResult
 from cascade.spec.routing import Router
@@ -64,10 +66,11 @@ class Growth:
     """The growth of one flow's graph. Everything here runs under the flow's lock.
 
     Attributes:
-        began: when the nodes that grew were started, by number. version: odd while the graph is being changed.
+        began: when the nodes that grew and have no rules were started, by number. version: odd while the graph is
+            being changed.
     """
 
-    __slots__ = ("_extension", "began", "flow", "version")
+    __slots__ = ("_extension", "_items", "began", "flow", "version")
 
     def __init__(self, flow: Flow) -> None:
         """Nothing has grown."""
@@ -75,41 +78,93 @@ class Growth:
         self.began: dict[int, float] = {}
         self.version = 0
         self._extension: Extension | None = None
+        self._items: dict[int, list[object]] = {}
 
-    def grow(self, node: int, value: object, began: float) -> None:
-        """`node`, which began at `began`, returned the lazy `value`."""
-        if self.flow.core.cancelling:  # nothing starts any more, so that the value would never be there
-            self.flow.record((jr.NODE_CANCELLED, self.flow.now(), node, None, self.flow.cancel_reason))
-            self.flow.core.stop(node)
+    def takes(self, attempt: Attempt) -> bool:
+        """Whether what `attempt` returns may be a part of its own: a map goes on as a whole, unless it has rules."""
+        return attempt.index is None or self.flow.parts.is_itemwise(attempt.node)
+
+    def grow(self, node: int, value: object, began: float, attempt: Attempt | None = None) -> None:
+        """`node`, which began at `began`, returned the lazy `value`, perhaps by `attempt`, perhaps for one item."""
+        flow = self.flow
+        number = flow.outcomes.tries.get(node, 0) + 1
+        part = Part(node, None, None, number, began)
+        if attempt is not None:
+            part.index, part.row, part.number = attempt.index, attempt.row, attempt.number
+            if attempt.is_turn:
+                flow.loops.end(node)
+        if flow.core.cancelling or node in flow.parts.dropped:  # nothing starts that the value could come from
+            flow.stops.cancelled(flow.outcomes.attempt_of(part))
             return
+        if flow.rebuilder is not None:
+            flow.rebuilder.pass_over(node, part.index)
         self.version += 1
         try:
-            self._grow(node, value, began)
+            self._grow(part, value)
         finally:
             self.version += 1
 
-    def _grow(self, node: int, value: object, began: float) -> None:
-        flow, graph = self.flow, self.flow.graph
+    def grow_map(self, node: int, results: list[Any], began: float) -> None:
+        """All items of the map `node` have ended, and `results` has lazy values."""
+        if self.flow.core.cancelling or not self.flow.parts.is_itemwise(node):
+            self.grow(node, results, began)
+            return
+        lazy = {index: value for index, value in enumerate(results) if type(value) in ODD and is_lazy(value)}
+        self.flow.map_side.states[node].outstanding += len(lazy)
+        for index, value in lazy.items():
+            attempt = Attempt(node, INLINE, self.flow.graph.calls[node]._task.func)  # noqa: SLF001
+            attempt.index = index
+            self.grow(node, value, began, attempt)
+
+    def forget(self, node: int) -> None:
+        """`node` is tried again: what it returned is not its value."""
+        if node in self.flow.graph.aliases:
+            self.version += 1
+            del self.flow.graph.aliases[node]
+            self.flow.graph.forget_order()
+            self.version += 1
+
+    def _is_lost(self, node: int) -> bool:
+        """Whether the value of `node` cannot be had any more: it was let go, or its part was given up."""
+        return (node < len(self.flow.values) and self.flow.values[node] is GONE) or node in self.flow.parts.dropped
+
+    def _grow(self, part: Part, value: object) -> None:
+        flow, graph, node = self.flow, self.flow.graph, part.node
         first = len(graph)
         _ = graph.ids  # those that are there keep theirs
         if self._extension is None:
-            self._extension = Extension(graph, lambda n: n < len(flow.values) and flow.values[n] is GONE)
+            self._extension = Extension(graph, self._is_lost, flow.parts.dropped)
         try:
             slot, inputs = self._extension.add(node, value)
             admitted = flow.settings.admit(graph, range(first, len(graph)), inputs)
         except BaseException as error:  # noqa: BLE001 - what is wrong with the new nodes is the fault of their maker
             self._extension = None
             graph.truncate(first)
-            flow.outcomes.plain_failure(node, began, error)
+            flow.outcomes.part_failed(part, error)
             return
         self._take_in(first, admitted)
-        graph.aliases[node] = slot
-        self.began[node] = began
-        flow.record((jr.GROWN, flow.now(), node, first, len(graph)))
+        part.first, part.last, part.slot = first, len(graph), slot
         refs = refs_in(slot)
+        is_waiting = flow.parts.add(part, refs)
+        if part.index is None:
+            graph.aliases[node] = slot
+        else:
+            self._add_item(node, slot)
+        if not is_waiting:
+            self.began[node] = part.began
+        flow.record((jr.GROWN, flow.now(), node, first, len(graph)))
         for ref in refs:
             flow.uses[ref] += 1
-        flow.core.become(node, refs)
+        if part.index is None:
+            flow.core.become(node, refs, part.waiter)
+        else:
+            flow.core.choose(part.waiter, refs)
+
+    def _add_item(self, node: int, slot: object) -> None:
+        """The value of the map `node` is made of `slot`, too."""
+        known = self._items.setdefault(node, [])
+        known.append(slot)
+        self.flow.graph.aliases[node] = ContainerSlot([], known)  # type: ignore[arg-type] # it goes on to grow
 
     def _take_in(self, first: int, admitted: Admission) -> None:
         """Make room for the nodes from `first` on in everything that has a place for each node."""
@@ -119,6 +174,7 @@ class Growth:
         flow.settings.redact.add(inputs)
         if flow.settings.redact.secrets:
             graph.hide_in_new_names(flow.settings.redact)
+            flow.output_side.begin()
         flow.resources.add(resources)
         added = range(first, len(graph))
         flow.values.extend([None] * len(added))
@@ -128,6 +184,7 @@ class Growth:
         for node in added:
             for need in may_need(graph, node):
                 flow.uses[need] += 1
+                flow.parts.borrow(need, node, first)
         if flow.rebuilder is not None:
             flow.rebuilder.look_at(added)
         flow.core.amounts.update(amounts)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cascade.context import get_current_context
@@ -60,11 +61,9 @@ class Run:
         subscriptions: Iterable[Subscription],
     ) -> None:
         """Take what `start` has put together; nothing runs before `_begin`."""
-        self.run_id = flow.journal.run_id
-        self.name = name
+        self.run_id, self.name = flow.journal.run_id, name
         self._graph: tuple[int, Graph] | None = None
-        self.params = dict(params)
-        self.capacities = dict(capacities)
+        self.params, self.capacities = dict(params), dict(capacities)
         self._flow = flow
         self._state = "pending"
         self._done = threading.Event()
@@ -74,8 +73,7 @@ class Run:
         self._ended_at = 0.0
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.RLock()  # an interrupt may cancel inside of any of these methods
-        self._ending = False
-        self._told = False
+        self._ending = self._told = False
         self._readers = [Reader(flow.journal, s) for s in subscriptions]
         self._begun: Remembered | None = None
         self.connections: tuple[Link, ...] = ()
@@ -87,11 +85,10 @@ class Run:
         self._flow.journal.tell(
             ev.RunStarted, name=self.name, nodes=len(self._flow.graph), params=self.params, capacities=self.capacities
         )
-        state = self._flow.settings.state
-        if state is not None:
+        if (state := self._flow.settings.state) is not None:
             state.put_facts(name=self.name, state="running", started_at=self.started_at, params=self.params)
-        live = self._flow.context.copy().run  # inline tasks see the caller's context variables
-        run_in_thread(lambda: live(self._live))
+        # Inline tasks see the caller's context variables. No lambda: the frames of an error would keep it.
+        run_in_thread(partial(self._flow.context.copy().run, self._live))
         for reader in self._readers:
             reader.start()
 
@@ -104,23 +101,22 @@ class Run:
             error, value = self._take_outcome()
         except BaseException as fault:  # noqa: BLE001 - the engine's own fault must not leave anyone waiting
             error, value = fault, None
-        errors = flow.resources.close(error)
-        if errors:
+        if errors := flow.resources.close(error):
             error = join_errors([error, *errors] if error is not None else errors, "the run and its resources failed")
         self._finish(value, error)
         self._close_the_rest(error)
         flow.loop_side.close()
-        flow.process_side.close()
+        flow.process_side.close(self)
+        flow.output_side.end(waits=True)
+        del self  # or the error, by the frames that it passed on this thread, would keep the run that keeps the error
 
     def _take_outcome(self) -> tuple[BaseException | None, Any]:
         flow = self._flow
         with flow.lock:
             flow.orders.tell_unneeded()
             error = flow.outcomes.failure()
-        if error is not None:
-            return error, None
         try:
-            return None, flow.outcomes.result()
+            return (error, None) if error is not None else (None, flow.outcomes.result())
         except Exception as fault:  # noqa: BLE001 - an index into the target's value
             fault.add_note("While the result was taken from the target.")
             return fault, None
@@ -134,7 +130,7 @@ class Run:
         status = "completed" if error is None else "cancelled" if isinstance(error, RunCancelledError) else "failed"
         redact = flow.settings.redact
         if flow.rebuilder is not None:  # before the last event, so that faults of the store still have theirs
-            flow.rebuilder.finish(status, {"params": self.params})
+            flow.rebuilder.finish(status, {"params": self.params}, error)
         if flow.store_watch is not None:
             flow.store_watch.end()
         flow.journal.tell(
@@ -150,15 +146,14 @@ class Run:
             self._told = True
             readers = list(self._readers)
         self._keep_state(status, error)
-        self._value, self._error = value, error
-        self._trace = error.__traceback__ if error is not None else None
-        self._ended_at = flow.now()
-        self._state = status
+        self._value, self._error, self._trace = value, error, error.__traceback__ if error is not None else None
+        self._ended_at, self._state = flow.now(), status
         for reader in readers:
             reader.close()
         limit = time.perf_counter() + FLUSH
         for reader in readers:
             reader.join(max(0.0, limit - time.perf_counter()))
+        flow.output_side.end()
         with self._lock:
             self._done.set()
             callbacks, self._callbacks = self._callbacks, []
@@ -166,8 +161,7 @@ class Run:
             call()
 
     def _keep_state(self, status: str, error: BaseException | None) -> None:
-        state = self._flow.settings.state
-        if state is not None:
+        if (state := self._flow.settings.state) is not None:
             told = self.redact(text_of(error))[:2000] if error is not None else ""
             state.put_facts(state=status, duration=self._flow.now() - self._flow.journal.start, error=told)
             state.finish()
@@ -212,9 +206,12 @@ class Run:
             raise KeyboardInterrupt(f"The run '{self.name}' was interrupted and is {self.state}.") from None
         if not ended:
             raise TimeoutError(f"The run '{self.name}' has not ended within {timeout:g} s; it goes on.")
-        if self._error is not None:
-            raise self._error.with_traceback(self._trace)
-        return self._value
+        try:
+            if self._error is not None:
+                raise self._error.with_traceback(self._trace)
+            return self._value
+        finally:
+            del self  # or the error, by its traceback, would keep the run that keeps the error
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what failed the run, None if nothing did."""
@@ -431,13 +428,12 @@ class Run:
 
         It is copied without the flow's lock, which a task's own code may hold up, and again if it changed meanwhile.
         """
-        growth = self._flow.growth
         while True:
-            version = growth.version
+            version = (growth := self._flow.growth).version
             if self._graph is not None and self._graph[0] == version:
                 return self._graph[1]
             if version % 2 == 0:
-                made = self._flow.graph.copy()
+                made = self._flow.graph if self.done() else self._flow.graph.copy()
                 if growth.version == version:
                     self._graph = (version, made)
                     continue
@@ -457,6 +453,10 @@ class Run:
     def events(self) -> list[ev.Event]:
         """All events so far, in order."""
         return self._flow.journal.events()
+
+    def _walk_events(self) -> Iterator[ev.Event]:
+        """Yield all events so far, in order; of a large run, that takes less memory than `events`."""
+        return self._flow.journal.walk()
 
     def redact(self, text: str) -> str:
         """Return `text` without the values of this run's secrets."""

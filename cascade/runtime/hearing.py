@@ -18,10 +18,16 @@ from typing import Any, Final
 
 from cascade.runtime.threads import run_in_thread
 
-__all__ = ["ADDRESS", "Announcer", "Ear", "line"]
+__all__ = ["ADDRESS", "Announcer", "Ear", "ends_line", "line"]
 
 ADDRESS: Final = "CASCADE_EAR"  # the variable that tells a worker where to speak: address and key
 PULSE: Final = 0.05  # seconds between two pieces that are sent
+
+
+def ends_line(pieces: list[Any]) -> bool:
+    """Whether nothing of a line is yet to come: ``print`` writes one in parts, which are not to be read apart."""
+    last = pieces[-1] if pieces else None
+    return not (isinstance(last, tuple) and last[0] in ("stdout", "stderr") and not last[1].endswith("\n"))
 
 
 class Announcer:
@@ -50,7 +56,7 @@ class Announcer:
         """Take pieces; they are sent now, or within `PULSE` seconds."""
         with self._lock:
             self._waiting.extend(pieces)
-            if time.monotonic() - self._sent_at > PULSE:
+            if time.monotonic() - self._sent_at > PULSE and ends_line(pieces):
                 self._flush()
             elif self._timer is None:
                 self._timer = threading.Timer(PULSE, self.flush)

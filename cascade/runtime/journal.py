@@ -7,7 +7,7 @@ record is a fact that has happened; appending costs one tuple and no lock (list.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,6 +69,7 @@ _CLASSES: Final[dict[int, type[ev.Event]]] = {
     KEPT: ev.NodeRecalled,
     ITEMS_KEPT: ev.ItemsRecalled,
 }
+_AT_ONCE: Final = 10_000
 Record = tuple[Any, ...]
 
 
@@ -103,6 +104,12 @@ class Journal:
     def events(self, first: int = 0, last: int | None = None) -> list[ev.Event]:
         """Return the events of the records from `first` up to `last`."""
         return self.decode(first, self.records[first:last], None, ev.Event)
+
+    def walk(self) -> Iterator[ev.Event]:
+        """Yield the events so far one by one: of a large run, fewer live at once than `events` makes."""
+        end = len(self.records)
+        for first in range(0, end, _AT_ONCE):
+            yield from self.events(first, min(first + _AT_ONCE, end))
 
     def decode(
         self, first: int, records: Sequence[Record], codes: frozenset[int] | None, kind: type[ev.Event]
@@ -174,7 +181,7 @@ _SOURCE: Final = ev.Event._source.__set__  # type: ignore[attr-defined]  # noqa:
 _SETTERS: Final = {kind: _setters(kind) for kind in {*_CLASSES.values()}}
 _NAMES: Final = {kind: tuple([field.name for field in fields(kind)]) for kind in _SETTERS}
 (_RUN, _SEQ, _AT, _ELAPSED, _NODE, _NAME, _INDEX) = _SETTERS[ev.NodeCompleted][:7]
-_DONE: Final = _SETTERS[ev.NodeCompleted][7:]  # attempt, duration, summary
+(_ATTEMPT, _DURATION, _SUMMARY) = _SETTERS[ev.NodeCompleted][7:]
 _BEGUN: Final = _SETTERS[ev.NodeStarted]
 
 
@@ -205,15 +212,23 @@ def _make_fills(journal: Journal) -> dict[int, Callable[[Any, int, Record], None
         _NODE(event, journal.graph.ids[node])
         _NAME(event, journal.graph.labels[node])
         _INDEX(event, index)
-        for put, value in zip(_DONE, (attempt, duration, summary), strict=True):
-            put(event, value)
+        _ATTEMPT(event, attempt)
+        _DURATION(event, duration)
+        _SUMMARY(event, summary)
 
     def fill_started(event: ev.Event, seq: int, record: Record) -> None:
         _, at, node, index, attempt, worker = record
         elapsed, graph = at - journal.start, journal.graph
-        told = (journal.run_id, seq, journal.wall + elapsed, elapsed, graph.ids[node], graph.labels[node])
-        for put, value in zip(_BEGUN, (*told, index, attempt, worker), strict=True):
-            put(event, value)
+        put_run, put_seq, put_at, put_elapsed, put_node, put_name, put_index, put_attempt, put_worker = _BEGUN
+        put_run(event, journal.run_id)
+        put_seq(event, seq)
+        put_at(event, journal.wall + elapsed)
+        put_elapsed(event, elapsed)
+        put_node(event, graph.ids[node])
+        put_name(event, graph.labels[node])
+        put_index(event, index)
+        put_attempt(event, attempt)
+        put_worker(event, worker)
 
     fills: dict[int, Callable[[Any, int, Record], None]] = dict.fromkeys(_CLASSES, fill)
     fills |= {STARTED: fill_started, COMPLETED: fill_completed, DONE_INLINE: fill_completed}

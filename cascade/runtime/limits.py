@@ -98,6 +98,12 @@ class Limits:
         rule = self._rules.get(limit_id)
         return rule.limit if rule is not None else None
 
+    def in_force(self) -> list[GlobalConstraint]:
+        """Return the limits that are in force; any thread may ask."""
+        now = self.wall()
+        rules = list(self._rules.values())
+        return [rule.limit for rule in rules if rule.limit.expires_at is None or rule.limit.expires_at > now]
+
     def __contains__(self, limit_id: object) -> bool:
         """Whether a limit with this id is in force."""
         return limit_id in self._rules

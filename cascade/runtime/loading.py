@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cascade.graph.model import MAP, PROCESS, THREAD
 from cascade.interfaces.cluster import ClusterError
 from cascade.interfaces.exceptions import CascadeError
+from cascade.interfaces.sending_errors import UnsendableError
 from cascade.runtime import states as st
 from cascade.runtime.arguments import Arguments
 from cascade.runtime.bundles import Order, Step
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Freight", "Load", "Loading"]
 
 SHORT: Final = 0.015  # seconds below which a call is short
+FLOW: Final = 50_000_000  # bytes a second: what stays counts as if it took this time, so a bundle's are 1 MB at most
 NEAR: Final = 0.2  # seconds below which the next call is sent while a worker is at it, so that it need not wait
 
 
@@ -64,6 +66,7 @@ class Load:
     Attributes:
         token: of what it leaves on the cluster. place: of its worker. seconds: that it will take, as far as known.
         rows: outcomes of items of a map. coming: values that are on their way here.
+        wanted: those that the next answer brings.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Load:
     is_stopping: bool = False
     coming: int = 0
     told: list[Freight] = field(default_factory=list)
+    wanted: list[Freight] = field(default_factory=list)
     rows: list[Any] = field(default_factory=list)
 
     @classmethod
@@ -154,8 +158,11 @@ class Loading:
         return getattr(self.flow.graph.calls[node], "_task", None)
 
     def learn(self, freight: Freight) -> None:
-        """Note how long a call took; one whose value stayed there travels alone from now on."""
-        self.pace.learn(freight.node, math.inf if type(freight.value) is RemoteValue else freight.seconds)
+        """Note how long a call took; those whose values are large enough travel alone from now on."""
+        seconds, value = freight.seconds, freight.value
+        if type(value) is RemoteValue:  # a bundle's values are kept, and brought here, together
+            seconds = max(seconds, value.size / FLOW) if value.size else math.inf
+        self.pace.learn(freight.node, seconds)
 
     def is_short(self, attempt: Attempt) -> bool:
         """Whether others may travel with `attempt`."""
@@ -164,7 +171,7 @@ class Loading:
     def ends_soon(self, attempt: Attempt) -> bool:
         """Whether the next call may be sent after `attempt` before that has ended; none may that has a timeout."""
         plain = not self.flow.special[attempt.node] and not self.flow.core.limits.active
-        return plain and self.pace.of(attempt.node) * len(attempt.rows or (0,)) < NEAR
+        return plain and self.pace.guess(attempt.node) * len(attempt.rows or (0,)) < NEAR
 
     def fits(self, node: int, *, is_taken: bool = False) -> bool:
         """Whether `node` is a short call that nothing but its needs holds back."""
@@ -263,13 +270,13 @@ class Loading:
             number = numbers.setdefault(function, len(numbers))
             arguments, resources = self._gather(freight, inside)
             steps.append(Step(freight.label, number, self._pack(packer, freight, arguments), freight.needs, resources))
-        settings, first = self.flow.settings, load.freight[0]
+        first = load.freight[0]
         state = self.flow.map_side.states.get(first.node) if first.row is not None else None
         order = Order(
             load.name,
             tuple(numbers),
             tuple(steps),
-            is_heard=settings.watched,
+            is_heard=True,  # what is printed far away is to be read here, as with threads
             stops_at_error=state is not None and not state.collect,
             wants_heads=self.flow.heads is not None,
         )
@@ -285,7 +292,7 @@ class Loading:
             try:
                 made = packer.pack(Portable(task) if task.func is function else function)
             except Exception as error:
-                raise _cannot_travel("function", freight.label, error) from error
+                raise UnsendableError.for_part("function", freight.label, error) from error
             self._pickled[function] = made
         return made
 
@@ -324,7 +331,7 @@ class Loading:
                     f"The resource '{shared[0]}' of task '{freight.label}' lives in this process and cannot travel to "
                     f'a cluster ({error}). Define it with scope="task", and each call makes its own on its worker.'
                 ) from error
-            raise _cannot_travel("arguments", freight.label, error) from error
+            raise UnsendableError.for_part("arguments", freight.label, error) from error
 
 
 class _Overlay:
@@ -338,13 +345,3 @@ class _Overlay:
 
     def __getitem__(self, node: int) -> Any:
         return self._over[node] if node in self._over else self._values[node]
-
-
-def _cannot_travel(what: str, label: str, error: Exception) -> Exception:
-    """Return `error`'s class with words that say what could not be sent."""
-    from pickle import PicklingError
-
-    return PicklingError(
-        f"The {what} of task '{label}' cannot be sent to the cluster ({type(error).__name__}: {error}). "
-        'Pass what can be pickled, or give the task mode="inline", so that it runs here.'
-    )

@@ -1,8 +1,9 @@
 """Which values may stay on a cluster: those that only calls on the cluster take.
 
 In: a flow's graph, while it grows. Out: a yes or no for each node. Invariant: whatever works with a value here (the
-result, a condition, a route, a fallback, an amount, an inline or async task, a map that goes over its items, the store,
-a state backend) finds the value itself.
+result, a condition, a route, a fallback, an amount, an inline or async task, a map that goes over its items, a key of
+more than whole values, a state backend) finds the value itself. A value that is to be stored comes here once, for that,
+and stays there for those who take it.
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ class Locality:
         flow = self.flow
         if flow.settings.state is not None:
             return False  # another process may want to read it
-        if flow.rebuilder is not None and node in flow.rebuilder.policies:
-            return False
         if self._here is None:
             self._here = set(refs_in(flow.graph.target))
             self._look_at(range(len(flow.graph)))
         return node not in self._here
+
+    def is_stored(self, node: int) -> bool:
+        """Whether the value of `node` is to be stored, and so has to come here once, even if it stays."""
+        return self.flow.rebuilder is not None and node in self.flow.rebuilder.policies
 
     def grow(self, nodes: Iterable[int]) -> None:
         """The graph has gained `nodes`."""
@@ -77,9 +80,7 @@ class Locality:
         if graph.shapes[node] == LITERALS:
             return
         if self._runs_there(node):
-            yield from self.touched_by(node)
-            if graph.kinds[node] == MAP:
-                yield from self._mapped_by(node)
+            yield from self._needs_before(node)
             return
         slots = (*graph.args[node], *graph.kwargs.get(node, {}).values())
         if graph.shapes[node] == REFS:
@@ -88,11 +89,37 @@ class Locality:
             for slot in slots:
                 yield from refs_in(slot)
 
+    def _needs_before(self, node: int) -> Iterator[int]:
+        """Return the nodes whose values are looked at here before `node` can be sent."""
+        yield from self.touched_by(node)
+        if self.flow.graph.kinds[node] == MAP:
+            yield from self._mapped_by(node)
+        if self.is_stored(node):
+            yield from self._keyed_by(node)
+
     def _runs_there(self, node: int) -> bool:
-        flow = self.flow
-        if flow.rebuilder is not None and node in flow.rebuilder.policies:
-            return False  # its key is made of the values that it takes
-        return flow.graph.modes[node] in (PROCESS, THREAD) and node not in flow.graph.jumps
+        graph = self.flow.graph
+        return graph.modes[node] in (PROCESS, THREAD) and node not in graph.jumps
+
+    def _keyed_by(self, node: int) -> Iterator[int]:
+        """Return the values that the key of a remembered node is made of, or that its policy looks at.
+
+        The key of a whole value is known since it was stored; an item, or the list that a map makes, has none of its
+        own.
+        """
+        graph, rebuilder = self.flow.graph, self.flow.rebuilder
+        assert rebuilder is not None  # noqa: S101 - it remembers the node
+        is_keyed_whole = graph.kinds[node] != MAP and not rebuilder.needs_arguments(node)
+        slots: Iterable[Any] = (*graph.args[node], *graph.kwargs.get(node, {}).values())
+        if graph.shapes[node] == REFS:
+            slots = [Ref(j, ()) for j in slots]
+        for slot in slots:
+            for inner in slots_in(slot):
+                if type(inner) is not Ref:
+                    continue
+                is_known = not inner.path and graph.kinds[inner.index] != MAP and self.is_stored(inner.index)
+                if not (is_keyed_whole and is_known):
+                    yield from refs_in(inner)
 
     def touched_by(self, node: int) -> Iterator[int]:
         """Return the values that code of the user sees while the arguments of `node` are put together."""

@@ -132,6 +132,11 @@ class Loops:
         for node, turn in self._turns.items():
             self._let_go_of(node, turn)
 
+    def drop(self, node: int) -> None:
+        """`node`, if it is a loop between two turns, will turn no more: others may have what it keeps."""
+        if node in self._turns:
+            self.let_go_of(node)
+
     def let_go_of(self, node: int) -> None:
         """A limit holds the loop `node` between two turns: others may have what it keeps."""
         turn = self._turns[node]

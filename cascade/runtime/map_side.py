@@ -169,7 +169,8 @@ class MapSide:
     def _take_in(self, node: int, state: MapState, rows: list[Row], error: BaseException | None) -> None:
         """Let items start that were taken from the inputs, or end the map as these did."""
         state.pulling = False
-        if self.flow.core.state[node] != core_.RUNNING or state.error is not None or self.flow.core.cancelling:
+        is_wanted = self.flow.core.state[node] == core_.RUNNING and node not in self.flow.parts.dropped
+        if not is_wanted or state.error is not None or self.flow.core.cancelling:
             state.stop()
         elif error is not None:
             state.stop()
@@ -184,10 +185,18 @@ class MapSide:
     def item_ended(self, attempt: Attempt) -> None:
         """An attempt of an item no longer runs; another one may have its place."""
         state = self.states[attempt.node]
-        was_full = state.max_concurrency is not None and state.running >= state.max_concurrency
+        was_full = state.max_concurrency is not None and state.running + state.apart >= state.max_concurrency
         state.running -= 1
         if was_full:
             self.offer_more(attempt.node)
+
+    def set_apart(self, node: int, change: int) -> None:
+        """One more item, or one less, waits for what it returned; until then no other one has its place."""
+        state = self.states[node]
+        if self.flow.graph.calls[node]._max_concurrency is not None:  # noqa: SLF001
+            state.apart += change
+            if change < 0 and self.flow.core.state[node] == core_.RUNNING:
+                self.offer_more(node)
 
     def put_item(self, node: int, index: int, value: Any) -> None:
         """Item `index` has its value (or, when collecting, its exception)."""
@@ -209,7 +218,7 @@ class MapSide:
             state.put(index, value)
         rows = attempt.rows or []
         self._record_items(attempt, [index for index, _, _ in good], len(rows))
-        if state.error is None and not self.flow.core.cancelling:
+        if state.error is None and not self.flow.core.cancelling and node not in self.flow.parts.dropped:
             state.again.extend(rows[len(outcomes) :])
             self.offer_more(node)
         by_index = {row[0]: row for row in rows}
@@ -253,9 +262,18 @@ class MapSide:
                 flow.outcomes.map_failed(node, state.error, flow.now() - self._began[node])
         elif state.is_over:
             flow.outcomes.complete_map(node, state.results, self._began[node])
-        elif flow.core.cancelling and state.running == 0:
-            flow.record((jr.NODE_CANCELLED, flow.now(), node, None, flow.cancel_reason))
+        elif state.running == 0 and (flow.core.cancelling or node in flow.parts.dropped):
+            flow.parts.cancel_items(node)
+            reason = flow.parts.dropped.get(node, flow.cancel_reason)
+            flow.record((jr.NODE_CANCELLED, flow.now(), node, None, reason))
             flow.core.stop(node)
+
+    def drop(self, node: int) -> None:
+        """Nobody needs the map `node` any more: hand out nothing more, and end when what runs has."""
+        state = self.states.get(node)
+        if state is not None:
+            state.stop()
+            self.finish_if_over(node)
 
     def cancel(self) -> None:
         """Hand out nothing more; maps of which nothing runs end now."""

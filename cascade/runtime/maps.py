@@ -39,6 +39,7 @@ class MapState:
         results: by index. pulled: items taken from the inputs so far. outstanding: items handed out without a result.
         lazy: the inputs are the user's own iterators, which may take their time: `pull` must not be called under a
             lock. pulling: someone does. waiting: items pulled but not handed out. again: items to be tried again.
+        apart: items that wait for what they returned, as far as they count for `max_concurrency`.
         cut: items were left when it was stopped. chunk: how many short items a thread takes at once.
         error: of the first item that failed for good.
     """
@@ -48,6 +49,7 @@ class MapState:
         "_kwargs",
         "_rows",
         "again",
+        "apart",
         "attempts",
         "chunk",
         "collect",
@@ -100,7 +102,7 @@ class MapState:
         self.again: deque[Row] = deque()
         self.waiting: deque[Row] = deque()
         self.attempts: dict[int, int] = {}
-        self.pulled = self.outstanding = self.running = 0
+        self.pulled = self.outstanding = self.running = self.apart = 0
         self.dry = self.total == 0
         self.pulling = self.cut = False
         self.chunk = 1
@@ -214,7 +216,7 @@ class MapState:
     @property
     def has_more(self) -> bool:
         """Whether another item can be handed out now."""
-        room = self.max_concurrency is None or self.running < self.max_concurrency
+        room = self.max_concurrency is None or self.running + self.apart < self.max_concurrency
         at_hand = bool(self.again or self.waiting) or not (self.dry or self.pulling)
         return room and at_hand and self.error is None
 

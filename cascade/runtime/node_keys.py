@@ -368,7 +368,8 @@ class NodeKeys:
         """Return the key of the value that a node has."""
         found = self.digests.get(node)
         if found is None:
-            found = self.digests[node] = data_key(self.flow.values[node])
+            # one that is elsewhere is here by now, unless it could not be stored
+            found = self.digests[node] = data_key(self.flow.process_side.bring_all(self.flow.values[node]))
         return found
 
     def _text_of_value(self, node: int) -> str:

@@ -8,7 +8,8 @@ computed the value.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring_ascii as quoted
 from operator import attrgetter
@@ -91,7 +92,9 @@ def rows_of(
     remembered = set(remembered)
     is_large = graph.complete > MOST_SKIPPED
     is_sampled = is_large and not remembered
-    begun, durations, failures = _times(_some_records(flow.journal.records) if is_sampled else flow.journal.records)
+    begun, durations, failures, paces = _times(
+        _some_records(flow.journal.records) if is_sampled else flow.journal.records
+    )
     known = _some_nodes(flow, durations) if is_sampled else range(graph.complete)
     nodes = [node for node in known if kinds[node] != ROUTE and state[node] != st.PENDING]
     ids = _ids_of(graph, nodes) if is_large and len(nodes) < HEAD else graph.ids
@@ -99,6 +102,7 @@ def rows_of(
     counts: dict[str, int] = {}
     sources = _Sources(flow, node_keys)
     why_not, nothing = flow.outcomes.reasons, ("", -1)
+    crew = getattr(flow.settings.executor, "_max_workers", None) or 0
     rows = []
     for node in nodes:
         entry = learnt.found.get(node)
@@ -135,7 +139,7 @@ def rows_of(
                 entry.summary if entry is not None else texts.get(node, ""),
                 reason,
                 wall + begun.get(node, start) - start,
-                items.to_text(store.put_text) if items is not None else "",
+                _items_text(items, paces.get(node), durations.get(node, 0.0) * crew, store.put_text),
             )
         )
     return rows, _count_ends(flow) if is_sampled else counts
@@ -194,22 +198,68 @@ def _count_ends(flow: Flow) -> dict[str, int]:
     return {name: count for name, count in found.items() if count}
 
 
-def _times(records: Iterable[tuple[Any, ...]]) -> tuple[dict[int, float], dict[int, float], dict[int, str]]:
-    """Return when each node began, how long it took, and why it failed."""
+class _Pace:
+    """How long the items of a map took that had their values.
+
+    Attributes:
+        count: how many were told of. seconds: all together. total: how many items the map has, None if nobody said.
+    """
+
+    __slots__ = ("count", "seconds", "total")
+
+    def __init__(self) -> None:
+        """Nothing is known."""
+        self.count, self.seconds = 0, 0.0
+        self.total: int | None = None
+
+    def add(self, count: int, seconds: float) -> None:
+        """Note items that took `seconds` together."""
+        self.count += count
+        self.seconds += seconds
+
+
+def _items_text(items: Items | None, pace: _Pace | None, most: float, put_text: Callable[[str], str]) -> str:
+    """Return what a row says of items as JSON: which were stored, and how long one of the others took.
+
+    Args:
+        most: seconds that the workers of the user's executor had for the map; with the time in which items only waited
+            for one of them, more may have been told. 0: the run has its own.
+    """
+    text = items.to_text(put_text) if items is not None else ""
+    if pace is None or not pace.count:
+        return text
+    known = json.loads(text) if text else {}
+    total = pace.count if pace.total is None else pace.total
+    seconds = min(pace.seconds, most) if most else pace.seconds
+    return json.dumps({**known, "count": total, "each": seconds / pace.count})
+
+
+def _times(
+    records: Iterable[tuple[Any, ...]],
+) -> tuple[dict[int, float], dict[int, float], dict[int, str], dict[int, _Pace]]:
+    """Return when each node began, how long it took, why it failed, and how long the items of maps took."""
     begun: dict[int, float] = {}
     durations: dict[int, float] = {}
     failures: dict[int, str] = {}
+    paces: defaultdict[int, _Pace] = defaultdict(_Pace)
     for record in records:
         code = record[0]
         if code == jr.STARTED:
             begun.setdefault(record[2], record[1])
         elif code == jr.DONE_INLINE:
             durations[record[2]] = record[1] - record[3]
-        elif code == jr.COMPLETED and record[3] is None:
-            durations[record[2]] = record[5]
+        elif code == jr.COMPLETED:
+            if record[3] is None:
+                durations[record[2]] = record[5]
+            else:
+                paces[record[2]].add(1, record[5])
+        elif code == jr.ITEMS:
+            paces[record[2]].add(record[4], record[5])
+        elif code == jr.EXPANDED:
+            paces[record[2]].total = record[3]
         elif code == jr.FAILED and record[3] is None:
             failures[record[2]] = f"{record[6]}: {record[7]}"[:500]
-    return begun, durations, failures
+    return begun, durations, failures, paces
 
 
 def _input_text(given: Given) -> str:

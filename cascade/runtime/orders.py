@@ -65,19 +65,28 @@ class Orders:
         while core.orders:
             orders, core.orders = core.orders, []
             for order, node, text, because in orders:
-                if order == core_.EVALUATE:
-                    self._guard(node, self._evaluate)
-                elif order == core_.MAKE_READY:
-                    self._guard(node, self._make_ready)
-                elif order == core_.USE_FALLBACK:
-                    if core.state[node] == core_.PENDING:
-                        core.choose(node, refs_in(self.flow.graph.fallbacks[node]))
-                elif order == core_.KEEP_FAILURE:
-                    self.flow.outcomes.keep_failure(node)
-                elif order == core_.LET_GO:
-                    self.flow.loops.let_go_of(node)
-                elif order != core_.LOOK_AGAIN:  # an order makes the driver look at all modes: that is all
-                    self._tell(order, node, text, because)
+                if node < 0:
+                    self.flow.parts.hear(node, (text, because) if order == core_.TELL_PART_LOST else None)
+                    continue
+                self._carry_out(order, node, text, because)
+                if because in self.flow.parts.forgiven:
+                    self.flow.parts.spread(node, because)
+
+    def _carry_out(self, order: str, node: int, text: str, because: int) -> None:
+        core = self.flow.core
+        if order == core_.EVALUATE:
+            self._guard(node, self._evaluate)
+        elif order == core_.MAKE_READY:
+            self._guard(node, self._make_ready)
+        elif order == core_.USE_FALLBACK:
+            if core.state[node] == core_.PENDING:
+                core.choose(node, refs_in(self.flow.graph.fallbacks[node]))
+        elif order == core_.KEEP_FAILURE:
+            self.flow.outcomes.keep_failure(node)
+        elif order == core_.LET_GO:
+            self.flow.loops.let_go_of(node)
+        elif order != core_.LOOK_AGAIN:  # an order makes the driver look at all modes: that is all
+            self._tell(order, node, text, because)
 
     def _guard(self, node: int, step: Any) -> None:
         if self.flow.core.state[node] != core_.PENDING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import refs_in
 from cascade.graph.ledger import SLACK
-from cascade.graph.model import LOOP, MAP, PROCESS, REFS
+from cascade.graph.model import MAP, REFS
 from cascade.interfaces.exceptions import (
     DependencyMissingError,
     JumpError,
@@ -23,6 +23,7 @@ from cascade.interfaces.exceptions import (
 from cascade.runtime import journal as jr
 from cascade.runtime import scheduler as core_
 from cascade.runtime.arguments import GONE
+from cascade.runtime.attempts import Attempt
 from cascade.runtime.failure import causes_of, hide_secrets, join_errors, note_origin, own_frames, text_of, to_exception
 from cascade.runtime.growth import ODD, is_lazy
 from cascade.runtime.loops import ending
@@ -32,19 +33,15 @@ from cascade.spec.control import Jump
 if TYPE_CHECKING:
     from cascade.graph.check import Amounts
     from cascade.interfaces.records import Entry
-    from cascade.runtime.attempts import Attempt
     from cascade.runtime.flow import Flow
     from cascade.runtime.limits import Ticket
     from cascade.runtime.maps import Row
+    from cascade.runtime.parts import Part
     from cascade.spec.policy import RetryPolicy
 
-__all__ = ["AGAIN", "Outcomes"]
-
-AGAIN = 0.4  # seconds between two cancels of an async attempt that does not stop
-PATIENCE = 3  # rounds of that length which a cancelled run waits for an async attempt
+__all__ = ["Outcomes"]
 
 MOST_ROWS = 20  # failed items whose arguments are kept, so that they can be looked at
-STUBBORN = 5  # cancels after which an async attempt is called abandoned
 
 
 class Outcomes:
@@ -64,7 +61,6 @@ class Outcomes:
         self.reasons: dict[int, tuple[str, int]] = {}
         self.error: BaseException | None = None
         self.failed_rows: dict[tuple[int, int], Row] = {}
-        self._cancels: dict[Attempt, int] = {}
         self.fallen: dict[int, BaseException] = {}
 
     # -- ends -----------------------------------------------------------------------------------------------------
@@ -76,7 +72,8 @@ class Outcomes:
         if flow.settings.clock is not None:
             flow.ring()  # whether the rest of the run is idle has to be seen again
         attempt.handle = None  # an asyncio task knows its attempt: together they would wait for the garbage collector
-        if type(value) is Jump and not (attempt.given_up or attempt.timed_out or flow.core.cancelling):
+        is_unwanted = attempt.given_up or attempt.timed_out or attempt.node in flow.parts.dropped
+        if type(value) is Jump and not (is_unwanted or flow.core.cancelling):
             try:
                 if flow.loops.turn(attempt, value):
                     return
@@ -91,20 +88,24 @@ class Outcomes:
         flow = self.flow
         if attempt.index is not None:
             flow.map_side.item_ended(attempt)
+        if flow.parts.dropped and attempt.node in flow.parts.dropped:
+            flow.stops.cancelled(attempt)
+            return
         if attempt.timed_out:
-            error = self._timeout_of(attempt)
+            error = self.timeout_of(attempt)
         if attempt.rows is not None:
             flow.map_side.settle_rows(attempt, value or [])
         elif flow.core.cancelling and attempt.stopping and (value is None if error is None else _is_cancel(error)):
-            self._cancelled(attempt)
+            flow.stops.cancelled(attempt)
         elif error is not None:
             self.decide(attempt, error)
-        elif attempt.index is None and type(value) in ODD and is_lazy(value):
-            flow.growth.grow(attempt.node, value, attempt.started)
+        elif type(value) in ODD and flow.growth.takes(attempt) and is_lazy(value):
+            flow.growth.grow(attempt.node, value, attempt.started, attempt)
         else:
             self._succeed(attempt, value)
 
-    def _timeout_of(self, attempt: Attempt) -> NodeTimeoutError:
+    def timeout_of(self, attempt: Attempt) -> NodeTimeoutError:
+        """Return the error of an attempt whose time was over."""
         options = self.flow.graph.options(attempt.node)
         return NodeTimeoutError.after(self.label(attempt), (options.timeout if options else 0) or 0)
 
@@ -146,12 +147,14 @@ class Outcomes:
         """Store a value before anyone hears of it."""
         rebuilder, node = self.flow.rebuilder, attempt.node
         assert rebuilder is not None  # noqa: S101 - the caller has looked
+
+        def tell() -> None:
+            self._tell_success(attempt, self.flow.process_side.left_there(attempt, value), duration)
+
         if attempt.index is None:
-            rebuilder.save(node, value, duration, lambda: self._tell_success(attempt, value, duration))
+            rebuilder.save(node, value, duration, tell)
         elif attempt.row is not None:
-            rebuilder.save_item(
-                node, attempt.row, value, duration, lambda: self._tell_success(attempt, value, duration)
-            )
+            rebuilder.save_item(node, attempt.row, value, duration, tell)
 
     def _tell_success(self, attempt: Attempt, value: Any, duration: float) -> None:
         now = self.flow.now()
@@ -173,6 +176,16 @@ class Outcomes:
             self._has_value(node, value)
 
         rebuilder.save(node, value, duration, tell)
+
+    def part_completed(self, part: Part, value: Any) -> None:
+        """What the call at `part` returned has its value: it is the call's."""
+        now = self.flow.now()
+        shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
+        self.flow.record((jr.COMPLETED, now, part.node, part.index, part.number, now - part.began, shown))
+        if part.index is not None:
+            self.flow.map_side.put_item(part.node, part.index, value)
+        else:
+            self._has_value(part.node, value)
 
     def complete(self, node: int, value: Any, began: float | None = None) -> None:
         """`node` has its value without an attempt of its own: a route, a fallback, a whole map."""
@@ -200,7 +213,7 @@ class Outcomes:
         if jump is not None:
             self.map_failed(node, JumpError.for_unbound(self.flow.graph.label(node), jump.key), 0.0)
         elif is_lazy(results):
-            self.flow.growth.grow(node, results, self.flow.now() if began is None else began)
+            self.flow.growth.grow_map(node, results, self.flow.now() if began is None else began)
         elif self.flow.rebuilder is not None and (entry := self.flow.rebuilder.whole_map(node)) is not None:
             self.recalled(node, results, entry)
         else:
@@ -252,15 +265,38 @@ class Outcomes:
         is_lost = attempt.index is not None and flow.map_side.states[attempt.node].error is not None  # the map is
         if policy is not None and attempt.number < policy.max_attempts and not is_lost and _applies(policy, error):
             if flow.core.cancelling:
-                self._cancelled(attempt)
+                flow.stops.cancelled(attempt)
             else:
                 self._try_again(attempt, policy, error)
             return
-        duration = flow.now() - attempt.started
-        inputs = self._preview(attempt.node, attempt)
         if attempt.index is None:
+            duration, inputs = flow.now() - attempt.started, self._preview(attempt.node, attempt)
             self._finally_fail(attempt.node, attempt.number, duration, error, inputs)
-            return
+        else:
+            self.item_failed(attempt, error)
+
+    def attempt_of(self, part: Part) -> Attempt:
+        """Return what stands for the attempt that returned `part`."""
+        graph = self.flow.graph
+        attempt = Attempt(part.node, graph.modes[part.node], graph.calls[part.node]._task.func, part.number)  # noqa: SLF001
+        attempt.index, attempt.row, attempt.started = part.index, part.row, part.began
+        return attempt
+
+    def part_failed(self, part: Part, error: BaseException) -> None:
+        """What a call returned failed, or took too long: the call did."""
+        flow = self.flow
+        if part.index is None:
+            flow.core.reopen(part.node)
+        if part.index is None and flow.graph.kinds[part.node] == MAP:
+            self.map_failed(part.node, error, flow.now() - part.began)
+        else:
+            self.decide(self.attempt_of(part), error)
+
+    def item_failed(self, attempt: Attempt, error: BaseException) -> None:
+        """An item of a map failed for good: collect, or fail the map."""
+        flow, duration = self.flow, self.flow.now() - attempt.started
+        inputs = self._preview(attempt.node, attempt)
+        assert attempt.index is not None  # noqa: S101 - an item has one
         if attempt.row is not None and len(self.failed_rows) < MOST_ROWS:
             self.failed_rows[attempt.node, attempt.index] = attempt.row
         state = flow.map_side.states[attempt.node]
@@ -273,6 +309,7 @@ class Outcomes:
 
     def map_failed(self, node: int, error: BaseException, duration: float) -> None:
         """A map whose items have all ended fails with the `error` of one of them, or of its inputs."""
+        self.flow.parts.drop_items(node)
         if any(
             note.startswith(f"In the node '{self.flow.graph.label(node)}[") for note in getattr(error, "__notes__", ())
         ):
@@ -304,6 +341,7 @@ class Outcomes:
         else:
             self.tries[node] = attempt.number
             flow.core.state[node] = core_.PENDING
+            flow.growth.forget(node)
 
         def again() -> None:
             if flow.core.cancelling:
@@ -358,6 +396,9 @@ class Outcomes:
                 self.fallen[node] = error
                 flow.core.fall_back(node, "it failed")
             return
+        if (guard := flow.parts.guard_of(node)) is not None:
+            flow.parts.inner_failed(guard, node, error)
+            return
         self.failures.append((node, error))
         if flow.settings.on_failure == "cancel":
             flow.core.state[node] = core_.RUNNING
@@ -366,72 +407,19 @@ class Outcomes:
 
     def keep_failure(self, node: int) -> None:
         """The fallback of a node that failed has no value: its failure counts after all."""
-        self.failures.append((node, self.fallen.pop(node)))
+        error = self.fallen.pop(node)
+        if (guard := self.flow.parts.guard_of(node)) is not None:
+            self.flow.parts.inner_failed(guard, node, error)
+        else:
+            self.blame(node, error)
+
+    def blame(self, node: int, error: BaseException) -> None:
+        """The failure of a node that has ended is the run's."""
+        self.failures.append((node, error))
         if self.flow.settings.on_failure == "cancel":
             self.flow.cancel(f"'{self.flow.graph.label(node)}' failed")
 
-    # -- stops ----------------------------------------------------------------------------------------------------
-
-    def _cancelled(self, attempt: Attempt) -> None:
-        flow = self.flow
-        flow.record((jr.NODE_CANCELLED, flow.now(), attempt.node, attempt.index, flow.cancel_reason))
-        if flow.graph.kinds[attempt.node] == MAP:
-            flow.map_side.finish_if_over(attempt.node)
-        else:
-            flow.core.stop(attempt.node)
-
-    def attempt_timed_out(self, attempt: Attempt, seconds: float) -> None:
-        """The time of `attempt` is over: stop it if it can be stopped, else go on without it."""
-        flow = self.flow
-        if attempt not in flow.running or attempt.given_up or attempt.timed_out:
-            return
-        attempt.timed_out = True
-        if attempt.mode == LOOP:
-            self._stop_until_ended(attempt)
-            return
-        ends = attempt.mode == PROCESS and flow.process_side.ends_workers
-        fate = "its process is ended" if ends else "it cannot be stopped and goes on until it ends"
-        self._give_up(attempt, f"took longer than {seconds:g} s; {fate}")
-        if attempt.mode == PROCESS:
-            flow.process_side.end_worker_of(attempt)
-        self.decide(attempt, NodeTimeoutError.after(self.label(attempt), seconds))
-
-    def _stop_until_ended(self, attempt: Attempt) -> None:
-        flow = self.flow
-        if attempt not in flow.running or attempt.given_up:
-            self._cancels.pop(attempt, None)
-            return
-        count = self._cancels[attempt] = self._cancels.get(attempt, 0) + 1
-        if count > STUBBORN:
-            self._give_up(attempt, "does not stop")
-            self.decide(attempt, self._timeout_of(attempt))
-            return
-        flow.loop_side.stop([attempt])
-        flow.set_timer(AGAIN, lambda: self._stop_until_ended(attempt))
-
-    def _give_up(self, attempt: Attempt, reason: str) -> None:
-        attempt.given_up = True
-        if attempt.index is not None:
-            self.flow.map_side.item_ended(attempt)
-        self.flow.record((jr.ABANDONED, self.flow.now(), attempt.node, attempt.index, reason))
-
-    def give_up_threads(self) -> None:
-        """The grace after a cancel is over: name what does not stop, and go on without it."""
-        flow = self.flow
-        flow.resources.give_up_opening()
-        for attempt in [a for a in flow.running if not a.given_up]:
-            is_ending = attempt.mode == LOOP or (attempt.mode == PROCESS and flow.process_side.ends_workers)
-            patience = STUBBORN if attempt.closing else PATIENCE if is_ending else 0
-            self._cancels[attempt] = self._cancels.get(attempt, 0) + 1
-            if self._cancels[attempt] > patience:
-                self._give_up(attempt, "was told to stop, but goes on until it ends")
-                if flow.graph.kinds[attempt.node] == MAP:
-                    flow.map_side.finish_if_over(attempt.node)
-                else:
-                    flow.record((jr.NODE_CANCELLED, flow.now(), attempt.node, None, flow.cancel_reason))
-                    flow.core.stop(attempt.node)
-        if any(not a.given_up for a in flow.running):
-            flow.set_timer(AGAIN, self.give_up_threads)
+    # -- the end ----------------------------------------------------------------------------------------------------
 
     def run_timed_out(self) -> None:
         """The run's own time is over."""
@@ -439,8 +427,6 @@ class Outcomes:
         if not self.flow.core.cancelling:
             self.error = RunTimeoutError.after(seconds)
             self.flow.cancel(f"the run took longer than {seconds:g} s")
-
-    # -- the end ----------------------------------------------------------------------------------------------------
 
     def label(self, attempt: Attempt) -> str:
         """``name`` or ``name[3]``."""

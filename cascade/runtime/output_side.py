@@ -11,10 +11,12 @@ import base64
 import threading
 from collections import OrderedDict
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from cascade.interfaces.events import DisplayShown
 from cascade.runtime import journal as jr
+from cascade.runtime.attempts import current_attempt
 from cascade.runtime.html_text import Table
 from cascade.runtime.keepsakes import Keepsakes
 from cascade.runtime.pictures import SVG, Picture, look_at
@@ -38,7 +40,7 @@ MOST_SHOWN: Final = 200  # displays of one node, all its items together
 class OutputSide:
     """Takes the output of one flow's attempts; the `Writer` of each."""
 
-    __slots__ = ("_counts", "_kept", "_lock", "_size", "flow")
+    __slots__ = ("_counts", "_is_on", "_kept", "_lock", "_size", "_voice", "flow")
 
     def __init__(self, flow: Flow) -> None:
         """Keep nothing yet."""
@@ -47,6 +49,37 @@ class OutputSide:
         self._size = 0
         self._counts: dict[int, int] = {}
         self._lock = threading.Lock()
+        self._is_on = False
+        self._voice: Attempt | None = None
+
+    # -- from the beginning to the end of the run ---------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Hear what tasks say, if someone watches or there are secrets; again when a graph that grew brought some."""
+        settings = self.flow.settings
+        if not self._is_on and settings.is_heard:
+            from cascade.runtime.capture import script_output  # most runs need none
+
+            self._is_on = True
+            script_output.acquire()
+        if self._voice is None and settings.redact.secrets:  # of resources, and of inline calls that have no attempt
+            from cascade.runtime.capture import voice_without
+
+            self._voice = voice_without(settings.redact)
+            speak: Any = partial(current_attempt.set, self._voice)
+            self.flow.context.run(speak)
+            speak()
+            self.flow.post(speak)  # the driver has a copy of its own
+
+    def end(self, *, waits: bool = False) -> None:
+        """Put everything back; threads that could not be stopped and may say secrets are heard to their end."""
+        while waits and self._is_on and self.flow.running and self.flow.settings.redact.secrets:
+            self.flow.wait_for_ends()
+        if self._is_on and (waits or not self.flow.running):
+            from cascade.runtime.capture import script_output
+
+            self._is_on = False
+            script_output.release()
 
     # -- from attempts, on any thread, without the flow's lock --------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from cascade.runtime.flow import Flow
@@ -17,6 +18,8 @@ __all__ = ["TARGET", "Pace"]
 TARGET: Final = 0.02  # seconds of work that one submission carries
 MOST_ITEMS: Final = 512
 MEMORY: Final = 0.3  # share of the newest time in what is known of a task
+
+_earlier: WeakKeyDictionary[Any, float] = WeakKeyDictionary()  # seconds, of tasks that ran in flows before
 
 
 class Pace:
@@ -37,6 +40,11 @@ class Pace:
         """Return the seconds that a call of the node's task takes; infinity while nobody knows."""
         return self._seconds.get(self._task(node), math.inf)
 
+    def guess(self, node: int) -> float:
+        """Return what earlier flows say where this one says nothing yet: too little to have calls share a fate."""
+        known = self.of(node)
+        return known if known < math.inf else _earlier.get(self._task(node), math.inf)
+
     def learn(self, node: int, seconds: float) -> None:
         """Note how long a call took; infinity: the next ones are to travel alone."""
         task = self._task(node)
@@ -44,6 +52,7 @@ class Pace:
         is_new = math.isinf(known) or math.isinf(seconds)
         if task not in self._doubted:
             self._seconds[task] = seconds if is_new else known + MEMORY * (seconds - known)
+            _earlier[task] = self._seconds[task]
 
     def doubt(self, node: int) -> None:
         """Something among several calls of this task killed a worker: from now on they travel alone."""

@@ -18,13 +18,14 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.model import MAP, PROCESS
-from cascade.interfaces.exceptions import CascadeError, TaskExitError, WorkerDiedError
+from cascade.interfaces.exceptions import CascadeError, ExecutorClosedError, TaskExitError, WorkerDiedError
+from cascade.interfaces.sending_errors import UnsendableError
 from cascade.runtime.attempts import Attempt
 from cascade.runtime.hearing import ADDRESS, Ear
 from cascade.runtime.notes import add_note
 from cascade.runtime.pace import Pace
 from cascade.runtime.parcels import RowOutcome, begin_worker, call_and_pack, call_rows, quiet_start, unpack
-from cascade.runtime.shipments import Portable, Shipment, run_shipment
+from cascade.runtime.shipments import Portable, Shipment, find_unsendable, run_shipment
 from cascade.runtime.threads import run_in_thread
 from cascade.runtime.worker_output import repeat
 
@@ -106,7 +107,9 @@ class ProcessSide:
             except BaseException as error:  # noqa: BLE001 - becomes the attempt's failure
                 future = error
             self.flow.lock.acquire()
-            if isinstance(future, BaseException):
+            if isinstance(future, ExecutorClosedError) and not self._alone:
+                self._lose(attempt, future)
+            elif isinstance(future, BaseException):
                 self._settle(attempt, None, future)
             else:
                 attempt.handle = future
@@ -127,14 +130,14 @@ class ProcessSide:
         with quiet_start():
             if attempt.rows is not None:
                 collects = self.flow.map_side.states[attempt.node].collect
-                is_heard = attempt.writer is not None
+                is_heard = attempt.is_heard
                 return pool.submit(call_rows, self._portable(attempt), attempt.rows, collects, is_heard)  # type: ignore[no-any-return]
             token = self._listen_to(attempt, pool)
             return pool.submit(call_and_pack, self._portable(attempt), args, kwargs, heard=token)  # type: ignore[no-any-return]
 
     def _listen_to(self, attempt: Attempt, pool: Any) -> str:
         """Have what `attempt` says in its worker told while it works; return the token, empty if nobody listens."""
-        if attempt.writer is None:
+        if not attempt.is_heard:
             return ""
         speech = _Speech(attempt, pool.cascade_ear, self.flow.post)
         self._speeches[attempt] = speech
@@ -145,10 +148,26 @@ class ProcessSide:
         from concurrent.futures import ThreadPoolExecutor
 
         if isinstance(executor, ThreadPoolExecutor):
-            return executor.submit(self._run_in_thread, attempt)
-        args, kwargs = self._gather(attempt)
-        heard = (True,) if attempt.writer is not None else ()
-        return executor.submit(run_shipment, Shipment(self._portable(attempt), args, kwargs), *heard)
+            call: tuple[Any, ...] = self._run_in_thread, attempt
+        else:
+            args, kwargs = self._gather(attempt)
+            heard = (True,) if attempt.is_heard else ()
+            call = run_shipment, Shipment(self._portable(attempt), args, kwargs, label=attempt.name), *heard
+        try:
+            return executor.submit(*call)
+        except (RecursionError, NotImplementedError):
+            raise
+        except RuntimeError as error:  # as concurrent.futures has it, of executors that are closed or broken
+            raise ExecutorClosedError.for_executor(executor, error) from error
+
+    def _lose(self, attempt: Attempt, error: ExecutorClosedError) -> None:
+        """The executor takes no calls: that is no failure of a task, and the end of the run."""
+        self._in_flight.pop(attempt, None)
+        attempt.stopping = True
+        if not self.flow.core.cancelling:
+            self.flow.outcomes.error = error
+            self.flow.cancel("its executor takes no calls")
+        self.flow.outcomes.settle(attempt, None, None)
 
     def _portable(self, attempt: Attempt) -> Callable[..., Any]:
         task = getattr(self.flow.graph.calls[attempt.node], "_task", None)
@@ -178,7 +197,15 @@ class ProcessSide:
         else:
             error = future.exception()
             value = None if error is not None else future.result()
+            if str(error).startswith("Could not pickle the task"):  # as loky has it, without saying what of it
+                error = self._find_unsendable(attempt) or error
         self.flow.post(lambda: self._settle(attempt, value, error))
+
+    def _find_unsendable(self, attempt: Attempt) -> BaseException | None:
+        """Return an error that says what of `attempt` cannot be pickled. Not under the lock."""
+        label = attempt.name if attempt.index is None else f"{attempt.name}[{attempt.index}]"
+        arguments = attempt.rows if attempt.rows is not None else self._gather(attempt)
+        return find_unsendable(label, self._portable(attempt), arguments)
 
     def _settle(self, attempt: Attempt, value: Any, error: BaseException | None) -> None:
         speech = self._speeches.get(attempt)
@@ -211,7 +238,7 @@ class ProcessSide:
             repeat(output[:1], attempt)
             if not ended_well:
                 error, value = _read_error(attempt.name, value), None
-        elif "_RemoteTraceback" in type(error.__cause__).__name__:
+        elif "_RemoteTraceback" in type(error.__cause__).__name__ and not isinstance(error, UnsendableError):
             add_note(error, f"While the value of '{attempt.name}' was sent back from its process.")
         self.flow.outcomes.settle(attempt, value, error)
 
@@ -258,6 +285,11 @@ class ProcessSide:
     def admit(self, nodes: range) -> None:
         """The graph has gained `nodes`; no value is anywhere but here."""
 
+    def left_there(self, attempt: Attempt, value: Any) -> Any:
+        """Return the `value` that has been stored, which is here."""
+        del attempt
+        return value
+
     def bring_all(self, value: Any) -> Any:
         """Return `value`, which is here."""
         return value
@@ -299,7 +331,7 @@ class ProcessSide:
             self._pool = None
         run_in_thread(lambda: _end(pool))
 
-    def close(self) -> None:
+    def close(self, _holder: object) -> None:
         """Keep the pool warm for the next run, or end it when something in it would not stop."""
         pool, self._pool = self._pool, None
         if pool is None:
@@ -362,6 +394,8 @@ def _end(pool: Any) -> None:
 
 
 def _is_death(error: BaseException) -> bool:
+    if isinstance(error, ExecutorClosedError) and error.__cause__ is not None:
+        error = error.__cause__
     names = ("BrokenExecutor", "BrokenProcessPool", "TerminatedWorkerError", "ShutdownExecutorError")
     return any(k.__name__ in names for k in type(error).__mro__)
 
@@ -374,6 +408,8 @@ def _read_error(label: str, sent: Any) -> BaseException:
 def _explain_death(label: str, error: BaseException) -> BaseException:
     """Return the error of a task that killed its worker, or whose arguments or value broke the connection to it."""
     told = str(error)
+    if isinstance(error, ExecutorClosedError):  # by the death of a worker of its
+        return WorkerDiedError.during(label, _cause_of_death(error.__cause__ or error))
     if "un-serialize" not in told:
         return WorkerDiedError.during(label, _cause_of_death(error))
     what, where = ("value", "where the run goes on") if told.startswith("A result") else ("arguments", "in its process")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from cascade.graph.model import ROUTE
 from cascade.identity.data import data_key
 from cascade.identity.errors import IdentityError
+from cascade.interfaces.exceptions import DependencyMissingError
 from cascade.interfaces.records import Draft, Entry, StoreMiss
 from cascade.runtime import states as st
 from cascade.runtime.errands import Errands
@@ -90,6 +91,7 @@ class Rebuilder:
         self._learnt = Learnt()
         self._recipes = Recipes(flow, store, self.keys)
         self._warned: set[int] = set()
+        self._passed: set[int] = set()
         self._errands: Errands[_Look | _Save | Job] = Errands(self._carry_out, flow.break_down)
         self._flights = Flights(store, self._is_wanted, flow.break_down)
 
@@ -196,6 +198,24 @@ class Rebuilder:
     def save_item(self, node: int, row: Row, value: Any, duration: float, done: Job) -> None:
         """Store one item of a map, then call `done` under the lock."""
         self._errands.add(_Save(node, row, value, duration, done))
+
+    def pass_over(self, node: int, index: int | None) -> None:
+        """`node`, or an item of it, returned calls: its key says nothing of their code, so that nothing is stored.
+
+        The calls are looked up on their own. Who asked for more than that with a policy is told.
+        """
+        if index is not None and node in self.policies:
+            self._learnt.items_of(node).waiting.pop(index, None)
+        options, graph = self.flow.graph.options(node), self.flow.graph
+        task = None if graph.kinds[node] == ROUTE else graph.calls[node]._task  # noqa: SLF001
+        if options is None or not options.cache or task is None or id(task) in self._passed:
+            return
+        self._passed.add(id(task))
+        self._complain(
+            node,
+            "it returned calls, and its key says nothing of their code. Give the policy to these calls, "
+            "with_cache(…) or pure=True: each is then looked up on its own",
+        )
 
     def is_stored(self, node: int) -> bool:
         """Whether the value of `node` came from the store."""
@@ -447,15 +467,16 @@ class Rebuilder:
 
     # -- after the run --------------------------------------------------------------------------------------------
 
-    def finish(self, status: str, facts: Mapping[str, object]) -> None:
+    def finish(self, status: str, facts: Mapping[str, object], failure: BaseException | None) -> None:
         """Write the history of the run and end the thread. By the driver, not under the lock."""
         self._flights.close()
+        told = "skipped" if isinstance(failure, DependencyMissingError) else status  # nothing failed then
 
         def write() -> None:
             self._recipes.write(is_last=True)
             rows, counts = rows_of(self.flow, self.store, self.keys, self._learnt, self.policies)
             self.store.record_nodes(self.flow.journal.run_id, rows[:MOST_ROWS])
-            self.store.end_run(self.flow.journal.run_id, {**facts, "status": status, "counts": counts})
+            self.store.end_run(self.flow.journal.run_id, {**facts, "status": told, "counts": counts})
 
         def guarded() -> None:
             try:

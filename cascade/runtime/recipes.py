@@ -30,7 +30,7 @@ EVERY: Final = 0.1  # seconds between two times that recipes are written
 class Recipes:
     """The recipes of one flow: of each node, and of the graph as a whole."""
 
-    __slots__ = ("_ends", "_flow", "_keys", "_new", "_outline", "_recipes", "_store", "_written")
+    __slots__ = ("_ends", "_flow", "_grown", "_keys", "_new", "_outline", "_recipes", "_store", "_written")
 
     def __init__(self, flow: Flow, store: Store, keys: NodeKeys) -> None:
         """Key nothing yet."""
@@ -41,6 +41,7 @@ class Recipes:
         self._outline = ""
         self._ends: dict[int, str] = {}  # result keys of targets; empty ones are not known
         self._new: dict[str, str] = {}
+        self._grown: dict[int, bool] = {}
         self._written = 0.0
 
     def find(self, policies: Mapping[int, CachePolicy], *, is_fresh: bool) -> dict[int, Entry]:
@@ -99,9 +100,26 @@ class Recipes:
     def note(self, node: int, key: str) -> None:
         """Remember that the result of `node` is stored under `key`."""
         recipe = self._recipes.get(node)
-        if recipe:
+        if recipe and not (self._flow.graph.aliases and self._has_grown(node)):
             self._new[recipe] = key
             self._note_end(node, key)
+
+    def _has_grown(self, node: int) -> bool:
+        """Whether something above `node` returned calls: its recipe does not know their code, nor their Params."""
+        graph, known = self._flow.graph, self._grown
+        stack = [node]
+        while stack:
+            at = stack[-1]
+            if at in known:
+                stack.pop()
+                continue
+            needs = [] if at in graph.aliases else list(may_need(graph, at))
+            unknown = [need for need in needs if need not in known]
+            if unknown:
+                stack.extend(unknown)
+            else:
+                known[at] = at in graph.aliases or any(known[need] for need in needs)
+        return known[node]
 
     def _note_end(self, node: int, key: str) -> None:
         if node in self._ends:

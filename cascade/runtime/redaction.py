@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from cascade.spec.input import Env, Input
 
-__all__ = ["DOTS", "Redactor"]
+__all__ = ["DOTS", "Redactor", "Veil"]
 
 DOTS: Final = "•••"
 SHORTEST: Final = 3  # characters; anything shorter would be found everywhere
@@ -39,13 +39,14 @@ class Redactor:
         'login •••, https://•••@host, •••'
     """
 
-    __slots__ = ("_forms", "_long", "secrets")
+    __slots__ = ("_firsts", "_forms", "_long", "secrets")
 
     def __init__(self) -> None:
         """Know no secret."""
         self.secrets: frozenset[str] = frozenset()
         self._forms: tuple[str, ...] = ()
         self._long: tuple[str, ...] = ()
+        self._firsts: frozenset[str] = frozenset()
 
     def add(self, inputs: Mapping[Input, object]) -> None:
         """Know the values of those of `inputs` that are secret; a graph that grows may bring more."""
@@ -68,6 +69,7 @@ class Redactor:
         forms = {form for text in self.secrets for form in _forms_of(text) if len(form) >= SHORTEST}
         self._forms = tuple(sorted(forms, key=len, reverse=True))
         self._long = tuple([form for form in self._forms if len(form) >= LONG])
+        self._firsts = frozenset(form[0] for form in self._forms)
 
     def __call__(self, text: str) -> str:
         """Return `text` without the secrets."""
@@ -79,6 +81,32 @@ class Redactor:
                 text = _without_rests(text, form)
         return text
 
+    def open_end(self, text: str) -> int:
+        """Return where in `text` a secret begins that only what follows can finish; its length if none does."""
+        length = len(text)
+        start = length - len(self._forms[0]) + 1 if self._forms else length
+        while True:
+            at = self._find_begin(text, max(0, start))
+            ends = [self._end_across(text, form, at) for form in self._forms] if at < length else []
+            start = max(ends, default=0)
+            if start <= at:
+                return at
+
+    def _find_begin(self, text: str, start: int) -> int:
+        firsts = self._firsts
+        for place, character in enumerate(text[start:], start):
+            if character in firsts:
+                rest = text[place:]
+                if any(form.startswith(rest) and form != rest for form in self._forms):
+                    return place
+        return len(text)
+
+    @staticmethod
+    def _end_across(text: str, form: str, place: int) -> int:
+        """Return where a `form` ends that began before `place` and goes beyond it, 0 if there is none."""
+        begin = text.find(form, max(0, place - len(form) + 1), place + len(form) - 1)
+        return begin + len(form) if begin >= 0 else 0
+
     def holds(self, value: object) -> bool:
         """Say whether `value` is one of the secrets, as a whole."""
         return (
@@ -86,6 +114,40 @@ class Redactor:
             and isinstance(value, (str, bytes, int, float))
             and not self.secrets.isdisjoint(_texts_in(value))
         )
+
+
+class Veil:
+    """Takes secrets out of a text that comes in pieces; holds back only what may be the beginning of one.
+
+    Args:
+        redact: knows the secrets, also those that it learns later.
+
+    Example:
+        >>> redact = Redactor()
+        >>> redact.add_value("hunter2")
+        >>> veil = Veil(redact)
+        >>> veil("login hun"), veil("ter2, then hun"), veil.rest()
+        ('login ', '•••, then ', 'hun')
+    """
+
+    __slots__ = ("_held", "_redact")
+
+    def __init__(self, redact: Redactor) -> None:
+        """Hold nothing back yet."""
+        self._redact = redact
+        self._held = ""
+
+    def __call__(self, text: str) -> str:
+        """Return what can be shown now that `text` has come."""
+        text = self._held + text
+        end = self._redact.open_end(text)
+        self._held = text[end:]
+        return self._redact(text[:end])
+
+    def rest(self) -> str:
+        """Return what was held back: nothing follows."""
+        text, self._held = self._held, ""
+        return self._redact(text)
 
 
 def _texts_in(value: object) -> Iterator[str]:

@@ -83,7 +83,8 @@ def start(
     """Start a run and return its handle at once. Takes what `run` takes, and:
 
     Args:
-        name: shown in views. capture_output: what tasks print becomes events instead of text.
+        name: shown in views. capture_output: what tasks print, log, warn and show becomes events, as views and reports
+            need them; in a notebook instead of text in the cell, elsewhere the text also goes where it always went.
         step: go step by step: each start waits for `Run.next`.
 
     Example:
@@ -114,7 +115,7 @@ def start(
     settings.on_failure = on_failure
     settings.timeout = _seconds(timeout)
     settings.foreign_loop = _loop
-    settings.watched = capture_output
+    settings.watch(is_on=capture_output)
     settings.stepping = step
     settings.kept = _kept
     _set_executor(settings, executor)
@@ -446,7 +447,7 @@ def open_store(cache: Any) -> Store:
     if isinstance(cache, str) and ("://" in cache or "::" in cache):
         return _adapter("backend")(_adapter("address").cache_at(cache))  # type: ignore[no-any-return]
     if cache is True or isinstance(cache, (str, os.PathLike)):
-        return _adapter("store")(FOLDER if cache is True else cache)  # type: ignore[no-any-return]
+        return _adapter("store")(FOLDER if cache is True else _adapter("address").folder_at(cache))  # type: ignore[no-any-return]
     if hasattr(cache, "get") and hasattr(cache, "put"):
         return _adapter("backend")(cache)  # type: ignore[no-any-return]
     raise CascadeError(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cascade.runtime.limits import Limits, Names, Ticket
     from cascade.runtime.stepping import Stepping
 
-__all__ = ["CANCELLED", "DONE", "FAILED", "PENDING", "RUNNING", "SKIPPED", "Scheduler"]
+__all__ = ["CANCELLED", "DONE", "DORMANT", "FAILED", "PENDING", "RUNNING", "SKIPPED", "Scheduler"]
 
 
 _WITHOUT_VALUE = (FAILED, SKIPPED)
@@ -36,30 +36,12 @@ DORMANT, GATE, PREPARE = 1, 2, 4
 
 # orders to the shell
 (
-    EVALUATE,
-    MAKE_READY,
-    USE_FALLBACK,
-    KEEP_FAILURE,
-    LET_GO,
-    LOOK_AGAIN,
-    TELL_SKIPPED,
-    TELL_CANCELLED,
-    TELL_WAITING,
-    TELL_HELD,
-    TELL_LIMITED,
+    EVALUATE, MAKE_READY, USE_FALLBACK, KEEP_FAILURE, LET_GO, LOOK_AGAIN,
+    TELL_SKIPPED, TELL_CANCELLED, TELL_WAITING, TELL_HELD, TELL_LIMITED, TELL_PART_LOST,
 ) = (
-    "evaluate",
-    "make_ready",
-    "use_fallback",
-    "keep_failure",
-    "let_go",
-    "look_again",
-    "tell_skipped",
-    "tell_cancelled",
-    "tell_waiting",
-    "tell_held",
-    "tell_limited",
-)
+    "evaluate", "make_ready", "use_fallback", "keep_failure", "let_go", "look_again",
+    "tell_skipped", "tell_cancelled", "tell_waiting", "tell_held", "tell_limited", "tell_part_lost",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +62,8 @@ class Scheduler:
     Attributes:
         state: of each node. ready: heaps of ranks by mode. orders: what the shell must do, oldest first; it clears
             the list. unfinished: demanded nodes that have not ended. ticket: the limits that count what `take` gave
-            last; None while no limit is in force. listeners: by node, who asked for its value, at which of its stages.
+            last; None while no limit is in force. listeners: by node, who asked for its value, at which of its stages;
+            who asks is a node or, below zero, a grown part.
     """
 
     def __init__(self, graph: Graph, rank: Sequence[int], ledger: Ledger, limits: Limits) -> None:
@@ -228,7 +211,7 @@ class Scheduler:
         """Those who wait for the value of `node`, to decide what they need, have one less to wait for."""
         for listener in self._pop_listeners(node):
             self._awaited[listener] -= 1
-            if not self._awaited[listener] and self.state[listener] == PENDING:
+            if not self._awaited[listener] and (listener < 0 or self.state[listener] == PENDING):
                 self.orders.append((EVALUATE, listener, "", -1))
 
     def _pop_listeners(self, node: int) -> list[int]:
@@ -271,14 +254,23 @@ class Scheduler:
         if not self.cancelling:
             self._stop_consumers(node)
 
-    def become(self, node: int, refs: Sequence[int]) -> None:
-        """`node` ran and will have its value from others: from what it returned."""
+    def become(self, node: int, refs: Sequence[int], waiter: int = 0) -> None:
+        """`node` ran and will have its value from others: from what it returned.
+
+        Args:
+            waiter: a number below zero that waits in the place of the node; `reopen` follows, or `skip`, or a value.
+        """
         self.state[node] = PENDING
         self.hold[node] |= GATE
-        self.choose(node, refs)
+        self.choose(waiter or node, refs)
+
+    def reopen(self, node: int) -> None:
+        """What `node` returned will not be its value: it may be tried again, or fail."""
+        self.state[node] = PENDING
+        self.hold[node] &= ~GATE
 
     def stop(self, node: int) -> None:
-        """A running `node` ended because of a cancel."""
+        """A `node` ended because of a cancel, or because nobody needs it any more."""
         self.state[node] = CANCELLED
         self.unfinished -= 1
 
@@ -295,6 +287,11 @@ class Scheduler:
         stack = [(node, reason, because, self._stage.get(node, 0))]
         while stack:
             node, reason, because, stage = stack.pop()
+            if node < 0:
+                if self._stage[node] == stage:
+                    self._stage[node] += 1
+                    self.orders.append((TELL_PART_LOST, node, reason, because))
+                continue
             if self.state[node] != PENDING or self._stage.get(node, 0) != stage:
                 continue
             if self.has_fallback(node):

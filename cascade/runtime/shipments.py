@@ -12,9 +12,10 @@ from operator import attrgetter
 from pickle import loads
 from typing import Any
 
+from cascade.interfaces.sending_errors import UnsendableError
 from cascade.runtime.parcels import call_and_pack
 
-__all__ = ["Portable", "Shipment", "run_shipment"]
+__all__ = ["Portable", "Shipment", "find_unsendable", "run_shipment"]
 
 
 class Portable:
@@ -38,15 +39,22 @@ class Shipment:
     """A call that pickles itself by value.
 
     Attributes:
-        is_abroad: it has been pickled: this is another process.
+        is_abroad: it has been pickled: this is another process. label: of the call, in errors.
     """
 
-    __slots__ = ("args", "function", "is_abroad", "kwargs")
+    __slots__ = ("args", "function", "is_abroad", "kwargs", "label")
 
     def __init__(
-        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], *, is_abroad: bool = False
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        *,
+        is_abroad: bool = False,
+        label: str = "call",
     ) -> None:
         """Keep the call."""
+        self.label = label
         self.function = function
         self.args = args
         self.kwargs = kwargs
@@ -69,7 +77,13 @@ class Shipment:
         """Travel by cloudpickle."""
         from cloudpickle import dumps
 
-        return _unpack, (dumps((self.function, self.args, self.kwargs)),)
+        try:
+            return _unpack, (dumps((self.function, self.args, self.kwargs)),)
+        except Exception:
+            error = find_unsendable(self.label, self.function, (self.args, self.kwargs))
+            if error is None:
+                raise
+        raise error
 
 
 class _Answer(tuple[Any, ...]):
@@ -81,6 +95,18 @@ class _Answer(tuple[Any, ...]):
         from cloudpickle import dumps
 
         return loads, (dumps(tuple(self)),)
+
+
+def find_unsendable(label: str, function: object, arguments: object) -> UnsendableError | None:
+    """Return an error that says which part of a call cannot be pickled, None when each can."""
+    from cloudpickle import dumps
+
+    for what, part in (("function", function), ("arguments", arguments)):
+        try:
+            dumps(part)
+        except Exception as error:  # noqa: BLE001 - whatever pickling says, which runs the user's code
+            return UnsendableError.for_part(what, label, error)
+    return None
 
 
 def _unpack(pickled: bytes) -> Shipment:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cascade.runtime.cluster_values import RemoteValue
 from cascade.spec.file import File
+from cascade.spec.logins import hide_logins
 
 __all__ = ["preview_arguments", "summarize"]
 
@@ -42,8 +43,7 @@ def _summarize(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
     if kind is int:
         return str(value) if value.bit_length() < 200 else f"int of {value.bit_length()} bits"  # noqa: PLR2004
     if kind is str:
-        text = value[: MOST - 2]
-        return repr(text) if len(value) <= MOST - 4 else f"text of {len(value):,} characters"
+        return repr(hide_logins(value)) if len(value) <= MOST - 4 else f"text of {len(value):,} characters"
     if kind is bytes:
         return f"{len(value):,} bytes"
     if kind is File:

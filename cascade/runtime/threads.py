@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["LoopThread", "Shelf", "borrow_loop", "return_loop", "run_in_thread"]
 
 IDLE = 20.0  # seconds after which an idle thread ends
+FAREWELL = 1.0  # seconds that what was left on a loop has to end when that ends
 
 
 class _Seat:
@@ -42,18 +43,19 @@ class Shelf:
     def run(self, work: Callable[[], object]) -> None:
         """Run `work` on an idle thread, or on a new one; it must not raise."""
         with self._lock:
-            seat = self._idle.pop() if self._idle else None
-            if seat is None:
+            idle = self._idle.pop() if self._idle else None
+            if idle is None:
                 self._made += 1
-        if seat is None:
-            threading.Thread(target=self._serve, args=(work,), name=f"cascade-{self._made}", daemon=True).start()
-        else:
-            seat.work = work
+        seat = idle or _Seat()
+        seat.work = work
+        if idle is not None:
             seat.bell.release()
+            return
+        # A thread keeps its arguments as long as it lives: the seat, which forgets the work, not the work itself.
+        threading.Thread(target=self._serve, args=(seat,), name=f"cascade-{self._made}", daemon=True).start()
 
-    def _serve(self, work: Callable[[], object] | None) -> None:
-        seat = _Seat()
-        while work is not None:
+    def _serve(self, seat: _Seat) -> None:
+        while (work := seat.work) is not None:
             work()
             seat.work = work = None
             with self._lock:
@@ -64,7 +66,6 @@ class Shelf:
                         self._idle.remove(seat)
                         return
                 seat.bell.acquire()
-            work = seat.work
 
 
 class LoopThread:
@@ -87,6 +88,11 @@ class LoopThread:
 
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
+        left = asyncio.all_tasks(self.loop)
+        for task in left:  # who has not begun yet would be complained about by the collector
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left, timeout=FAREWELL))
         self.loop.close()
 
     def stop(self) -> None:

@@ -14,11 +14,13 @@ import builtins
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import copy_context
+from itertools import groupby
+from operator import itemgetter
 from types import ModuleType
 from typing import Any, Final
 
 from cascade.runtime.attempts import Attempt, current_attempt
-from cascade.runtime.capture import OutputCapture, listener
+from cascade.runtime.capture import OutputCapture, listener, say_aloud
 from cascade.runtime.displays import Display, bundle_of, from_bundle
 from cascade.runtime.figures import WhenImported, is_figure
 from cascade.runtime.hearing import Announcer, line
@@ -107,6 +109,17 @@ def repeat(output: Iterable[list[Piece]], attempt: Attempt) -> None:
                 attempt.show(piece)
             else:
                 attempt.write(*piece)
+        if attempt.aloud:
+            texts = (piece[:2] for piece in pieces if not isinstance(piece, Display))
+            for stream, group in groupby(texts, itemgetter(0)):
+                _repeat_aloud(attempt, stream, [text for _, text in group])
+
+
+def _repeat_aloud(attempt: Attempt, stream: str, texts: list[str]) -> None:
+    """Say what came together in one go, so that others who write at the same time do not come in between."""
+    is_written = stream in ("stdout", "stderr")  # else each is a line of its own
+    for text in ["".join(texts)] if is_written else texts:
+        say_aloud(attempt.redact or str, stream, text)
 
 
 # -- display, in a worker ---------------------------------------------------------------------------------------------

@@ -29,9 +29,9 @@ class PastRun:
     """One run of the past.
 
     Args:
-        run_id: its id. name: of the target. status: ``completed``, ``failed``, ``cancelled``, ``running``, or ``lost``:
-            it never ended, its process was killed. started_at: seconds since the epoch. duration: seconds, None if it
-            has not ended.
+        run_id: its id. name: of the target. status: ``completed``, ``failed``, ``cancelled``, ``skipped``: its target
+            was, ``running``, or ``lost``: it never ended, its process was killed. started_at: seconds since the epoch.
+            duration: seconds, None if it has not ended.
         ran, stored, failed, skipped: how many nodes. params: short texts by name.
         number: 1 for the first run of the store, and so on; 0: the store does not number its runs.
     """
@@ -110,7 +110,8 @@ class History(Sequence[PastRun]):
             )
             rows.append(told)
         if len(rows) == 1:
-            return "No run is known here yet."
+            fault = getattr(self._store, "off", None)
+            return f"The runs cannot be read. {fault}" if fault else "No run is known here yet."
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         return "\n".join(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

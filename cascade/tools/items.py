@@ -7,6 +7,7 @@ Invariant: reads only; a place is named as people write it, ``[3]``, and what is
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,23 @@ if TYPE_CHECKING:
     from cascade.interfaces.protocols import Store
     from cascade.interfaces.records import NodeRow
 
-__all__ = ["PastItems", "places", "read_items", "tell_elements", "tell_makers", "tell_new"]
+__all__ = [
+    "PastItems",
+    "PastPace",
+    "find_pace",
+    "places",
+    "read_items",
+    "split_item",
+    "tell_elements",
+    "tell_item",
+    "tell_makers",
+    "tell_new",
+]
 
+_ITEM = re.compile(r"(.+)\[(\d{1,9})\]", re.DOTALL)
 MOST_PLACES = 5
 MOST_MAKERS = 3
+MOST_RUNS_BACK = 20  # that are looked at for one whose items were not all stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,35 @@ def read_items(row: NodeRow) -> PastItems | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class PastPace:
+    """How a map went.
+
+    Args:
+        count: how many items it had. seconds: that one of them took on average, of those that ran.
+    """
+
+    count: int
+    seconds: float
+
+
+def find_pace(store: Store, name: str) -> PastPace | None:
+    """Return how the map of that name (or task) went the last time that items of it ran; None: nobody knows."""
+    before: str | None = None
+    for _ in range(MOST_RUNS_BACK):
+        row = store.latest(name, before)
+        if row is None:
+            return None
+        try:
+            data = json.loads(row.items) if row.items else {}
+            if "each" in data:
+                return PastPace(int(data["count"]), float(data["each"]))
+        except (ValueError, TypeError, KeyError):
+            pass  # damaged: an earlier one may serve
+        before = row.run_id
+    return None
+
+
 def places(ran: Sequence[int], count: int) -> str:
     """Return the places of `count` items, of which `ran` are the first.
 
@@ -97,6 +140,26 @@ def tell_new(store: Store, before: PastItems | None, now: PastItems) -> list[str
         count = now.count if not new else len(old)
         told.append(f"no longer in the store, or asked for anew: {places(old, count)}")
     return told
+
+
+def split_item(name: str) -> tuple[str, int | None]:
+    """Return the map and the place that a name such as ``fit[3]`` means; None: it names no item.
+
+    Example:
+        >>> split_item("fit#2[3]"), split_item("fit")
+        (('fit#2', 3), ('fit', None))
+    """
+    found = _ITEM.fullmatch(name)
+    return (found[1], int(found[2])) if found else (name, None)
+
+
+def tell_item(store: Store, before: PastItems | None, now: PastItems, place: int) -> str:
+    """Return why one item ran whose code and other inputs are the same as before."""
+    elements = _elements(store, now)
+    known = set(_elements(store, before)) if before is not None else set()
+    if known and place < len(elements) and elements[place] not in known:
+        return "its element is new"
+    return "its result was not in the store, had expired or was not asked for"
 
 
 def tell_elements(store: Store, before: NodeRow, after: NodeRow) -> list[str]:

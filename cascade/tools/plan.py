@@ -7,25 +7,33 @@ In: what `run` takes. Out: an `Outlook`. Invariant: runs nothing and writes noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from cascade.graph.build import refs_in
 from cascade.graph.check import check_amounts
-from cascade.graph.model import ROUTE, as_name
+from cascade.graph.model import MAP, PROCESS, ROUTE, THREAD, as_name
 from cascade.graph.order import may_need
 from cascade.graph.schedule import make_schedule
+from cascade.interfaces.naming import nearest
 from cascade.messaging.catalogue import in_seconds
+from cascade.runtime.collector import UNKNOWN, calm_collector
 from cascade.runtime.run import open_store, secret_of
+from cascade.tools.items import find_pace
+from cascade.tools.simulate_terms import Workers
 from cascade.tools.sizes import in_bytes
 from cascade.tools.steps import Step, find_steps
 
 if TYPE_CHECKING:
+    from cascade.graph.check import Amounts
     from cascade.graph.model import Graph
     from cascade.graph.schedule import Schedule
+    from cascade.interfaces.protocols import Store
+    from cascade.runtime.flow import Flow
 
 __all__ = ["Outlook", "Step", "plan"]
 
+WORKERS: Final = "workers"
 UNKNOWN_SECONDS = 0.0  # of a task that never ran: said to be unknown, and counted as nothing
 
 
@@ -37,6 +45,7 @@ class Outlook:
         steps: a step for each node, needs first. schedule: when all would happen if everything unknown ran.
         graph: what would run. capacities: as given. peak: bytes of all values that are alive at the worst moment, as
             far as their sizes are known. unsized: ids of the nodes whose sizes nobody knows; they count as nothing.
+        fault: why the store could not be read, empty if it could.
     """
 
     steps: tuple[Step, ...]
@@ -45,6 +54,8 @@ class Outlook:
     capacities: Mapping[str, float]
     peak: int = 0
     unsized: tuple[str, ...] = ()
+    fault: str = ""
+    _by_id: dict[str, Step] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def makespan(self) -> float:
@@ -59,12 +70,17 @@ class Outlook:
 
     @property
     def utilisation(self) -> Mapping[str, float]:
-        """For each capacity, the part of it that would be in use on average, from 0 to 1."""
+        """For each capacity, and the ``workers`` if they were given, the part in use on average, from 0 to 1."""
         return self.schedule.utilisation
 
     def __getitem__(self, node: str) -> Step:
         """Return the step of a node by its id."""
-        return {step.node: step for step in self.steps}[node]
+        if not self._by_id:
+            self._by_id.update({step.node: step for step in self.steps})
+        step = self._by_id.get(node)
+        if step is None:
+            raise KeyError(f"The graph has no node '{node}'.{nearest(str(node), self._by_id)}")
+        return step
 
     def __str__(self) -> str:
         """Return a table as text."""
@@ -77,6 +93,7 @@ class Outlook:
         lines.insert(0, f"{self.graph.name}: {told or 'nothing to do'}")
         if self.makespan:
             lines.append(f"about {in_seconds(self.makespan)}, decided by {' → '.join(self.critical_path)}")
+        lines += [f"the store: {self.fault}"] if self.fault else []
         lines += self._tell_memory()
         lines += [f"{as_name(name)}: {part:.0%} in use" for name, part in self.utilisation.items()]
         return "\n".join(lines)
@@ -116,14 +133,18 @@ def plan(
     *,
     cache: Any = None,
     resources: Iterable[Any] = (),
+    workers: int | None = None,
 ) -> Outlook:
     """Say what a run of `target` would compute, what is stored, and what time and memory it would take by earlier runs.
 
     Args:
         target, params, system_resources, resources: as for `run`. cache: as for `run`; by default ``.cascade``.
+        workers: how many blocking and compute calls there may be at once, as with an executor of so many; None: any
+            number. `simulate` knows more of them, and draws who does what.
 
     Raises:
         ParamError, CapacityError, ResourceError, GraphError, NotLazyError: what `run` would raise before it begins.
+        SettingError: when `workers` is no whole number of at least 1.
 
     Example:
         >>> import cascade as cs
@@ -139,11 +160,16 @@ def plan(
         {'load': 'stored', 'total': 'run'}
     """
     from cascade.runtime.flow import Settings
-    from cascade.runtime.rebuilder import Rebuilder
     from cascade.runtime.run import lay_out
 
     store = open_store(True if cache is None else cache)
-    flow = lay_out(target, params, system_resources, resources, Settings())
+    with calm_collector(UNKNOWN):
+        return _look_ahead(lay_out(target, params, system_resources, resources, Settings()), store, workers)
+
+
+def _look_ahead(flow: Flow, store: Store, workers: int | None) -> Outlook:
+    from cascade.runtime.rebuilder import Rebuilder
+
     rebuilder = Rebuilder(flow, store, is_fresh=False, secret=secret_of(store))
     rebuilder.look()
     steps = find_steps(flow, rebuilder)
@@ -153,10 +179,32 @@ def plan(
         if step.status in {"run", "unknown"}:
             seconds[node] = step.seconds or UNKNOWN_SECONDS
     amounts = check_amounts(flow.graph, capacities)
-    schedule = make_schedule(flow.graph, flow.core.rank, seconds, amounts, capacities)
+    totals = dict(capacities)
+    if workers is not None:
+        name = WORKERS if WORKERS not in capacities else f"{WORKERS} of the run"
+        totals[name] = Workers.of(workers).count
+        _share_out(flow.graph, store, (name, workers), seconds, amounts)
+    schedule = make_schedule(flow.graph, flow.core.rank, seconds, amounts, totals)
     peak, unsized = _find_peak(flow.graph, steps, schedule)
     ordered = tuple([steps[node] for node in flow.graph.order])
-    return Outlook(ordered, schedule, flow.graph, dict(capacities), peak, unsized)
+    return Outlook(ordered, schedule, flow.graph, dict(capacities), peak, unsized, getattr(store, "off", None) or "")
+
+
+def _share_out(
+    graph: Graph, store: Store, workers: tuple[str, int], seconds: list[float], amounts: dict[int, Amounts]
+) -> None:
+    """Have each blocking or compute node take a worker, and a map as many as it has use for."""
+    name, total = workers
+    for node, mode in enumerate(graph.modes):
+        if mode not in {THREAD, PROCESS} or not seconds[node]:
+            continue
+        amount = 1
+        pace = find_pace(store, graph.ids[node]) if graph.kinds[node] == MAP else None
+        if pace is not None and pace.count:
+            most = graph.calls[node]._max_concurrency or pace.count  # noqa: SLF001 - as the engine reads it
+            amount = max(1, min(total, pace.count, most))
+            seconds[node] = pace.seconds * -(-pace.count // amount)
+        amounts[node] = (*amounts.get(node, ()), (name, amount))
 
 
 def _find_peak(graph: Graph, steps: Mapping[int, Step], schedule: Schedule) -> tuple[int, tuple[str, ...]]:
@@ -165,6 +213,8 @@ def _find_peak(graph: Graph, steps: Mapping[int, Step], schedule: Schedule) -> t
     A value lives until the last node that reads it has ended, and that of a target to the end of the run.
     """
     alive = [node for node in graph.order if steps[node].status != "not needed" and graph.kinds[node] != ROUTE]
+    if not any(steps[node].size for node in alive):  # nothing is known: nothing to add up
+        return 0, tuple([steps[node].node for node in alive if steps[node].size is None])
     place = {node: number for number, node in enumerate(graph.order)}
     alive.sort(key=lambda node: (schedule.ends[node], schedule.starts[node], place[node]))
     reads = {node: _reads(graph, steps, node) for node in alive}

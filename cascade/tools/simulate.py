@@ -171,8 +171,9 @@ def simulate(
     """Return how a run of `target` would go if nothing of it was stored: the engine's core on a virtual clock.
 
     Conditions and routes that only the run can know are taken to be true, and the longest; `remarks` say so. A loop is
-    one node with the seconds of all its turns. What a task would add to the graph while it runs is left out. A
-    duration is what a call takes beside the others: threads that compute share the interpreter, which nobody counts.
+    one node with the seconds of all its turns. A `cs.wait` takes the seconds that it is given; what is known to take
+    longer than its timeout fails by it. What a task would add to the graph while it runs is left out. A duration is
+    what a call takes beside the others: threads that compute share the interpreter, which nobody counts.
 
     Args:
         target: what `run` takes, or a Graph.
@@ -230,13 +231,15 @@ def simulate(
         staff = Workers.of(getattr(solver, "max_parallel", None) if workers is None else workers)
         # without capacities, so that a solver that does not know them can be asked, too
         plan = (solver or NativeSolver()).solve(graph, *(() if system_resources is None else (capacities,)))
-        scene, remarks = make_scene(graph, plan.rank, given, None if system_resources is None else capacities, staff)
+        scene, remarks = make_scene(graph, plan.rank, given, None if system_resources is None else capacities)
         watched = len(graph) <= MOST_WATCHED
         trace = Rehearsal(scene, staff, watched=watched).run()
         bound, note = least_seconds(scene, staff, trace), ""
     if hasattr(solver, "durations") and solver.durations is known:  # else it speaks about other durations
         bound, note = max(bound, getattr(plan, "bound", 0.0)), getattr(plan, "note", "")
-    told = [*remarks, *_losses(graph, trace), *_quality(trace.makespan, bound, note)]
+    fault = getattr(given.store, "off", None)
+    away = [f"the store: {fault}"] if fault else []
+    told = [*remarks, *away, *_losses(graph, trace), *_quality(trace.makespan, bound, note)]
     return Simulation(graph, plan, scene, staff, trace, tuple(told), workers is not None)
 
 

@@ -59,7 +59,8 @@ class Curve:
         try:
             return self.makespans[self.workers.index(workers)]
         except ValueError:
-            raise KeyError(workers) from None
+            known = f"{self.workers[0]:,} to {self.workers[-1]:,}"
+            raise KeyError(f"The curve has no point for {workers!r} workers, only some from {known}.") from None
 
     def __len__(self) -> int:
         """How many points there are."""
@@ -204,6 +205,8 @@ def make_curve(scene: Scene, counts: Iterable[int] | None, known: Mapping[int, T
     if counts is None:
         peak = Rehearsal(scene, Workers.of(_MOST)).run().peak
         counts = worker_counts(peak[1])
+    if not isinstance(counts, Iterable):
+        raise SettingError(f"workers= of a curve takes several numbers, as in range(1, 17), not {counts!r}.")
     numbers = sorted(set(counts))
     if not numbers:
         raise SettingError("workers= of a curve is empty. Give numbers of workers, as in range(1, 17).")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from cascade.adapters.solvers.durations import find_durations
@@ -21,8 +22,8 @@ from cascade.interfaces.exceptions import CascadeError, SettingError, nearest
 from cascade.messaging.catalogue import in_seconds
 from cascade.runtime.maps import is_mapped
 from cascade.spec.policy import UNSET
-from cascade.tools.items import read_items
-from cascade.tools.simulate_terms import WINDOW, Scene, Workers
+from cascade.tools.items import PastPace, find_pace
+from cascade.tools.simulate_terms import Scene
 
 if TYPE_CHECKING:
     from cascade.adapters.solvers.durations import Durations
@@ -35,6 +36,7 @@ __all__ = ["Given", "make_scene"]
 
 UNKNOWN: Final = object()
 MOST_NAMED: Final = 5
+WAIT: Final = "cascade.providers.wait:wait"
 _SIZED = (list, tuple, set, frozenset)
 
 
@@ -53,34 +55,36 @@ class Given:
 
 
 def make_scene(
-    graph: Graph, rank: Sequence[int], given: Given, capacities: Mapping[str, float] | None, workers: Workers
+    graph: Graph, rank: Sequence[int], given: Given, capacities: Mapping[str, float] | None
 ) -> tuple[Scene, tuple[str, ...]]:
     """Return the scene of a run of `graph`, and remarks about what was taken for granted.
 
     Args:
         rank: place of each node in the queue. capacities: checked ones; None: amounts do not count.
     """
-    return _Scout(graph, given, capacities, workers).look(rank)
+    return _Scout(graph, given, capacities).look(rank)
 
 
 class _Scout:
     """Finds out what can be known before the run; `remarks` are about the rest."""
 
-    def __init__(self, graph: Graph, given: Given, capacities: Mapping[str, float] | None, workers: Workers) -> None:
-        self.graph, self.given, self.workers = graph, given, workers
+    def __init__(self, graph: Graph, given: Given, capacities: Mapping[str, float] | None) -> None:
+        self.graph, self.given = graph, given
         self.capacities = capacities or {}
         self.counts_amounts = capacities is not None
         self.remarks: list[str] = []
         self.inputs = self._read_inputs()
+        self.paces: dict[int, PastPace] = {}
+        self.guessed: frozenset[int] = frozenset()
 
     def look(self, rank: Sequence[int]) -> tuple[Scene, tuple[str, ...]]:
-        seconds, past = self._find_seconds()
+        seconds = self._find_seconds()
+        overdue = self._stop_in_time(seconds)
         amounts = self._find_amounts()
-        items = self._find_items(past)
-        self._divide(seconds, items, amounts, past)
+        items = self._find_items()
         closed = self._find_closed()
         routes = self._find_routes(seconds, items)
-        failures = {n: c for n, c in self._by_name("failures", self.given.failures, 0).items() if c}
+        failures = {n: c for n, c in self._by_name("failures", self.given.failures, 0).items() if c} | overdue
         self._tell_rest()
         from time import time
 
@@ -118,54 +122,76 @@ class _Scout:
 
     # -- durations ------------------------------------------------------------------------------------------------
 
-    def _find_seconds(self) -> tuple[list[float], dict[int, float]]:
-        """Return the seconds of each node, and of maps that ran before those of the whole map."""
+    def _find_seconds(self) -> list[float]:
+        """Return the seconds of each node; of a map, those of one item."""
         graph, standard = self.graph, self.given.standard
         said = find_durations(graph, self.given.durations)
         blank = [n for n, s in enumerate(said) if s is None and graph.kinds[n] != ROUTE]
-        past: dict[int, float] = {}
+        for node in blank:
+            said[node] = self._waits(node)
+        blank = [n for n in blank if said[n] is None]
         if blank and self.given.store is not None:
             tasks = {n: graph.calls[n]._task.name for n in blank}  # noqa: SLF001 - as in Graph.label
             costs = self.given.store.costs(dict.fromkeys(tasks.values()))
+            self._learn_paces(tasks)
             for node, task in tasks.items():
-                if task in costs:
+                pace = self.paces.get(node)
+                if pace is not None:
+                    said[node] = pace.seconds
+                elif task in costs and graph.kinds[node] != MAP:
                     said[node] = costs[task].seconds
-                    if graph.kinds[node] == MAP:
-                        past[node] = costs[task].seconds
             if costs:
                 known = sum(said[n] is not None for n in blank)
                 self.remarks.append(f"{known:,} of {len(graph):,} durations are those of earlier runs")
             blank = [n for n in blank if said[n] is None]
+        self.guessed = frozenset(blank)
         if blank and len(blank) == len(graph) - len(graph.routes):
             self.remarks.append(f"no durations are known: each node counts as {in_seconds(standard)}")
         elif blank:
             self.remarks.append(f"nothing is known of {self._names(blank)}: each counts as {in_seconds(standard)}")
-        found = [(0.0 if graph.kinds[n] == ROUTE else standard) if s is None else s for n, s in enumerate(said)]
-        return found, past
+        return [(0.0 if graph.kinds[n] == ROUTE else standard) if s is None else s for n, s in enumerate(said)]
 
-    def _divide(
-        self, seconds: list[float], items: Mapping[int, int], amounts: Mapping[int, Amounts], past: Mapping[int, float]
-    ) -> None:
-        """Of a map that ran before, the history has the whole: work out what one item takes."""
-        store = self.given.store
-        for node in past:
-            row = store.latest(self.graph.ids[node]) if store is not None else None
-            before = read_items(row) if row is not None else None
-            if row is None or before is None or not before.count:
-                seconds[node] /= max(1, -(-items.get(node, 1) // self._width(node, amounts, items.get(node, 1))))
-            else:
-                seconds[node] = row.duration / -(-before.count // self._width(node, amounts, before.count))
-        if past:
-            self.remarks.append(
-                f"what an item of {self._names(past)} takes is worked out from the whole map, as if that ran like this"
-            )
+    def _waits(self, node: int) -> float | None:
+        """Return the seconds of a `cs.wait`, of a map of them those of the longest; None for any other call."""
+        graph = self.graph
+        if getattr(getattr(graph.calls[node], "_task", None), "key", "") != WAIT or graph.shapes[node] == REFS:
+            return None
+        value = self._value(graph.args[node][0])
+        found = [value] if isinstance(value, (int, float)) else value if isinstance(value, (list, tuple)) else []
+        is_known = bool(found) and all(isinstance(each, (int, float)) and 0 <= each < inf for each in found)
+        return float(max(found)) if is_known else None
 
-    def _width(self, node: int, amounts: Mapping[int, Amounts], count: int) -> int:
-        """Return how many items of a map run at once, as far as workers and capacities go."""
-        bounds = [max(1, count), (1, self.workers.threads, WINDOW, self.workers.processes)[self.graph.modes[node]]]
-        bounds += [int(self.capacities[name] / amount) for name, amount in amounts.get(node, ())]
-        bounds += [self.graph.calls[node]._max_concurrency or count]  # noqa: SLF001 - as the engine reads it
-        return max(1, min(bounds))
+    def _stop_in_time(self, seconds: list[float]) -> dict[int, int]:
+        """Have nodes take no longer than their timeouts; return how many attempts of those fail by them."""
+        overdue: dict[int, int] = {}
+        for node, options in self.graph.refined.items():
+            if options.timeout is None or seconds[node] <= options.timeout:
+                continue
+            seconds[node] = options.timeout
+            if node not in self.guessed:
+                overdue[node] = options.retry.max_attempts if options.retry is not None else 1
+        if overdue:
+            self.remarks.append(f"{self._names(overdue)} would be stopped by the timeout")
+        return overdue
+
+    def _learn_paces(self, tasks: Mapping[int, str]) -> None:
+        """Find how the maps among these nodes went; a task of which only items ran takes as long by itself."""
+        store, kinds = self.given.store, self.graph.kinds
+        if store is None:
+            return
+        alone: dict[str, PastPace | None] = {}
+        for node, task in tasks.items():
+            pace = find_pace(store, self.graph.ids[node]) if kinds[node] == MAP else None
+            if pace is None:
+                if task not in alone:
+                    alone[task] = find_pace(store, task) if self._was_map(task) else None
+                pace = alone[task]
+            if pace is not None:
+                self.paces[node] = pace
+
+    def _was_map(self, task: str) -> bool:
+        row = self.given.store.latest(task) if self.given.store is not None else None
+        return row is not None and bool(row.items)
 
     # -- capacities -----------------------------------------------------------------------------------------------
 
@@ -195,7 +221,7 @@ class _Scout:
 
     # -- maps -----------------------------------------------------------------------------------------------------
 
-    def _find_items(self, past: Mapping[int, float]) -> dict[int, int]:
+    def _find_items(self) -> dict[int, int]:
         """Return how many items each map has: as said, as its inputs say, or as it had in its last run."""
         graph = self.graph
         maps = [n for n in graph.order if graph.kinds[n] == MAP] if MAP in graph.kinds else []
@@ -204,10 +230,8 @@ class _Scout:
         missing: list[int] = []
         for node in maps:
             count = said.get(node, self._count_items(node, found))
-            if count is None and node in past and self.given.store is not None:
-                row = self.given.store.latest(graph.ids[node])
-                before = read_items(row) if row is not None else None
-                count = before.total if before is not None else None
+            if count is None and node in self.paces:
+                count = self.paces[node].count
             if count is None:
                 missing.append(node)
             found[node] = 1 if count is None else count

@@ -66,27 +66,34 @@ class _Steps:
         self.entries: dict[int, Entry] = {}  # of stored nodes
         self.loaded: set[int] = set()
         self.numbers: dict[str, int] = {}
-        tasks = [task.name for task in map(self._task, range(len(self.graph))) if task is not None]
-        self.costs: Mapping[str, Cost] = self.store.costs(tasks)
+        tasks = dict.fromkeys([task.name for task in map(self._task, range(len(self.graph))) if task is not None])
+        self.costs: Mapping[str, Cost] = self.store.costs(list(tasks))
         self.wanted = self._find_wanted()
 
     def _task(self, node: int) -> Any:
         return getattr(self.graph.calls[node], "_task", None)
 
     def _find_wanted(self) -> set[int]:
-        stack, seen = list(refs_in(self.graph.target)), set[int]()
+        stack, seen, recalled, graph = list(refs_in(self.graph.target)), set[int](), self.rebuilder.recalled, self.graph
         while stack:
             node = stack.pop()
             if node not in seen:
                 seen.add(node)
-                if node not in self.rebuilder.recalled:
-                    stack.extend(may_need(self.graph, node))
+                if node not in recalled:
+                    stack.extend(may_need(graph, node))
         return seen
 
     def find(self) -> dict[int, Step]:
-        for node in self.graph.order:
-            self.steps[node] = self._step(node)
-        return self.steps
+        graph, steps, costs = self.graph, self.steps, self.costs
+        wanted, policies, calls, kinds, ids = self.wanted, self.rebuilder.policies, graph.calls, graph.kinds, graph.ids
+        for node in graph.order:
+            if node in policies or node not in wanted or kinds[node] == ROUTE:
+                steps[node] = self._step(node)
+            else:
+                cost = costs.get(calls[node]._task.name)  # noqa: SLF001 - as `_task` reads it
+                seconds, size = (cost.seconds, cost.size) if cost is not None else (None, None)
+                steps[node] = Step(ids[node], "run", seconds, "it is not remembered", size)
+        return steps
 
     def _step(self, node: int) -> Step:
         graph, label = self.graph, self.graph.ids[node]
@@ -97,8 +104,6 @@ class _Steps:
             return Step(label, "not needed", seconds, "what needs it is stored", size)
         if graph.kinds[node] == ROUTE:
             return Step(label, "run", None, "chooses when its selector is known", 0)
-        if node not in self.rebuilder.policies:
-            return Step(label, "run", seconds, "it is not remembered", size)
         if graph.kinds[node] == MAP and self._is_known(node):
             return self._map_step(node, seconds, size)
         entry = self.rebuilder.recalled.get(node) or self._look_up(node)

@@ -45,13 +45,12 @@ def visualize(target: object, *, name: str = "", theme: Theme = "auto") -> graph
         >>> print(str(cs.visualize(inc(1))).splitlines()[0])
         digraph cascade {
     """
-    from cascade.graph.draw import to_dot
     from cascade.graph.model import as_name
 
     if theme not in ("auto", "light", "dark"):
         raise SettingError.for_choice("theme", theme, ("auto", "light", "dark"))
     graph = _graph_of(target)
-    made = _picture_class()(to_dot(graph.nodes, graph.edges), filename="graph.gv")
+    made = _picture_class()("", filename="graph.gv")
     made.graph, made.title, made.theme = graph, as_name(name or graph.name), theme
     return made
 
@@ -59,9 +58,13 @@ def visualize(target: object, *, name: str = "", theme: Theme = "auto") -> graph
 def _graph_of(target: object) -> Graph:
     from cascade.graph.build import build
     from cascade.graph.model import Graph
+    from cascade.runtime.collector import UNKNOWN, calm_collector
 
     own = target if isinstance(target, Graph) else getattr(target, "graph", None)
-    return own if isinstance(own, Graph) else build(target)
+    if isinstance(own, Graph):
+        return own
+    with calm_collector(UNKNOWN):
+        return build(target)
 
 
 class Drawn:
@@ -75,6 +78,22 @@ class Drawn:
     title = ""
     theme: Theme = "auto"
     source: str
+    _dot = ""
+
+    @property
+    def _source(self) -> str:
+        """The DOT text, where ``graphviz.Source`` keeps it; of a graph, it is made when somebody asks for it."""
+        if not self._dot and self.graph is not None:
+            from cascade.graph.draw import to_dot
+            from cascade.runtime.collector import calm_collector
+
+            with calm_collector(len(self.graph)):
+                self._dot = to_dot(self.graph.nodes, self.graph.edges)
+        return self._dot
+
+    @_source.setter
+    def _source(self, text: str) -> None:
+        self._dot = text
 
     def __str__(self) -> str:
         """Return the DOT text."""
@@ -163,13 +182,21 @@ class Drawn:
         if self.graph is None:
             return {"text/plain": self.source}
         if len(self.graph) > MOST_SHOWN:
-            return {"text/plain": f"{self!r}: too large to show here; .save('graph.svg') writes it to a file."}
+            return self._folded()
         svg = self.svg()
         data = base64.b64encode(svg.encode("utf-8", "replace")).decode("ascii")
         names = ", ".join([as_name(node.name) for node in self.graph.nodes[:40]])
         image = {"alt": f"Graph of {self.title}: {names}", "src": f"data:image/svg+xml;base64,{data}"}
         html = element("img", {**image, "style": "max-width:100%;height:auto"})
         return {"text/html": str(html), "image/svg+xml": svg, "text/plain": repr(self)}
+
+    def _folded(self) -> dict[str, str]:
+        """Show a box for each task in the place of one for each node, as the view of a run does."""
+        from cascade.context import get_current_context
+
+        bundle, _ = get_current_context().bundle_of(self.graph)
+        told = f"{self!r}: shown with one box for all nodes of a name; .save('graph.svg') draws each node."
+        return {**bundle, "text/plain": told} if len(bundle) > 1 else {"text/plain": told}
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cascade.runtime.run import open_store
 from cascade.tools.files import tell_file
 from cascade.tools.history import ago, find_run, is_unsayable, run_word
-from cascade.tools.items import PastItems, read_items, tell_makers, tell_new
+from cascade.tools.items import PastItems, read_items, split_item, tell_item, tell_makers, tell_new
 
 if TYPE_CHECKING:
     from cascade.identity.parts import CodeKey
@@ -54,8 +54,8 @@ def why(node: Any, *, run: int | str | None = None, cache: Any = None) -> Why:
     """Say why a node ran in a run, or why it did not.
 
     Args:
-        node: its name or id, or the lazy result itself. run: the number of a run, or its id, or the beginning
-            of that; None: the last run in which the node took part.
+        node: its name or id, or the lazy result itself; ``fit[3]`` is an item of a map.
+        run: the number of a run, or its id, or the beginning of that; None: the last run in which it took part.
         cache: as for `run`; by default the folder ``.cascade``.
 
     Raises:
@@ -73,10 +73,51 @@ def why(node: Any, *, run: int | str | None = None, cache: Any = None) -> Why:
     """
     store = open_store(True if cache is None else cache)
     name = node if isinstance(node, str) else getattr(node, "_label", "") or str(node)
-    row = find_row(store, name, run)
+    row, place = _find_row_or_item(store, name, run)
+    if place is not None:
+        return _why_item(store, row, place)
     items = read_items(row)
     ran = str(items) if items is not None and items.total and row.outcome == "ran" else ""
     return Why(row.node, row.run_id, row.outcome, tuple(explain_row(store, row)), ran)
+
+
+def _find_row_or_item(store: Store, name: str, run: int | str | None) -> tuple[NodeRow, int | None]:
+    """Return the row of a node, or that of a map and the place of its item; a node that is called so comes first."""
+    base, place = split_item(name)
+    if place is None:
+        return find_row(store, name, run), None
+    try:
+        return find_row(store, name, run), None
+    except ValueError:
+        return find_row(store, base, run), place
+
+
+def _why_item(store: Store, row: NodeRow, place: int) -> Why:
+    """Say what became of one item of a map: the history keeps which ones ran, and what tells their elements apart.
+
+    Raises:
+        ValueError: when the map had fewer items.
+    """
+    label, items = f"{row.node}[{place}]", read_items(row)
+    if items is None:
+        reasons = explain_row(store, row)
+        return Why(label, row.run_id, row.outcome, (*reasons, f"of single items of '{row.node}' no more is known"))
+    if place >= items.total:
+        there = f"items [0] to [{items.total - 1}]" if items.total else "no items"
+        raise ValueError(f"'{row.node}' had {there} in {_run_word(store, row.run_id)}: there is no {label}.")
+    if place in items.ran:
+        if row.outcome != "ran":
+            return Why(label, row.run_id, row.outcome, (f"its map: {row.reason}",) if row.reason else ())
+        before, past = _find_map_before(store, row)
+        if before is None:
+            return Why(label, row.run_id, "ran", ("it had not run before",))
+        changes = compare_rows(store, before, row) or [tell_item(store, past, items, place)]
+        return Why(label, row.run_id, "ran", tuple(changes))
+    if len(items.ran) < items.count:
+        return Why(label, row.run_id, row.outcome, (f"{items}; of so many, not all places are kept",))
+    makers = tell_makers(store, items.made, items.stored)
+    made = makers.partition(" from ")[2] if len(items.made) == 1 else ""
+    return Why(label, row.run_id, "stored", ("same code and inputs", f"made by {made}" if made else f"items: {makers}"))
 
 
 def explain_row(store: Store, row: NodeRow) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 import cascade as cs
-from cascade.adapters.addresses import cache_at, is_address, state_at
+from cascade.adapters.addresses import cache_at, folder_at, is_address, state_at
 from cascade.adapters.caching.folder import FolderCache
 from cascade.adapters.caching.redis import RedisCache
 from cascade.adapters.state.redis import RedisStateBackend
 from cascade.adapters.state.sqlite import SqliteStateBackend
+from cascade.interfaces.store_errors import StoreError
 
 
 def test_what_an_address_names(tmp_path: Path) -> None:
@@ -51,3 +53,32 @@ def test_a_wrong_address_is_told_before_anything_runs(word: str) -> None:
     with pytest.raises(ValueError, match="no address of a Redis server") as caught:
         cs.run(one(), log_level=None, **{word: "redis://:hush@["})  # type: ignore[call-overload]
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("", "is empty"),
+        (" ", "is empty"),
+        ("redis:/:hush@host/0", "two slashes after its first word: redis://:***@host/0"),
+        ("S3:bucket/x", "two slashes"),
+        ("localhost:6379", "Write redis://localhost:6379 for a Redis server, ./localhost:6379 for a folder"),
+        ("redis://:hush@host/first", "no address of a Redis server"),
+        ("reddis://:hush@host", "begin with reddis://. Did you mean 'redis'"),
+    ],
+)
+def test_slips_of_the_hand_make_no_folder(
+    place: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are refused with what was meant, before anything runs, and without the password."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError, match=re.escape(told)) as caught:
+        cs.run(one(), cache=place, log_level=None)
+    assert "hush" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_folders_may_have_any_name_that_is_meant() -> None:
+    """A name with a colon, a drive, a path object."""
+    for place in ("results", "C:\\store", "./localhost:6379", "a:b", Path("redis:/x")):
+        assert folder_at(place) is place

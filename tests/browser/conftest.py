@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import secrets
@@ -10,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -92,6 +94,26 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(5)
+
+    def ask(self, method: str, path: str) -> Any:
+        """Ask the server's own interface."""
+        request = urllib.request.Request(f"{self.origin}/api/{path}?token={self.token}", method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def end_kernels(self, *, wait: bool = True) -> None:
+        """Shut down every kernel that runs now; without `wait` the caller goes on meanwhile."""
+
+        def end(session: str) -> None:
+            with contextlib.suppress(OSError, http.client.HTTPException):  # it, or the server, may be gone already
+                self.ask("DELETE", f"sessions/{session}")
+
+        ends = [threading.Thread(target=end, args=[one["id"]], daemon=True) for one in self.ask("GET", "sessions")]
+        for one in ends:
+            one.start()
+        for one in ends if wait else []:
+            one.join()
 
     def write(self, name: str, cells: Sequence[Any]) -> str:
         """Write a notebook into the server's folder; a cell is code, or a whole cell."""
@@ -210,6 +232,7 @@ def tab(chromium: Any, server: Server) -> Iterator[Page]:
         yield Page(context.new_page(), server)
     finally:
         context.close()
+        server.end_kernels(wait=False)  # what a test left running would take the machine from those that follow
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ def test_the_keyboard_stays_where_it_is_and_the_notebook_keeps_the_values(lab: A
     page.wait_for_selector(".cascade-control-shell", timeout=60_000)
     assert page.get_by_role("spinbutton", name="rows", exact=True).input_value() == "11"
     page.locator(".cascade-control-run .cascade-status", has_text="done").wait_for()
+    page.wait_for_selector(".cascade-control-shell input:enabled")  # what was saved has made room for what lives
     lab.picture("controls-reloaded", page.locator(".cascade-control-shell"))
 
 

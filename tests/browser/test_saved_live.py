@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from typing import Any
 
 import pytest
@@ -43,26 +42,17 @@ ui = cs.controls(target)
 SHELL = ".cascade-control-shell"
 
 
-def call(server: Any, method: str, path: str) -> Any:
-    """Ask the server's own interface."""
-    request = urllib.request.Request(f"{server.origin}/api/{path}?token={server.token}", method=method)
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
-
-
-def end_kernels(server: Any) -> None:
-    """Shut every kernel of the server down."""
-    for session in call(server, "GET", "sessions"):
-        call(server, "DELETE", f"sessions/{session['id']}")
-
-
 def saved(page: Any, name: str, cell: int = 1) -> dict[str, Any]:
     """The bundle that the notebook file holds for a cell."""
     page.save()
     outputs = json.loads((page.server.root / name).read_text(encoding="utf-8"))["cells"][cell]["outputs"]
     data: dict[str, Any] = outputs[0]["data"]
     return data
+
+
+def cell_of(page: Any, index: int) -> Any:
+    """The whole cell number `index`."""
+    return page.page.locator(".jp-Notebook .jp-Cell").nth(index)
 
 
 def reopen(page: Any, name: str, *, trusted: bool) -> None:
@@ -73,7 +63,7 @@ def reopen(page: Any, name: str, *, trusted: bool) -> None:
         held["cells"][0]["source"] = [*held["cells"][0]["source"], "\n# by someone else"]
         file.write_text(json.dumps(held), encoding="utf-8")
     page.page.goto("about:blank")
-    end_kernels(page.server)
+    page.server.end_kernels()
     page.open(name)
 
 
@@ -85,54 +75,44 @@ def assert_no_error(page: Any) -> None:
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
-def test_a_run_saved_while_it_ran_is_there_as_it_stood(either: Any, *, trusted: bool) -> None:
-    """Live at first; opened again with its kernel gone, the states of the moment of saving, and a line that says so."""
-    name = either.server.write(f"saved-live-{trusted}.ipynb", [SETUP, BACKGROUND])
+def test_what_was_live_when_saved_is_there_as_it_stood(either: Any, *, trusted: bool) -> None:
+    """Live at first; opened again with its kernel gone, a run and controls as they were, and a line that says so."""
+    name = either.server.write(f"saved-live-{trusted}.ipynb", [SETUP, BACKGROUND, CONTROLS])
     either.open(name).run_all()
-    page = either.page
+    page, run, controls = either.page, cell_of(either, 1), cell_of(either, 2)
     page.wait_for_selector(".cascade-is-live .cascade-s-running")
-    page.locator(".cascade-is-live .cascade-node", has_text="5 of 10").wait_for()
-    bundle = saved(either, name)
+    run.locator(".cascade-is-live .cascade-node", has_text="5 of 10").wait_for()
+    field = controls.get_by_role("spinbutton", name="rows", exact=True)
+    field.fill("7")
+    field.press("Tab")
+    controls.locator(".cascade-control-run .cascade-status", has_text="done").wait_for()
+    controls.locator(".cascade-result", has_text="21").wait_for()
+    bundle = saved(either, name, cell=1)
     assert {WIDGET, LIVE} <= set(bundle)
     assert bundle[LIVE]["run"]["state"] == "running"
     assert "Saved while it ran." in "".join(bundle["text/plain"])
-    page.locator(".cascade-is-live").get_by_role("button", name="Pause").wait_for()  # saving leaves it live
-    assert page.locator(".cascade-view").count() == 1
-    reopen(either, name, trusted=trusted)
-    page.locator(".cascade-saved-note", has_text="Saved while it ran").wait_for(timeout=30_000)
-    page.locator(".cascade-view .cascade-node", has_text="5 of 10").wait_for()
-    assert "running when this was saved" in page.locator(".cascade-status").inner_text()
-    assert_no_error(either)
-    assert page.locator(".cascade-is-live").count() == 0
-    assert page.locator(".cascade-node").count() == 3
-    either.picture(f"saved-live-{either.server.application}-{'trusted' if trusted else 'untrusted'}")
-    assert [error for error in either.errors if "schema" not in error] == []
-
-
-@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
-def test_saved_controls_are_there_as_they_stood(either: Any, *, trusted: bool) -> None:
-    """The form with its last values, nothing of it to be moved, and the last result; never an error."""
-    name = either.server.write(f"saved-controls-{trusted}.ipynb", [SETUP, CONTROLS])
-    either.open(name).run_all()
-    page = either.page
-    field = page.get_by_role("spinbutton", name="rows", exact=True)
-    field.fill("7")
-    field.press("Tab")
-    page.locator(".cascade-control-run .cascade-status", has_text="done").wait_for()
-    page.locator(".cascade-result", has_text="21").wait_for()
-    bundle = saved(either, name)
-    assert bundle[LIVE]["controls"]["values"] == ["7"]
+    assert saved(either, name, cell=2)[LIVE]["controls"]["values"] == ["7"]
+    run.locator(".cascade-is-live").get_by_role("button", name="Pause").wait_for()  # saving leaves it live
+    assert run.locator(".cascade-view").count() == 1
     assert field.is_enabled()
     reopen(either, name, trusted=trusted)
-    page.locator(".cascade-saved-note", has_text="Not live").wait_for(timeout=30_000)
+    run.locator(".cascade-saved-note", has_text="Saved while it ran").wait_for(timeout=30_000)
+    run.locator(".cascade-view .cascade-node", has_text="5 of 10").wait_for()
+    assert "running when this was saved" in run.locator(".cascade-status").inner_text()
+    controls.locator(".cascade-saved-note", has_text="Not live").wait_for(timeout=30_000)
     assert field.input_value() == "7"
     assert field.is_disabled()
     assert page.get_by_role("button", name="Run", exact=True).count() == 0
-    page.locator(".cascade-result", has_text="21").wait_for()
+    controls.locator(".cascade-result", has_text="21").wait_for()
     assert_no_error(either)
-    assert page.locator(SHELL).count() == 1
-    assert page.locator(".cascade-control-run .cascade-status").inner_text().startswith("done")
-    either.picture(f"saved-controls-{either.server.application}-{'trusted' if trusted else 'untrusted'}")
+    assert page.locator(".cascade-is-live").count() == 0
+    assert run.locator(".cascade-node").count() == 3
+    assert controls.locator(SHELL).count() == 1
+    assert controls.locator(".cascade-control-run .cascade-status").inner_text().startswith("done")
+    kind = f"{either.server.application}-{'trusted' if trusted else 'untrusted'}"
+    either.picture(f"saved-live-{kind}", run)
+    either.picture(f"saved-controls-{kind}", controls)
+    assert [error for error in either.errors if "schema" not in error] == []
 
 
 def test_what_lives_is_live_after_a_reload(either: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import nbformat
@@ -26,6 +27,7 @@ def step(i, seconds=0.25):
 
 @cs.task
 def total(xs):
+    open("over.txt", "w").close()
     return sum(xs)
 
 steps = step.map(i=load(10)).with_constraints(seat=1)
@@ -90,6 +92,8 @@ def test_a_second_view_of_an_output_ends_true(lab: Any) -> None:
 
 def test_an_output_that_scrolled_away_ends_true(lab: Any) -> None:
     """Out of sight, and in the strictest mode of JupyterLab out of the page, while the run goes on and ends."""
+    over = lab.server.root / "over.txt"
+    over.unlink(missing_ok=True)
     far = [nbformat.v4.new_markdown_cell("\n\n".join(["a line of prose"] * 60)) for _ in range(8)]
     lab.open(lab.server.write("scrolled.ipynb", [SETUP, BACKGROUND, *far]))
     lab.page.evaluate(
@@ -106,7 +110,11 @@ def test_an_output_that_scrolled_away_ends_true(lab: Any) -> None:
           return !view || view.bottom < 0 || view.top > innerHeight; }""",
         timeout=10_000,
     )
-    lab.page.wait_for_timeout(4_000)  # what is not on the page cannot be waited for
+    until = time.monotonic() + 60
+    while not over.exists() and time.monotonic() < until:  # what is not on the page cannot be waited for there
+        lab.page.wait_for_timeout(100)
+    assert over.exists()
+    lab.page.wait_for_timeout(1_000)  # for the page to hear of it
     lab.page.evaluate(to, 1)
     assert_true_end(lab)
 

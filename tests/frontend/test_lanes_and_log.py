@@ -152,3 +152,13 @@ def test_output_is_plain_and_marked(stage: Any, samples: Any) -> None:
     assert view.locator(".cascade-said").first.evaluate("(e) => getComputedStyle(e).whiteSpace") == "pre-wrap"
     assert view.locator(".cascade-said").first.text_content() == "a   b\n  c"
     assert view.locator(".cascade-tag").all_inner_texts() == ["stderr"]
+
+
+def test_a_lane_that_comes_later_stands_before_those_who_wait(stage: Any, samples: Any) -> None:
+    """Rows of one lane stay together while the run goes on, and waiting is last, as in the saved picture."""
+    one = stage()
+    view = one.show(samples.penguins(), live=True)
+    rows = [{"id": "tasks/1", "label": "tasks", "kind": "tasks"}, {"id": "db/1", "label": "db · 2", "kind": "resource"}]
+    one.apply({"seq": 1, "rows": rows})
+    names = view.locator(".cascade-lane-name").evaluate_all("all => all.map((e) => e.firstChild.data)")
+    assert names[2:] == ["db", "db · 2", "tasks", "waiting"]

@@ -376,3 +376,14 @@ def test_theme_changes_while_shown(stage: Any, samples: Any) -> None:
     one.page.evaluate("document.documentElement.dataset.theme = 'dark'")
     one.settle()
     assert view.get_attribute("data-cascade-theme") == "dark"
+
+
+def test_a_narrow_head_keeps_its_name(stage: Any, samples: Any) -> None:
+    """On a page at 200 % beside a panel, the buttons go below the name of the run and do not push it out."""
+    view = stage(width=300).show(samples.penguins(), live=True)
+    head = view.locator(".cascade-head").bounding_box()
+    name = view.locator(".cascade-name").bounding_box()
+    assert name["width"] > 60
+    for button in view.locator(".cascade-head button:visible").all():
+        place = button.bounding_box()
+        assert place["x"] + place["width"] <= head["x"] + head["width"] + 1

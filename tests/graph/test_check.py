@@ -56,7 +56,7 @@ def test_unknown_capacity_has_the_nearest_name() -> None:
     """A name that no capacity names comes with the one that was probably meant; for lazy amounts too."""
     for amount in (1, 0, cs.Param("n", 1), use()):
         with pytest.raises(
-            CapacityError, match=r"asks for 'gqu', which system_resources does not name. Did you mean 'gpu'?"
+            CapacityError, match=r"asks for 'gqu', which system_resources does not name; it names 'gpu'."
         ):
             check_amounts(build(use().with_constraints(gqu=amount)), {"gpu": 2, "cpu": 1})
 

@@ -6,6 +6,7 @@ import logging
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import cascade as cs
 from cascade.context import get_current_context
@@ -116,7 +117,7 @@ def _as_name(text: str) -> str:
 @contextmanager
 def _captured() -> Iterator[None]:
     """Have what tasks print, log and warn go to the run, as in a notebook."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), patch("cascade.runtime.capture.in_kernel", return_value=True):  # and nowhere else
         warnings.simplefilter("always")
         capture.acquire()
         try:

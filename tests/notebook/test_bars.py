@@ -72,3 +72,31 @@ def test_merging_keeps_count_order_and_extent(steps: list[tuple[int, bool]], lim
     for row in range(3):
         times = sorted((one.t0, one.t1) for one in store.items if one.row == f"r{row}")
         assert all(first[1] <= second[0] for first, second in pairwise(times))
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.integers(1, 9)), max_size=150), st.integers(1, 12))
+def test_what_is_absorbed_is_counted_in_its_place(steps: list[tuple[int, int, int]], limit: int) -> None:
+    """A bar that goes straight into its neighbour is as good as one that was added and merged: nothing is lost."""
+    store, at = BarStore(limit), 0
+    for row, kind, length in steps:
+        state = "failed" if kind == 2 else "done"
+        if state != "done" or not store.absorb(f"r{row}", "fit", "fit", at + length):
+            store.settle(store.add(bar(at, at + length, f"r{row}", state, "fit")))
+        at += length
+    assert len(store.items) <= limit
+    assert sum(one.count for one in store.items) == len(steps) or store.lost
+    for row in range(3):
+        times = sorted((one.t0, one.t1) for one in store.items if one.row == f"r{row}")
+        assert all(first[1] <= second[0] for first, second in pairwise(times))
+
+
+def test_only_the_closest_pair_is_absorbed() -> None:
+    """Where another pair lies closer that one is merged, so that what took long keeps a bar of its own."""
+    store = BarStore(limit=3)
+    filled(store, [bar(0, 1), bar(1, 2), bar(5, 50)])
+    assert not store.absorb("cpu/0", "fit", "fit[2]", 60)
+    assert store.absorb("cpu/0", "fit", "fit[2]", 51) is False
+    filled(store, [bar(50, 51)])
+    assert sorted((one.t0, one.t1, one.count) for one in store.items) == [(0, 2, 2), (5, 50, 1), (50, 51, 1)]
+    assert store.absorb("cpu/0", "fit", "fit[4]", 52)
+    assert max((one.t0, one.t1, one.label) for one in store.items) == (50, 52, "fit ×2")

@@ -39,7 +39,7 @@ def test_a_reason_is_told_once() -> None:
     document = {
         "run": {"name": "r", "state": "completed", "elapsed": 1.0, "counts": {"skipped": 1}, "message": ""},
         "nodes": {"load": entry}, "picture": {"boxes": [{"id": "load", "name": "load"}]},
-        "failure": None, "result": None,
+        "failure": None, "result": None, "log": [],
     }  # fmt: skip
     assert summarize(document).count("only 'by_airline'") == 1
 

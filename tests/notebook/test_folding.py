@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+import cascade as cs
+from cascade.graph.build import build
 from cascade.graph.model import Edge, Node
-from cascade.notebook.folding import draw
+from cascade.notebook.folding import draw, draw_graph
 from cascade.notebook.record import RunRecord
 from tests.notebook.script import many_nodes, weight
 
@@ -45,3 +47,21 @@ def test_a_folded_box_counts_its_nodes() -> None:
     assert sum(entry["items"]["total"] for entry in entries) == 1_000
     record.apply(script.events[1001:])
     assert {entry["s"] for entry in record.document()["nodes"].values()} == {"done"}
+
+
+@cs.task
+def step(*needs: object, **options: object) -> object:
+    return needs, options
+
+
+def test_a_large_graph_needs_no_object_for_each_arrow() -> None:
+    """Its folded picture is the same as from its edges: Params, conditions, routes and order included."""
+    rows = cs.Param("rows", default=5)
+    layer = [step(number, rows=rows).named(f"a{number % 9}") for number in range(300)]
+    layer = [step(one, layer[number - 1]).named(f"b{number % 9}") for number, one in enumerate(layer)]
+    routed = cs.Router(selector=layer[3], routes={"x": layer[4], "y": step(7).after(layer[5])}, default=1)
+    graph = build(step(*layer, routed).run_if(layer[9]))
+    drawing = draw_graph(graph)
+    assert drawing.folded
+    assert list(graph.walk_edges()) == [(edge.source, edge.target, edge.kind) for edge in graph.edges]
+    assert drawing == draw(graph.nodes, graph.edges)

@@ -96,7 +96,7 @@ def test_what_nobody_told_is_unknown(total: int) -> None:
     run.wait(30)
     record = RunRecord(run.graph)
     unit = next(iter(record.units.values()))
-    unit.items, unit.state, unit.total, unit.recalled = ItemBook(), "failed", total, 3
+    unit._items, unit.state, unit.total, unit.recalled = ItemBook(), "failed", total, 3
     unit.items.note(0, "failed")
     rows = list_parts(record, unit.box.id)["rows"]
     if total == 4:

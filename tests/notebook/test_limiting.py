@@ -98,3 +98,33 @@ def test_what_a_limit_holds_says_so(kernel: Kernel) -> None:
     kernel.until(lambda: "lanes" in background.bundle.get(DOCUMENT, {}))
     labels = [bar["label"] for bar in background.document["lanes"]["bars"] if bar["s"] == "wait"]
     assert labels == ["held ×5 ← limit: not more than 1 of 'held' at once", "held ×3 ← desk"]
+
+
+def test_the_words_of_the_command_line_are_understood(kernel: Kernel) -> None:
+    """`--concurrency 1` is an amount and no job; a rate, a scope and a time may be said, and what is wrong is told."""
+    job = begin(kernel)
+    number = kernel.value("session().latest().number")
+    assert kernel.run("%cascade limit --concurrency 1").value == f"{job}: not more than 1 at once."
+    assert (
+        kernel.run(f"%cascade limit --concurrency=2 held {number}").value
+        == f"{job}: not more than 2 of 'held' at once."
+    )
+    told = kernel.run("%cascade limit --rate 10/m --scope 'task:he*' --ttl 30m").value
+    assert told == f"{job}: not more than 10/m of 'he*' may start, for 30m."
+    assert kernel.run("%cascade limit --clear --scope task:held").value.startswith(f"{job}: lifted (not more than 2 of")
+    assert kernel.run("%cascade limit --clear").value.startswith(f"{job}: lifted (")
+    for line, words in {
+        "--concurency 1": "Did you mean '--concurrency'?",
+        "--concurrency 10/m": "Write --rate 10/m.",
+        "--concurrency 1 --rate 10/m": "Give one of",
+        "--concurrency 1 --ttl soon": "--ttl takes a time such as",
+        "--concurrency 1 --scope held": "Write --scope 'task:held'.",
+        "--concurrency 1 held --scope task:held": "named twice",
+        "--concurrency 0": "%cascade pause starts nothing more",
+        "--concurrency": "expected one argument",
+        "--ttl 3m": "belong to a limit",
+    }.items():
+        assert words in kernel.run(f"%cascade limit {line}").error
+    assert kernel.run(f"%cascade limit job {number}").value == f"{job} has no limits."
+    assert kernel.run("%cascade resume").ok
+    end(kernel)

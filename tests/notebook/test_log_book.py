@@ -6,6 +6,7 @@ from typing import Any
 
 from cascade.graph.model import Node
 from cascade.interfaces import events as e
+from cascade.notebook.log_book import WAITS_FOR
 from cascade.notebook.record import RunRecord
 from tests.notebook.script import FakeGraph, Script
 
@@ -34,6 +35,29 @@ def test_lines_say_what_happened_in_few_words() -> None:
         ("skipped", "fit", "run_if was false"),
         ("done", "", "the run is done in under 1 ms"),
     ]
+
+
+def test_a_limit_that_is_lifted_is_told_as_it_was_set() -> None:
+    """Not by the id that programs know it by."""
+    script = Script()
+    script.begin()
+    script.tell(e.LimitSet, limit_id="notebook task:fit", scope="task:fit", kind="concurrency", params={"limit": 1})
+    script.tell(e.LimitRemoved, limit_id="notebook task:fit")
+    script.tell(e.LimitRemoved, limit_id="of before")
+    assert [line["text"] for line in log(script)] == [
+        "limit set: concurrency on task:fit (limit 1)",
+        "limit removed: concurrency on task:fit (limit 1)",
+        "limit removed: of before",
+    ]
+
+
+def test_who_waits_for_something_that_nobody_named_is_no_news() -> None:
+    """A run elsewhere says a moment later for what; until then the log is silent, and the state tells it."""
+    script = Script()
+    script.begin()
+    script.queue("load", WAITS_FOR, ())
+    script.queue("load", "gpu", ("fit[2]",))
+    assert [line["text"] for line in log(script)] == ["waits for gpu, held by fit[2]"]
 
 
 def test_output_of_nodes_is_told_line_by_line_with_its_stream() -> None:

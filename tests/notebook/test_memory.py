@@ -112,6 +112,8 @@ def test_items_of_a_map_are_told_of(kernel: Kernel) -> None:
     assert kernel.run("%%cascade mem_item.map(x=[*range(20), 50, 60])\n").ok
     told = kernel.run("%cascade why mem_item").value
     assert told == f"2 of 22 items ran: new elements [20], [21]; 20 from run {number}"
+    assert kernel.run("%cascade why 'mem_item[20]'").value == "ran: its element is new"
+    assert kernel.run("%cascade why mem_item[3]").value == f"stored: same code and inputs · made by run {number}"
     lazy = kernel.run("%%cascade mem_item.map(x=mem_some(20))\n")
     assert lazy.document["nodes"]["mem_item"]["items"]["stored"] == 20
     assert kernel.run("%cascade why mem_item").value == f"stored: same code and inputs · 20 from run {number}"

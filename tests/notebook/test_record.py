@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+import cascade as cs
 from cascade.graph.model import Edge, Node
 from cascade.interfaces import events as e
 from cascade.notebook.record import RunRecord
@@ -258,3 +261,30 @@ def test_long_and_hostile_names_become_bounded_plain_text(script: Script) -> Non
     texts = [box["name"], document["log"][0]["label"], document["log"][0]["text"], document["failure"]["error"]]
     assert all(len(text) <= 600 and "\n" not in text and "\x1b" not in text for text in texts)
     assert document["log"][0]["text"].startswith("<img onerror=x>")
+
+
+def test_begin_and_end_in_one_step_tell_the_same() -> None:
+    """Of a large graph a begin that its end follows at once is no step of its own; the document does not differ."""
+
+    @cs.task(mode="inline")
+    def grow(x: int) -> int:
+        if x == 900:
+            time.sleep(0.01)
+        return x + 1
+
+    lazy = grow(0)
+    for _ in range(1_000):
+        lazy = grow(lazy)
+    run = cs.start(lazy, log_level=None)
+    run.result(30)
+    together, apart = RunRecord(run.graph), RunRecord(run.graph)
+    together.apply(run._walk_events())
+    for event in run.events:
+        apart.apply([event])  # nothing follows
+    one, other = together.document(), apart.document()
+    lanes, others = one.pop("lanes"), other.pop("lanes")
+    assert one == other
+    assert lanes["rows"] == others["rows"]
+    assert sum(bar.count for bar in together.lanes.bars.items) == 1_001
+    assert together.lanes.bars.lost == 0
+    assert max(bar["t1"] - bar["t0"] for bar in lanes["bars"]) >= 0.01

@@ -77,7 +77,21 @@ def test_the_command_shows_a_simulation_or_a_curve(kernel: Kernel) -> None:
     for line, told in [
         ("%cascade simulate", "takes a target"),
         ("%cascade simulate sim_all --workers 6-1", "takes a number, or a range"),
+        ("%cascade simulate sim_all --worker 6", "no option --worker of %cascade simulate. Did you mean '--workers'?"),
+        ("%cascade plan sim_all --resuorce gpu=1", "no option --resuorce of %cascade plan. Did you mean '--resource'?"),
     ]:
         failed = kernel.run(line)
         assert not failed.ok
         assert told in failed.error
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+def test_what_is_wrong_with_a_target_is_told_shortly(kernel: Kernel) -> None:
+    """A capacity that nobody named is a sentence under a line command too, without frames of the kit."""
+    assert kernel.run("@cs.task\ndef wide(i): return i\nwide_one = wide(1).with_constraints(gpu=1)\n").ok
+    failed = kernel.run("%cascade plan wide_one")
+    assert not failed.ok
+    assert "Task 'wide' asks for 'gpu'" in failed.error
+    assert "Traceback" not in failed.error
+    assert "magics.py" not in failed.error

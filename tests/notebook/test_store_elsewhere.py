@@ -30,7 +30,7 @@ def test_a_notebook_remembers_on_a_server(kernel: Kernel, server: RedisServer) -
     address = server.url.replace("//", "//:hush@")
     kernel.run(f"import os; os.environ['ELSEWHERE'] = '{address}'\n@cs.task(pure=True)\ndef far(n):\n    return n + 1")
     shown = [kernel.run("%cascade store use $ELSEWHERE")]
-    assert f"redis://:***@127.0.0.1:{server.port}/0" in str(shown[0].value)
+    assert f"remembers in the redis cache 'cascade:' at redis://:***@127.0.0.1:{server.port}/0." in str(shown[0].value)
     for state in ("done", "stored"):
         cell = kernel.run("%%cascade\nfar(1)")
         assert cell.value == "2"
@@ -51,7 +51,12 @@ def test_a_notebook_remembers_on_a_server(kernel: Kernel, server: RedisServer) -
 
 @pytest.mark.parametrize(
     ("words", "told"),
-    [("redis://:hush@[", "no address of a Redis server"), ("$NO_SUCH_NAME", "no variable NO"), ("a b", "one place")],
+    [
+        ("redis://:hush@[", "no address of a Redis server"), ("$NO_SUCH_NAME", "no variable NO"), ("a b", "one place"),
+        ("redis://host/first", "no address of a Redis server"), ("redis:/:hush@host/0", "redis://:***@host/0"),
+        ("localhost:6379", "Write redis://localhost:6379"), ("hre", "store use here, or ./hre"), ('""', "is empty"),
+        ("Defualt", "store use default, or ./Defualt"), ("redis", "store use redis://localhost:6379/0, or ./redis"),
+    ],
 )  # fmt: skip
 def test_places_that_are_none(kernel: Kernel, words: str, told: str) -> None:
     """A place that is none is one line, and the store stays."""
@@ -64,7 +69,14 @@ def test_places_that_are_none(kernel: Kernel, words: str, told: str) -> None:
 
 
 def test_a_server_that_is_away_costs_nothing(kernel: Kernel) -> None:
-    """With a server that nobody has started, cells run as ever."""
-    kernel.run(f"%cascade store use redis://127.0.0.1:{free_port()}/0")
-    assert kernel.run("%%cascade\nnap(1)").value == "1"
-    kernel.run("%cascade store use here")
+    """With a server that nobody has started, cells run as ever, and their text says once that nothing is remembered."""
+    port = free_port()
+    kernel.run(f"%cascade store use redis://127.0.0.1:{port}/0")
+    for _ in range(2):
+        cell = kernel.run("%%cascade\nnap(1)")
+        assert cell.value == "1"
+        text = cell.bundle["text/plain"]
+        assert text.count("cannot be reached") == 1
+        assert f"store: Redis at redis://127.0.0.1:{port}/0 cannot be reached" in text
+        assert "Until then, results are not remembered" in text
+    assert ".cascade" in str(kernel.run("%cascade store use default").value)

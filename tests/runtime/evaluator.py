@@ -12,7 +12,7 @@ __all__ = ["RESOURCES", "Expected", "Stream", "expect", "give", "is_picked", "tu
 
 RESOURCES = {"base": 10, "upper": 11, "own": 12, "deep": 13}
 NEEDS = {"base": {"base"}, "upper": {"base", "upper"}, "own": {"base", "own"}, "deep": {"base", "upper", "deep"}}
-DONE, FAILED, SKIPPED = "done", "failed", "skipped"
+DONE, FAILED, SKIPPED, ANY = "done", "failed", "skipped", "any"
 
 
 class Stream:
@@ -68,15 +68,22 @@ class Expected:
 
     states: dict[str, str] = field(default_factory=dict)
     runs: dict[str, int] = field(default_factory=dict)
-    errors: dict[str, tuple[str, str | None]] = field(default_factory=dict)  # type and text; None: in cascade's words
+    errors: dict[str, set[tuple[str, str | None]]] = field(
+        default_factory=dict
+    )  # any of them; type and text; None: in cascade's words
     reasons: dict[str, set[str]] = field(default_factory=dict)  # of skips: any of them, since it depends on the time
     again: bool = False  # what was returned needs calls from around, whose values may be gone: then they are made anew
+    loose: set[str] = field(default_factory=set)  # what belongs to a part that was given up runs as often as it happens
+    forgiven: set[str] = field(default_factory=set)  # failures that a call around saw to
+    counts: dict[str, int] = field(default_factory=dict)  # calls of a node so far
+    flaky: set[str] = field(default_factory=set)  # nodes that fail only sometimes
+    unclear: bool = False  # what comes out depends on the time
     ends: str = "value"  # value, failures, skipped or broken (the target itself cannot be taken)
     value: Any = None
 
     @property
     def failed(self) -> set[str]:
-        return {name for name, state in self.states.items() if state == FAILED}
+        return {name for name, state in self.states.items() if state == FAILED} - self.forgiven
 
 
 def expect(program: Program) -> Expected:
@@ -86,6 +93,10 @@ def expect(program: Program) -> Expected:
 
 class _Named(Exception):
     """A failure in cascade's own words."""
+
+
+class _Skip(Exception):
+    """What a node returned failed, and the node has no rules for that."""
 
 
 class _Evaluator:
@@ -104,7 +115,7 @@ class _Evaluator:
         found = self.found
         missing = not self.all_done(self.program.target)
         self.close()
-        if FAILED in found.states.values():
+        if found.failed:
             found.ends = "failures"
         elif missing:
             found.ends = "skipped"
@@ -169,10 +180,14 @@ class _Evaluator:
     def take(self, number: int, make: Any) -> str:
         try:
             self.values[number] = make()
+        except _Skip as skip:
+            return self.skip(number, str(skip))
         except Exception as error:
             named = isinstance(error, _Named)
             told = (str(error), None) if named else (type(error).__name__, str(error))
-            self.found.errors[self.name(number)] = told
+            if str(error).startswith("unhashable"):
+                told = (told[0], None)  # a set of lazy results has no order: any of them may be the first
+            self.found.errors[self.name(number)] = {told}
             return FAILED
         return DONE
 
@@ -208,18 +223,55 @@ class _Evaluator:
                 raise _Named("Boom")
             return self.call(number, step)
 
-        state = self.take(number, call)
-        if state == DONE and step.inner is not None and step.kind == "task":
-            return self.grow(number, step.inner)
-        return state
+        if step.inner is None or step.kind != "task":
+            return self.take(number, call)
+        for attempt in range(1, step.attempts + 1):
+            state = self.take(number, call)
+            if state == DONE:
+                state = self.grow(number, step.inner, is_guarded=step.attempts > 1 or step.fallback is not None)
+            elif self.found.errors[self.name(number)] & {("CapacityError", None), ("Boom", None)}:
+                return state  # it never started
+            if state != FAILED or attempt == step.attempts:
+                return state
+            self.clear(f"{self.name(number)}.")
+        raise AssertionError
 
-    def grow(self, number: int, inner: Program) -> str:
-        """The task returned calls: its value is theirs."""
-        within = _Evaluator(inner, f"{self.name(number)}.", self)
+    def grow(self, number: int, inner: Program, *, is_guarded: bool) -> str:
+        """The task returned calls: its value is theirs. A call with rules fails with the first of them that does."""
+        found, prefix = self.found, f"{self.name(number)}."
+        outside = {name for name in found.states if not name.startswith(prefix)}
+        within = _Evaluator(inner, prefix, self)
         is_done = within.all_done(inner.target)
         within.close()
-        self.lost = within.lost
-        return self.take(number, lambda: within.resolve(inner.target)) if is_done else self.skip(number)
+        failed = {name for name in found.failed if name.startswith(prefix)}
+        around = [name for name in found.states if name not in outside and not name.startswith(prefix)]
+        # a call from around that nothing else needed is a part of what was returned
+        found.unclear |= is_guarded and any(found.states[name] == FAILED for name in around)
+        if not is_guarded or not failed:
+            self.lost = within.lost
+            state = self.take(number, lambda: within.resolve(inner.target)) if is_done else self.skip(number)
+            if state == FAILED:
+                found.unclear |= self.is_flaky(prefix) > 0
+            return state
+        found.forgiven |= failed
+        found.unclear |= bool(around) or self.is_flaky(prefix) > 1
+        found.errors[self.name(number)] = {error for name in failed for error in found.errors[name]}
+        for name in [name for name in found.states if name.startswith(prefix)]:
+            found.states[name] = ANY
+            found.loose.add(name)
+        return FAILED
+
+    def is_flaky(self, prefix: str) -> int:
+        """Say how many calls of a part fail only sometimes."""
+        return sum(name.startswith(prefix) for name in self.found.flaky)
+
+    def clear(self, prefix: str) -> None:
+        """What was returned is not needed any more; what is returned next has the same names."""
+        for name in [name for name in self.found.states if name.startswith(prefix)]:
+            del self.found.states[name]
+            self.found.reasons.pop(name, None)
+            self.found.forgiven.discard(name)
+            self.found.loose.add(name)
 
     def call(self, number: int, step: Step) -> Any:
         name = self.name(number)
@@ -229,11 +281,17 @@ class _Evaluator:
             return self.map(number, step, args)
         if step.kind == "loop":
             return self.loop(name, step, args[0])
-        attempts = step.attempts if step.flaky < 0 else min(step.attempts, step.flaky + 1)
-        self.found.runs[name] = attempts if step.flaky else 1
-        if step.flaky < 0 or step.flaky >= step.attempts:
-            raise Boom(name)
-        return give(step.gives, name, args, kwargs)
+        before = self.found.counts.get(name, 0)
+        left = 1 if step.inner is not None else step.attempts  # one that returns calls is called by `execute`
+        while True:
+            before, left = before + 1, left - 1
+            self.found.runs[name] = self.found.counts[name] = before
+            if step.flaky > 0:
+                self.found.flaky.add(name)
+            if step.flaky >= 0 and before > step.flaky:
+                return give(step.gives, name, args, kwargs)
+            if not left:
+                raise Boom(name)
 
     def loop(self, name: str, step: Step, value: Any) -> Any:
         self.found.runs[name] = step.turns + 1
@@ -253,15 +311,25 @@ class _Evaluator:
         name = self.name(number)
         for row in rows:
             if step.picky and is_picked(name, row):
+                inner = f"{name}.item" if step.late else name
                 if not step.collect:
-                    raise LookupError(name)
-                results.append(LookupError(name))
+                    self.fail_item(number, step, inner)
+                results.append(LookupError(inner))
             else:
                 value = give("number", name, row, {})
                 results.append(give("number", f"{name}.item", (value,), {}) if step.inner is not None else value)
         picked = sum(isinstance(r, LookupError) for r in results)
         self.found.runs[name] = len(rows) + picked * (step.attempts - 1)
         return results
+
+    def fail_item(self, number: int, step: Step, inner: str) -> None:
+        """An item of a map fails, or the call that it returned: then without rules the run has failed, not the map."""
+        has_rules = step.attempts > 1 or step.timeout is not None or step.fallback is not None or step.width is not None
+        if step.late and not has_rules:
+            self.found.states[inner] = FAILED
+            self.found.errors[inner] = {("LookupError", inner)}
+            raise _Skip(f"needs '{inner}', which failed")
+        raise LookupError(inner)
 
     def route(self, number: int, step: Step) -> str:
         assert step.selector is not None

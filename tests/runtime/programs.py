@@ -76,6 +76,7 @@ class Step:
     collect: bool = False
     width: int | None = None  # max_concurrency
     picky: bool = False  # items whose number is divisible by 3 fail
+    late: bool = False  # … in the calls that they return
     selector: Ask | None = None
     routes: tuple[Ask, ...] = ()
     default: Ask | None = None
@@ -211,6 +212,7 @@ def _map(draw: st.DrawFn, steps: list[Step], modes: tuple[str, ...]) -> Step:
     mode = draw(st.sampled_from(modes))
     if mode != "compute" and _seldom(draw):
         options["inner"] = Program((), Ask("literal"))  # its items return calls
+        options["late"] = draw(st.booleans())
     return Step(
         "map", mode, args=tuple(columns), collect=draw(st.booleans()), picky=_seldom(draw),
         width=draw(st.sampled_from([None, None, 1, 2])), **options,

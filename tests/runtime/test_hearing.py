@@ -77,6 +77,19 @@ def test_what_cannot_be_sent_is_kept() -> None:
     assert (sent, announcer.count, announcer.left) == (["a"], 1, ["b", "c"])
 
 
+def test_a_line_goes_as_a_whole() -> None:
+    """What ``print`` writes in parts is sent when its line ends, so that nobody's words come in between."""
+    sent: list[Any] = []
+    announcer = Announcer(sent.append)
+    announcer.say([("stdout", "hello from", "")])
+    assert sent == []
+    announcer.say([("stdout", " 1\n", "")])
+    assert sent == [[("stdout", "hello from", ""), ("stdout", " 1\n", "")]]
+    announcer.say([("stderr", "no end", "")])
+    announcer.flush()
+    assert sent[1:] == [[("stderr", "no end", "")]]
+
+
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an address there is no line."""
     monkeypatch.delenv(ADDRESS, raising=False)

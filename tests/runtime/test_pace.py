@@ -28,6 +28,17 @@ def paced(target: Any) -> tuple[Pace, int]:
 work = cs.task(lambda x: x, name="work", mode="compute")
 
 
+def test_earlier_flows_are_a_guess_and_no_more() -> None:
+    """What a task took in a flow before may be guessed by, but its calls travel alone until this flow knows more."""
+    task = cs.task(lambda x: x, name="again", mode="compute")
+    before, node = paced(task.map(range(100)))
+    before.learn(node, 0.001)
+    now, node = paced(task.map(range(100)))
+    assert (now.guess(node), now.of(node), now.items_of(node, 2)) == (0.001, float("inf"), 1)
+    now.learn(node, 4.0)
+    assert now.guess(node) == 4.0
+
+
 def test_it_begins_with_one_and_learns() -> None:
     """Unknown calls travel alone, short ones together, as many as make a submission worth while and leave a share."""
     pace, node = paced(work.map(range(10_000)))

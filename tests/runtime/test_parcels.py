@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import cascade as cs
 from cascade.interfaces.exceptions import CascadeError, TaskExitError
 from cascade.runtime.failure import own_frames, text_of
 from cascade.runtime.parcels import call_and_pack, unpack
@@ -235,3 +237,11 @@ def test_values_come_back_as_they_are() -> None:
     """A call that ends well is its value, an exception as a value included."""
     error = ValueError("a value")
     assert call_and_pack(lambda: error, (), {}) == (True, error)
+
+
+def test_frames_of_what_carries_the_work_are_nobodys_own() -> None:
+    """An error out of a ready-made task has no frame of the pool whose thread ran it; those of a library stay."""
+    for target, names in ((cs.sql("selec"), []), (cs.task(json.loads)("selec"), ["loads", "decode", "raw_decode"])):
+        error = cs.start(target, log_level=None).exception(30)
+        assert error is not None
+        assert [frame[2] for frame in own_frames(error)] == names

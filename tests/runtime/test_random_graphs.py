@@ -178,10 +178,11 @@ class World:
         if step.kind == "loop":
             return self.turn(name, step, args)
         if step.kind == "map":
-            if step.picky and is_picked(name, args):
+            picked = step.picky and is_picked(name, args)
+            if picked and not step.late:
                 raise LookupError(name)
             value = give("number", name, args, kwargs)
-            return value if step.inner is None else self.item_task(f"{name}.item")(value)
+            return value if step.inner is None else self.item_task(f"{name}.item", fails=picked)(value)
         with self.lock:
             before = self.runs[name] - 1
         if step.flaky < 0 or before < step.flaky:
@@ -190,8 +191,13 @@ class World:
             return self.write(step.inner, f"{name}.", scope.lazy)
         return give(step.gives, name, args, kwargs)
 
-    def item_task(self, name: str) -> Any:
-        return cs.task(lambda value: give("number", name, (value,), {}), name=name, mode="inline")
+    def item_task(self, name: str, *, fails: bool) -> Any:
+        def item(value: Any) -> Any:
+            if fails:
+                raise LookupError(name)
+            return give("number", name, (value,), {})
+
+        return cs.task(item, name=name, mode="inline")
 
     def turn(self, name: str, step: Step, args: tuple[Any, ...]) -> Any:
         """Take a turn of a loop: every second one in another task."""
@@ -305,14 +311,20 @@ def check(
     program: Program, expected: Expected, *, make: Callable[[Program], World] | None = None, **options: Any
 ) -> None:
     """Run a program and compare everything with what a sequential reading gives; `make` makes its world."""
+    if expected.unclear:
+        return
     world = (make or World)(program)
     run = start(world, on_failure="continue", **options)
     error = run.exception(20)
     states = final_states(run)
     for name, state in expected.states.items():
+        if state == "any":
+            continue
         wanted = "skipped" if state == "never" else state
         assert states.get(name, "absent") in (wanted, *["absent"] * (state == "never")), f"{name}: {states}"
     for name, count in expected.runs.items():
+        if name in expected.loose:
+            continue
         ran = world.runs[name]
         assert ran == count or (expected.again and ran > count) or name not in world.runs, f"{name} ran {ran} times"
     check_words(run, expected)
@@ -337,14 +349,15 @@ def check_words(run: Any, expected: Expected) -> None:
     for event in run.events:
         if isinstance(event, ev.NodeFailed) and event.index is None:
             failed[event.name] = (event.error_type, event.error)  # the last word, should a fallback fail as well
-        elif isinstance(event, ev.NodeSkipped) and event.name in expected.reasons:
-            said = (
-                event.reason.replace("was skipped", "failed") if "#" in event.because else event.reason
-            )  # an equal call
-            assert said in expected.reasons[event.name]
+        elif isinstance(event, ev.NodeSkipped) and event.name in expected.reasons.keys() - expected.loose:
+            said = {event.reason}
+            if "#" in event.because:  # an equal call, which may have been skipped since the first one failed
+                said.add(event.reason.replace("was skipped", "failed"))
+            is_equal = event.reason.startswith(f"needs '{event.name}',")  # to one that was skipped, for its reason
+            assert is_equal or said & expected.reasons[event.name]
     for name in expected.failed:
-        kind, text = expected.errors[name]
-        assert failed[name] == (kind, failed[name][1] if text is None else text)
+        kind, text = failed[name]
+        assert {(kind, text), (kind, None)} & expected.errors[name]
 
 
 def check_quiet(world: World) -> None:
@@ -414,6 +427,7 @@ def test_first_failure_stops_the_rest(program: Program) -> None:
 def check_cancel(program: Program) -> None:
     assume(needs_a_run(program))
     expected = expect(program)
+    assume(not expected.unclear)
     world = World(program)
     run = start(world)
     error = run.exception(20)

@@ -2,8 +2,8 @@
 
 What is promised: the value of a secret Param or Env is in no event, log, repr, error, key, store, export, view or
 saved notebook, also not escaped, encoded, packed, cut short or as a plain digest. What is not: a task that returns a
-secret has made it a value like any other, which stores and state backends keep for who asked for it; and a program
-that prints a secret itself, outside of a run whose output is captured, prints it.
+secret has made it a value like any other, which stores and state backends keep for who asked for it; and code outside
+of tasks that prints a secret prints it. What tasks print is looked at in `test_script_output`.
 """
 
 from __future__ import annotations

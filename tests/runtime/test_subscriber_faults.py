@@ -212,7 +212,11 @@ def measure(target: Any, subscribers: list[Any]) -> float:
 def test_bad_subscriber_costs_the_run_next_to_nothing(
     manner: str, free: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run beside one that blocks, raises or goes away takes no more work than without (as far as can be measured)."""
+    """A run beside one that blocks, raises or goes away takes no more work than without (as far as can be measured).
+
+    Other programs only ever make a run dearer: the cheapest of a few counts, and more are made only where few are not
+    enough to tell.
+    """
     monkeypatch.setattr(handle, "FLUSH", 0.001)
     bus = cs.MessageBus()
 
@@ -226,12 +230,13 @@ def test_bad_subscriber_costs_the_run_next_to_nothing(
 
     target = [one(one(n)) for n in range(5_000)]
     alone, beside = [], []
-    for _ in range(12):
+    share = 1.0
+    while len(alone) < 3 or (share >= 0.25 and len(alone) < 12):
         bus.subscribe(ev.Event, bad)
         beside.append(measure(target, list(bus.subscriptions)))
         bus.unsubscribe(bad)
         alone.append(measure(target, []))
-    share = min(beside) / min(alone) - 1
+        share = min(beside) / min(alone) - 1
     sys.stdout.write(f"beside one that {manner}: {100 * share:+.1f} %\n")
     assert share < 0.25
 

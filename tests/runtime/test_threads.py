@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import gc
 import os
@@ -26,6 +27,7 @@ from cascade.interfaces.exceptions import (
     TaskExitError,
     WorkerDiedError,
 )
+from cascade.runtime.threads import LoopThread
 
 QUIET: dict[str, Any] = {"log_level": None}
 SOON = 5.0
@@ -315,3 +317,14 @@ def test_a_hundred_runs_leave_threads_and_files_constant() -> None:
         time.sleep(0.05)
     assert count()[0] <= threads + 2
     assert count()[1] <= files + 4
+
+
+def test_a_loop_that_is_stopped_ends_what_had_not_begun() -> None:
+    """A task that a blocked loop could not begin is cancelled; the collector has nothing to complain about later."""
+    made: list[asyncio.Task[None]] = []
+    loop = LoopThread()
+    loop.loop.call_soon_threadsafe(time.sleep, 0.1)
+    loop.loop.call_soon_threadsafe(lambda: made.append(loop.loop.create_task(asyncio.sleep(60))))
+    loop.stop()
+    loop.thread.join(SOON)
+    assert made[0].cancelled()

@@ -124,3 +124,36 @@ def test_what_has_expired_would_run_and_says_why(store) -> None:
     cs.run(old, cache=store, **QUIET)
     step = plan(old, cache=store)["add_one"]
     assert (step.status, step.reason) == ("run", "its result has expired or is not in the store any more")
+
+
+def test_workers_bound_what_runs_at_once(store) -> None:
+    """The makespan is that of so many workers, of maps too; how busy they would be is told, beside the capacities."""
+    import time
+
+    @cs.task
+    def wait(seconds: float) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    def target() -> Any:
+        return [wait.map(seconds=[0.05] * 4), *[wait(0.1).named(f"one{n}") for n in range(4)]]
+
+    cs.run(target(), cache=store, **QUIET)
+    long = {count: plan(target(), cache=store, workers=count) for count in (1, 2, 8)}
+    free = plan(target(), cache=store)
+    assert long[1].makespan > 1.8 * long[2].makespan > 1.8 * long[8].makespan
+    assert long[1].utilisation["workers"] == pytest.approx(1.0)
+    assert "workers: 100% in use" in str(long[1])
+    assert "workers" not in free.utilisation
+    own = plan(target(), system_resources={"workers": 3}, cache=store, workers=2)
+    assert set(own.utilisation) == {"workers", "workers of the run"}
+    with pytest.raises(ValueError, match="at least 1"):
+        plan(target(), cache=store, workers=0)
+
+
+def test_a_step_is_found_by_its_id(store) -> None:
+    """In no time, however many there are; a wrong id names the nearest."""
+    outlook = plan([block(n) for n in range(3000)], cache=store)
+    assert all(outlook[step.node] is step for step in outlook.steps)
+    with pytest.raises(KeyError, match=r"no node 'blok'\. Did you mean 'block'"):
+        outlook["blok"]

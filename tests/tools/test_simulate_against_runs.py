@@ -157,6 +157,38 @@ def test_the_history_predicts_the_next_run(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("is_pure", [False, True])
+def test_the_history_predicts_maps_over_lists_that_only_a_run_makes(tmp_path: Path, is_pure: Any) -> None:
+    """How many items there are, and what one takes, is known from a run with two workers; so other numbers are, too."""
+
+    @cs.task
+    def load() -> list[float]:
+        time.sleep(0.05)
+        return [0.08 + 0.01 * (n % 3) for n in range(12)]
+
+    @cs.task(pure=is_pure)
+    def nap_for(seconds: float, salt: int) -> float:
+        time.sleep(seconds)
+        return seconds
+
+    def target(salt: int) -> Any:
+        return work(0.1, nap_for.map(seconds=load(), salt=salt))
+
+    starts = iter(range(1, 100))  # other arguments each time, so that nothing is stored
+    for count in (2, 4, None):
+        with ThreadPoolExecutor(count or 1) as pool:
+            executor = pool if count else None
+
+            def run(executor: Any = executor) -> None:
+                cs.run(target(next(starts)), log_level=None, cache=tmp_path, executor=executor)
+
+            if count == 2:
+                run()
+            made = simulate(target(0), workers=count, cache=tmp_path)
+            assert "only the run knows" not in str(made)
+            assert_predicted(made.makespan, run)
+
+
 def test_retries_take_as_long_as_predicted() -> None:
     """Attempts, and the growing waits between them."""
     left = {"n": 0}

@@ -41,6 +41,32 @@ def test_durations_are_said_by_task_by_node_or_by_a_function() -> None:
     assert "nothing is known of 'step': each counts as 1.00 s" in made.remarks
 
 
+def test_a_wait_takes_the_seconds_that_it_is_given() -> None:
+    """They need not be said, stored or guessed; what only the run knows counts as any other call."""
+    assert simulate(item(1).after(cs.wait(5)), {"item": 1}, cache=False).makespan == 6.0
+    made = simulate(
+        step(cs.wait(cs.Param("pause_of_test", default=3)), cs.wait.map([1, 4, 2])), {"step": 1}, cache=False
+    )
+    assert (made.makespan, remarks(made)) == (5.0, "no order is faster")
+    assert simulate(cs.wait(step()), {"step": 2}, cache=False).makespan == 3.0
+    assert simulate(cs.wait(5), {"wait": 2}, cache=False).makespan == 2.0
+
+
+def test_a_timeout_ends_what_is_known_to_take_longer() -> None:
+    """The attempt fails: then its retries or fallback follow, or what needs it is left out. A guess never fails."""
+    late = item(1).with_timeout(2)
+    made = simulate(step(late), {"item": 3, "step": 1}, cache=False)
+    assert made.makespan == 2.0
+    assert "'item' would be stopped by the timeout" in remarks(made)
+    assert "'item' would fail for good" in remarks(made)
+    assert simulate(late.with_retry(max_attempts=3, delay=5), {"item": 3}, cache=False).makespan == 16.0
+    assert simulate(step(late.with_fallback(0)), {"item": 3, "step": 1}, cache=False).makespan == 3.0
+    assert simulate(step(late), {"item": 2, "step": 1}, cache=False).makespan == 3.0
+    guessed = simulate(step(item(1).with_timeout(0.25)), {"step": 1}, cache=False)
+    assert guessed.makespan == 1.25
+    assert "timeout" not in remarks(guessed)
+
+
 def test_durations_come_from_earlier_runs(tmp_path: Path) -> None:
     """By the name of the task, as the store has them; those given here come first."""
 
@@ -74,8 +100,8 @@ def test_the_store_beside_the_notebook_is_the_default(tmp_path: Path, monkeypatc
     assert simulate(load(), cache=False).makespan == 1.0
 
 
-def test_an_item_is_worked_out_of_a_whole_map(tmp_path: Path) -> None:
-    """The history has maps as a whole: so many rounds of so many at once."""
+def test_the_history_knows_what_an_item_takes(tmp_path: Path) -> None:
+    """However many ran at once then, another number may now; a call of the task by itself takes as long."""
 
     @cs.task(pure=True)
     def clean(x: int) -> int:
@@ -92,7 +118,12 @@ def test_an_item_is_worked_out_of_a_whole_map(tmp_path: Path) -> None:
         cs.run(target, cache=tmp_path, log_level=None)
     made = simulate(target, cache=tmp_path)
     assert made.makespan == pytest.approx(3.0)
-    assert "what an item of 'clean' takes is worked out from the whole map" in remarks(made)
+    wider = clean.map(x=list(range(8)), max_concurrency=4).after(load())
+    assert simulate(wider, cache=tmp_path).makespan == pytest.approx(2.0)
+    assert simulate(clean(99), cache=tmp_path).makespan == pytest.approx(0.5)
+    with virtual_clock():
+        cs.run(target, cache=tmp_path, log_level=None)  # all stored: the run before still tells
+    assert simulate(target, cache=tmp_path).makespan == pytest.approx(3.0)
 
 
 def test_a_map_that_begins_with_its_run_has_a_history(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import graphviz
 import pytest
 
 import cascade as cs
+from cascade.graph import draw
 from cascade.graph.build import build
 from cascade.interfaces.exceptions import CascadeError, NotLazyError, SettingError
 
@@ -148,10 +149,24 @@ def test_dot_text_of_another_picture_shows_text() -> None:
 
 
 def test_a_huge_graph_is_not_pushed_into_a_notebook() -> None:
-    """Above a thousand nodes the cell says how to save it."""
+    """Above a thousand nodes the cell shows a box for each name, and says how to save the whole."""
     bundle = cs.visualize([load() for _ in range(1_500)])._repr_mimebundle_()  # type: ignore[attr-defined]
-    assert "1,500 nodes>: too large to show here" in bundle["text/plain"]
-    assert len(bundle) == 1
+    assert "1,500 nodes>: shown with one box for all nodes of a name" in bundle["text/plain"]
+    assert ".save('graph.svg')" in bundle["text/plain"]
+    svg = base64.b64decode(re.search(r"base64,([^\"]+)", bundle["text/html"])[1]).decode()  # type: ignore[index]
+    assert "1,500 nodes" in svg
+    assert len(svg) < 20_000
+
+
+def test_dot_text_is_made_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a large graph most people want the picture that the cell shows, which needs none; it is made once."""
+    asked: list[int] = []
+    whole = draw.to_dot
+    monkeypatch.setattr(draw, "to_dot", lambda nodes, edges: asked.append(len(nodes)) or whole(nodes, edges))
+    picture = cs.visualize(load())
+    assert not asked
+    assert str(picture) == picture.source == "".join(picture)
+    assert asked == [1]
 
 
 def test_graphviz_is_imported_when_it_is_needed() -> None:

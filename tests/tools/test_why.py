@@ -333,3 +333,64 @@ def test_a_limit_is_kept_after_each_run(store):
     assert storage("size", cache=store).startswith("2 results, ")
     with pytest.raises(SettingError, match="neither a size"):
         storage("limit", "lots", cache=store)
+
+
+def test_an_item_of_a_map_answers_for_itself(store: LocalStore) -> None:
+    """`fit[1]`, as the log, the view and telemetry call it: stored or run, and which of its inputs is new."""
+
+    @cs.task(pure=True)
+    def square(x: int) -> int:
+        return x * x
+
+    for numbers in ([1, 2, 3], [1, 2, 4]):
+        cs.run(square.map(x=numbers), cache=store, **QUIET)
+    assert str(why("square[1]", cache=store)) == "stored: same code and inputs · made by run 1"
+    assert repr(why("square[2]", cache=store)) == "square[2] ran: its element is new"
+    assert str(why("square[2]", run=1, cache=store)) == "ran: it had not run before"
+    with pytest.raises(ValueError, match=r"'square' had items \[0\] to \[2\] in run 2: there is no square\[3\]"):
+        why("square[3]", cache=store)
+    with pytest.raises(ValueError, match=r"No run in this store had a node 'squar'\. Did you mean 'square'"):
+        why("squar[1]", cache=store)
+    cs.run(square.map(x=[1, 2, 4, 8]), cache=store, **QUIET)
+    assert "items: 2 from run 1, 1 from run 2" in str(why("square[0]", cache=store))
+
+
+def test_an_item_of_a_map_that_is_not_remembered_says_what_its_map_says(store: LocalStore) -> None:
+    """Nothing is invented: where the store kept nothing of the items, the answer is that of the map, and says so."""
+
+    @cs.task
+    def square(x: int) -> float:
+        return 1 / x
+
+    cs.run(square.map(x=[1, 2]), cache=store, **QUIET)
+    told = str(why("square[1]", cache=store))
+    assert told.startswith("ran: it is not remembered")
+    assert told.endswith("of single items of 'square' no more is known")
+    with pytest.raises(ZeroDivisionError):
+        cs.run(cs.task(square.func, pure=True, name="inverse").map(x=[1, 0]), cache=store, **QUIET)
+    assert str(why("inverse[1]", cache=store)) == "failed: its map: ZeroDivisionError: division by zero"
+
+
+def test_a_node_that_is_called_like_an_item_comes_first(store: LocalStore) -> None:
+    """A name with brackets that somebody gave is a name."""
+
+    @cs.task(pure=True)
+    def one() -> int:
+        return 1
+
+    cs.run(one().named("part[1]"), cache=store, **QUIET)
+    assert repr(why("part[1]", cache=store)) == "part[1] ran: it had not run before"
+
+
+def test_a_run_whose_target_was_skipped_is_called_so(store: LocalStore) -> None:
+    """Nothing failed: the list of runs does not say that anything did."""
+
+    @cs.task(pure=True)
+    def one() -> int:
+        return 1
+
+    with pytest.raises(cs.DependencyMissingError):
+        cs.run(one().run_if(False), cache=store, **QUIET)
+    past = history(store)[0]
+    assert (past.status, past.failed, past.skipped) == ("skipped", 0, 1)
+    assert "skipped" in str(history(store)).splitlines()[1]

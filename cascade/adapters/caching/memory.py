@@ -41,6 +41,7 @@ class MemoryCache:
         self._size = 0
         self._lock = threading.Lock()
         self._held: dict[str, tuple[threading.Lock, int]] = {}
+        self._counts: dict[str, int] = {}
 
     def get(self, key: str) -> bytes | None:
         """Return what is stored, or None."""
@@ -90,6 +91,12 @@ class MemoryCache:
         with self._lock:
             self._values.clear()
             self._size = 0
+
+    def count(self, key: str) -> int:
+        """Return 1 at the first call for `key`, then 2, and so on: no number twice."""
+        with self._lock:
+            number = self._counts[key] = self._counts.get(key, 0) + 1
+            return number
 
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[bool]:

@@ -115,6 +115,11 @@ class RedisCache:
     def _remove_all(self, names: list[bytes]) -> None:
         self._link.ask(lambda to: to.unlink(*names))
 
+    def count(self, key: str) -> int:
+        """Return 1 at the first call for `key`, then 2, and so on: no number twice anywhere, nor after `clear`."""
+        name = f"{self.prefix}count:".encode() + _to_bytes(key)
+        return int(self._link.ask(lambda to: to.incr(name)))
+
     @contextmanager
     def lock(self, key: str, timeout: float) -> Iterator[bool]:
         """Hold `key` alone, on all machines; give False when that was not so within `timeout` seconds.

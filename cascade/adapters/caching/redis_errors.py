@@ -59,8 +59,10 @@ class RedisError(CascadeError, RuntimeError):
             return cls.for_replica(shown)
         if isinstance(error, full) or "maxmemory" in str(error):
             return cls.for_memory(shown)
-        if "WRONGTYPE" in str(error):
+        if "WRONGTYPE" in str(error) or "not an integer" in str(error):  # of a counter that is none
             return cls.for_type(shown)
+        if "DB index" in str(error):
+            return cls.for_database(shown)
         if isinstance(error, raised.ResponseError):
             return cls(f"Redis at {shown} refuses: {_reason(error)}.")
         return cls.for_distance(shown, _reason(error))
@@ -81,7 +83,17 @@ class RedisError(CascadeError, RuntimeError):
     @classmethod
     def for_password(cls, shown: str, reason: str) -> RedisError:
         """WRONGPASS, NOAUTH, NOPERM."""
+        if reason.startswith(("HELLO must", "Authentication required")):
+            return cls(
+                f"Redis at {shown} asks for a password. Write it into the address, redis://:PASSWORD@host:6379/0, "
+                "best by an environment variable."
+            )
         return cls(f"Redis at {shown} refuses this user or password ({reason}). Correct them in the address.")
+
+    @classmethod
+    def for_database(cls, shown: str) -> RedisError:
+        """Servers have 16 databases, unless they are told otherwise."""
+        return cls(f"Redis at {shown} has no database of that number. Most servers have 0 to 15: correct the address.")
 
     @classmethod
     def for_replica(cls, shown: str) -> RedisError:

@@ -159,6 +159,9 @@ class RedisLink:
         if not mark or scheme.lower() not in SCHEMES:
             raise RedisAddressError.for_form(self.shown)
         settings = {"socket_timeout": self.timeout, "socket_connect_timeout": self.timeout, "retry": retry}
+        number = rest.partition("?")[0].partition("/")[2].strip("/") if scheme.lower() != "unix" else ""
+        if number and not number.isdecimal():  # redis-py would take the first database without a word
+            raise RedisAddressError.for_form(self.shown)
         try:
             client = redis.Redis.from_url(f"{scheme.lower()}://{rest}", **settings)
         except (ValueError, TypeError):

@@ -14,26 +14,23 @@ import atexit
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any, Final
 
+from cascade.adapters.executors.dask_address import connect, dashboard_of, greet, read_address
+from cascade.adapters.executors.dask_wire import wire_of
 from cascade.interfaces.cluster import Cluster, ClusterError, Sight
 
 __all__ = ["DaskExecutor", "close_clusters"]
 
 START: Final = 120.0  # seconds that a local cluster may take to come up
-SCHEME: Final = "dask://"
 LARGE: Final = 1_000_000  # bytes from which on Dask may complain of what it has to carry
-KNOCK: Final = 5.0  # seconds in which nobody may listen at an address, for a scheduler that is just being started
 
 _warm: dict[tuple[int, int], _Local] = {}  # clusters of this process, by workers and threads
 _joined: dict[str, Any] = {}  # clients by address
@@ -74,7 +71,7 @@ class DaskExecutor:
                 "workers is at least 0, threads at least 1, patience above 0, wait_for_workers at least 0."
             )
         _check_library()
-        self.where = _read_address(where) if isinstance(where, str) else where
+        self.where = read_address(where) if isinstance(where, str) else where
         self.patience = patience
         self.wait_for_workers = wait_for_workers
         self._size = (workers or _cores(), threads)
@@ -100,10 +97,11 @@ class DaskExecutor:
         elif isinstance(self.where, str):
             client = _joined.get(self.where)
             if client is None or client.status != "running":
-                client = _joined[self.where] = _connect(self.where, self.patience)
-            dashboard = _dashboard_of(client)
+                greet(self.where, self.patience)
+                client = _joined[self.where] = connect(self.where, self.patience)
+            dashboard = dashboard_of(client)
         else:
-            client, dashboard = self.where, _dashboard_of(self.where)
+            client, dashboard = self.where, dashboard_of(self.where)
             if client.asynchronous:
                 raise ClusterError.for_client()
         return _DaskCluster(client, dashboard, self.where is None, self.patience, self.wait_for_workers)
@@ -173,13 +171,7 @@ class _DaskCluster:
 
     def listen(self, topic: str, hear: Callable[[bytes], object]) -> Callable[[], None]:
         """Call `hear` with what workers tell under `topic`."""
-        self.client.subscribe_topic(topic, lambda event: hear(event[1]))
-
-        def deaf() -> None:
-            with suppress(Exception):  # it has gone, and the topic with it
-                self.client.unsubscribe_topic(topic)
-
-        return deaf
+        return wire_of(self.client).listen(self.client, topic, hear)
 
     # -- calls --------------------------------------------------------------------------------------------------------
 
@@ -203,7 +195,7 @@ class _DaskCluster:
                 function,
                 payload,
                 list(needs),
-                topic,
+                (wire_of(self.client).topic, topic),
                 key=name,
                 pure=False,
                 resources=dict(resources) or None,
@@ -244,9 +236,24 @@ class _DaskCluster:
         if not self._call(bring):
             got(None, ClusterError.for_loss(self.address, f"the client is {self.client.status}"))
 
+    def keep(self, tokens: Sequence[Any]) -> None:
+        """Make no value of `tokens` again when it is lost."""
+
+        async def ask() -> None:
+            with suppress(Exception):  # the scheduler may go
+                for token in tokens:  # a worker tells of a value before the scheduler knows that it is there
+                    await token._state.wait()  # noqa: SLF001 - the public ways block
+                await self.client.run_on_scheduler(_make_final(), [token.key for token in tokens], asynchronous=True)
+
+        self._call(ask)
+
+    def has(self, token: Any) -> bool:
+        """Whether the value is still there."""
+        return self.is_alive and token.client is self.client and token.status == "finished"
+
     def cancel(self, tokens: Sequence[Any]) -> None:
         """Forget calls."""
-        if self.is_alive:
+        if tokens and self.is_alive:
             with suppress(Exception):
                 self.client.cancel(list(tokens), force=True)
 
@@ -293,12 +300,12 @@ class _DaskCluster:
 # -- on workers and the scheduler -------------------------------------------------------------------------------------
 
 
-def _run_there(function: Callable[..., Any], payload: bytes, boxes: Sequence[Any], topic: str) -> Any:
-    """Run a bundle; on a worker."""
+def _run_there(function: Callable[..., Any], payload: bytes, boxes: Sequence[Any], topic: tuple[str, str]) -> Any:
+    """Run a bundle; on a worker, which tells of it under a name on the line of a client."""
     from distributed import get_worker
 
-    worker = get_worker()
-    return function(payload, boxes, lambda data: worker.log_event(topic, data), worker.address)
+    worker, (line, name) = get_worker(), topic
+    return function(payload, boxes, lambda data: worker.log_event(line, (name, data)), worker.address)
 
 
 def _call_plainly(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
@@ -318,6 +325,17 @@ def _make_look() -> Callable[..., Any]:
         return [(state.nthreads, dict(state.resources)) for state in dask_scheduler.workers.values()]
 
     return look
+
+
+def _make_final() -> Callable[..., Any]:
+    """Return what takes from values that are there how they were made, as if they had been scattered; as the look."""
+
+    def finish(keys: list[Any], dask_scheduler: Any = None) -> None:
+        for task in filter(None, map(dask_scheduler.tasks.get, keys)):
+            if task.state == "memory":
+                task.run_spec = None
+
+    return finish
 
 
 def _make_farewell() -> Callable[..., Any]:
@@ -352,7 +370,7 @@ class _Local:
             self._process.kill()
             raise ClusterError.for_start(facts.get("error", "it said nothing"))
         self.dashboard = facts["dashboard"]
-        self.client = _connect(facts["address"], START)
+        self.client = connect(facts["address"], START)
         atexit.register(self.close)
 
     def _read_facts(self) -> dict[str, str]:
@@ -408,61 +426,6 @@ def _without_alarm() -> Any:
     from dask import config
 
     return config.set({"distributed.admin.large-graph-warning-threshold": "1000 PB"})  # its largest unit
-
-
-def _knock(address: str, seconds: float) -> None:
-    """Raise ConnectionRefusedError when nobody listens at an address; Dask would try for as long as it may."""
-    scheme, _, place = address.partition("://")
-    host, _, port = place.rpartition(":")
-    until = monotonic() + min(seconds, KNOCK)
-    while scheme in ("tcp", "tls"):
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
-        except ConnectionRefusedError:
-            if monotonic() > until:
-                raise
-            sleep(0.1)
-        except OSError:  # slow, or a name that may come to be known: Dask finds out
-            return
-        else:
-            return
-
-
-def _connect(address: str, seconds: float) -> Any:
-    from distributed import Client
-
-    began = monotonic()
-    try:
-        _knock(address, seconds)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that versions differ a little is no news for whoever runs a graph
-            make: Any = Client  # it has no types
-            return make(address, set_as_default=False, timeout=seconds)
-    except (OSError, TimeoutError, ValueError) as error:
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        waited = seconds if not isinstance(error, ConnectionRefusedError) else round(monotonic() - began)
-        raise ClusterError.for_refusal(address, waited, detail[:200]) from error
-
-
-def _dashboard_of(client: Any) -> str:
-    try:
-        link = client.dashboard_link
-    except Exception:  # noqa: BLE001 - a link is a courtesy
-        return ""
-    return link if isinstance(link, str) and link.startswith(("http://", "https://")) else ""
-
-
-def _read_address(given: str) -> str:
-    """Return a scheduler's address as Dask writes it."""
-    address = given.removeprefix(SCHEME)
-    if "://" in address:
-        scheme, _, place = address.partition("://")
-    else:
-        scheme, place = "tcp", address
-    host, colon, port = place.rstrip("/").rpartition(":")
-    if scheme not in ("tcp", "tls", "ws", "wss", "ucx") or not colon or not host or not port.isdigit():
-        raise ClusterError.for_address(given)
-    return f"{scheme}://{host}:{port}"
 
 
 def _check_library() -> None:

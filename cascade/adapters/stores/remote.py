@@ -216,12 +216,14 @@ class BackendStore:
         return self._ask(lambda: self._history.nodes(run_id), [])
 
     def find_runs(self, word: str) -> list[RunRow]:
-        """Return the run of that id; else those whose ids begin so, the latest first."""
+        """Return the run of that id, or number; else those whose ids begin so, the latest first."""
         return self._ask(lambda: self._history.find_runs(word), [])
 
-    def run_numbers(self, run_ids: Sequence[str]) -> dict[str, int]:  # noqa: ARG002 - a method of the protocol
-        """Return none: what is shared by many machines numbers no runs."""
-        return {}
+    def run_numbers(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of those runs that have one: all, where the backend can count."""
+        if not self._reports.can_write:  # a server that is away would be asked again and again
+            return {}
+        return self._ask(lambda: self._history.run_numbers(run_ids), {})
 
     def latest(self, task_or_node: str, before: str | None = None) -> NodeRow | None:
         """Return the last row of a node (or task) of that name, of the latest runs."""
@@ -420,7 +422,7 @@ class BackendStore:
         except Exception as error:  # noqa: BLE001 - a backend may raise anything
             is_ours = isinstance(error, CascadeError)  # then it says what happened, where, and what to do
             told = f"{error}" if is_ours else f"The backend {self.backend!r} failed: {type(error).__name__}: {error}"
-            self._reports.switch_off(told)
+            self._reports.switch_off(f"{told} Until then, results are not remembered; runs go on.")
             return otherwise
 
 

@@ -5,7 +5,7 @@ believed: no result is found by it, so it needs no signature; what is damaged is
 so that nothing ever goes over all keys; where the backend cannot lock, two runs that begin in one instant may leave one
 of them out until it ends.
 
-Runs have no numbers here: machines that count at the same time would give one number twice.
+Runs have numbers where the backend can count for many machines at the same time, so that none is given twice.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from statistics import fmean, median
 from typing import Any, Final
 
@@ -54,14 +54,15 @@ class RemoteHistory:
 
     def begin_run(self, run_id: str, facts: Mapping[str, object], now: float) -> None:
         """Note the beginning of a run."""
-        self._write(run_id, now, None, facts)
+        self._write(run_id, now, None, facts, self._count())
         self._list(run_id, now)
 
     def end_run(self, run_id: str, facts: Mapping[str, object], now: float) -> None:
         """Note the end of a run, of one that nobody saw begin too."""
         known = self._read([run_id]).get(run_id)
         begun = now if known is None else known.begun_at
-        self._write(run_id, begun, now, {**(known.facts if known is not None else {}), **facts})
+        number = known.number if known is not None and known.number else self._count()
+        self._write(run_id, begun, now, {**(known.facts if known is not None else {}), **facts}, number)
         self._list(run_id, begun)
 
     def record_nodes(self, run_id: str, rows: Iterable[NodeRow]) -> None:
@@ -87,10 +88,20 @@ class RemoteHistory:
         return sorted(found.values(), key=lambda run: run.begun_at, reverse=True)
 
     def find_runs(self, word: str) -> list[RunRow]:
-        """Return the run of that id; else those whose ids begin so, the latest first."""
+        """Return the run of that id; else of that number; else those whose ids begin so, the latest first."""
         listed = self._latest_first()
+        if word not in listed and word.isascii() and word.isdigit():
+            numbered = [
+                run for run in self._read(listed).values() if run.number and str(run.number) == word.lstrip("0")
+            ]
+            if numbered:
+                return numbered
         wanted = [word] if word in listed else [run_id for run_id in listed if word and run_id.startswith(word)]
         return list(self._read(wanted).values())
+
+    def run_numbers(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """Return the numbers of those runs that have one."""
+        return {run_id: run.number for run_id, run in self._read(list(dict.fromkeys(run_ids))).items() if run.number}
 
     def nodes(self, run_id: str) -> list[NodeRow]:
         """Return the rows of a run in the order in which they came."""
@@ -135,8 +146,15 @@ class RemoteHistory:
 
     # -- records ----------------------------------------------------------------------------------------------------
 
-    def _write(self, run_id: str, begun: float, ended: float | None, facts: Mapping[str, object]) -> None:
-        record = {"begun": begun, "ended": ended, "facts": to_text(facts)}
+    def _count(self) -> int:
+        """Return the next number, 0 where the backend cannot count: that is no reason to remember nothing."""
+        count: Callable[[str], int] | None = getattr(self._backend, "count", None)
+        with suppress(Exception):  # one that is away says so to the next question, too
+            return count(_LIST) if count is not None else 0
+        return 0
+
+    def _write(self, run_id: str, begun: float, ended: float | None, facts: Mapping[str, object], number: int) -> None:
+        record = {"begun": begun, "ended": ended, "facts": to_text(facts), "number": number}
         self._backend.put(_RUN + run_id, json.dumps(record).encode())
 
     def _read(self, run_ids: Sequence[str]) -> dict[str, RunRow]:
@@ -146,7 +164,9 @@ class RemoteHistory:
             record = facts_of(_text(data.get(_RUN + run_id)))
             begun, ended = record.get("begun"), record.get("ended")
             if isinstance(begun, (int, float)) and (ended is None or isinstance(ended, (int, float))):
-                found[run_id] = RunRow(run_id, begun, ended, facts_of(record.get("facts")))
+                number = record.get("number")
+                number = number if isinstance(number, int) and not isinstance(number, bool) and number > 0 else 0
+                found[run_id] = RunRow(run_id, begun, ended, facts_of(record.get("facts")), number)
         return found
 
     def _read_nodes(self, run_ids: Sequence[str]) -> dict[str, list[NodeRow]]:

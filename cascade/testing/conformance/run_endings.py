@@ -133,15 +133,27 @@ def says_what_cannot_travel(trial: Trial) -> None:
     def use(lock: Any) -> str:
         return type(lock).__name__
 
+    lock = threading.Lock()
+
+    @task(name="guard")
+    def guard() -> str:
+        with lock:
+            return type(lock).__name__
+
+    refused = "The {} of task '{}' cannot be sent to another process (TypeError: cannot pickle"
     with trial.using() as executor:
-        for label, target in (("make_lock", use(make_lock())), ("use", use(threading.Lock()))):
+        for target, said in (
+            (use(make_lock()), "'make_lock'"),
+            (use(lock), refused.format("arguments", "use")),
+            (guard(), refused.format("function", "guard")),
+        ):
             run = start(executor, target)
             error = run.exception(trial.timeout)
             if error is None:
                 expect(run.result() == "lock", f"it gave {run.result()!r}")
                 continue
             words = " ".join((str(error), *getattr(error, "__notes__", ())))
-            expect("pickle" in words and label in words, f"the error says {words!r}")
+            expect("pickle" in words and said in words, f"the error says {words!r}")
         expect(start(executor, use(1)).result(trial.timeout) == "int", "the next run did not give its value")
 
 

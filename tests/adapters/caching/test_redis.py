@@ -308,3 +308,43 @@ def test_without_a_server_each_computes(tmp_path: Path) -> None:
     url = f"redis://127.0.0.1:{free_port()}/0"
     assert cs.run([one(n) for n in range(5)], cache=url, log_level=None, subscribers=[told]) == [0, 1, 2, 3, 4]
     assert len(reports) == 1
+
+
+def test_runs_of_two_processes_have_numbers(address: str) -> None:
+    """The server counts, so that programs which begin runs at the same moment never share a number."""
+    program = (
+        "import sys, cascade as cs\n"
+        "@cs.task(pure=True)\n"
+        "def twice(x): return 2 * x\n"
+        "for n in range(5): cs.run(twice(n), cache=sys.argv[1], log_level=None)\n"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", program, address]) for _ in range(2)]
+    assert [each.wait(120) for each in both] == [0, 0]
+    runs = cs.history(address)
+    assert sorted(run.number for run in runs) == list(range(1, 11))
+    assert "1 " in str(runs).splitlines()[-1]
+    found = cs.history(address).nodes(3)
+    assert [row.task for row in found] == ["twice"]
+
+
+def test_what_is_wrong_with_an_address_is_said(tmp_path: Path) -> None:
+    """A missing password, a database that is not there, keys of another program: what it is, and what to write."""
+    server = RedisServer(tmp_path, "--requirepass", "hush").start()
+    try:
+        right = server.url.replace("//", "//:hush@")
+        asked = run(server.url)[1]
+        assert len(asked) == 1
+        assert "asks for a password. Write it into the address" in asked[0]
+        nowhere = right.rpartition("/")[0] + "/99"
+        assert "has no database of that number" in run(nowhere)[1][0]
+        assert "The runs cannot be read. Redis at" in str(cs.history(nowhere))
+        cache = RedisCache(right)
+        cache._link.client.set("cascade:count:runs", "theirs")
+        assert run(right) == (3, []), "without numbers, but remembered"
+        assert run(right) == (0, [])
+        cache._link.client.delete("cascade:value:runs")
+        cache._link.client.rpush("cascade:value:runs", "theirs")
+        assert "Choose another prefix (?prefix=name: in the address)" in run(right)[1][0]
+        cache.close()
+    finally:
+        server.stop()

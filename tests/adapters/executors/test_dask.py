@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -170,13 +171,16 @@ def test_resources_of_a_run_are_refused_in_words(local: DaskExecutor) -> None:
 
 
 def test_the_cluster_is_told_of(local: DaskExecutor) -> None:
-    """The run tells which cluster it joined, and its dashboard if there is one."""
+    """The run tells which cluster it joined, and where its dashboard is, which answers."""
+    pytest.importorskip("bokeh")
     run = start(local, cs.task(lambda: 1, name="one")())
     run.result(LONG)
     told = [e for e in run.events if isinstance(e, ev.ClusterReported)][-1]
     assert told.workers == told.threads > 0
     assert told.address.startswith("tcp://127.0.0.1:")
-    assert told.dashboard == "" or told.dashboard.startswith("http://127.0.0.1:")
+    assert told.dashboard.startswith("http://127.0.0.1:")
+    with urlopen(told.dashboard, timeout=LONG) as page:
+        assert b"Dask" in page.read()
 
 
 def test_short_calls_travel_together(local: DaskExecutor) -> None:
@@ -203,6 +207,34 @@ def test_short_calls_travel_together(local: DaskExecutor) -> None:
     assert count < 60
     started = [e.node for e in run.events if isinstance(e, ev.NodeStarted)]
     assert len(started) == len(set(started)) == 200
+
+
+@pytest.mark.parametrize("is_map", [False, True], ids=["nodes", "map"])
+def test_values_of_some_size_travel_together(local: DaskExecutor, is_map: bool) -> None:
+    """Short calls whose values are too large for a message share submissions, and a bundle's values come at once."""
+    cluster: Any = local.join()
+    counts = {"submit": 0, "_gather": 0}
+    plain = {name: getattr(cluster.client, name) for name in counts}
+
+    def counted(name: str) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            counts[name] += 1
+            return plain[name](*args, **kwargs)
+
+        return call
+
+    make = cs.task(lambda n: bytes([n % 256]) * 20_000, name="make")
+    target = make.map(n=range(300)) if is_map else [make(n) for n in range(300)]
+    for name in counts:
+        setattr(cluster.client, name, counted(name))
+    try:
+        found = start(local, target).result(LONG)
+    finally:
+        for name in counts:
+            delattr(cluster.client, name)
+    assert found == [bytes([n % 256]) * 20_000 for n in range(300)]
+    assert counts["submit"] < 150
+    assert counts["_gather"] < 150
 
 
 def test_failure_in_a_bundle_stops_only_what_needs_it(local: DaskExecutor) -> None:
@@ -242,7 +274,7 @@ def test_large_items_of_a_map_travel(local: DaskExecutor) -> None:
 def test_items_that_cannot_travel_fail(local: DaskExecutor) -> None:
     """They fail in words, once, and are not sent again and again."""
     target = cs.task(_zeros).map([threading.Lock(), threading.Lock()])
-    with pytest.raises(Exception, match="cannot be sent to the cluster"):
+    with pytest.raises(Exception, match="cannot be sent to another process"):
         start(local, target).result(LONG)
 
 
@@ -298,3 +330,19 @@ def test_a_client_serves_as_executor(processes: Processes) -> None:
         assert start(client, cs.task(lambda: 7, name="seven")()).result(LONG) == 7
         assert client.status == "running"
         assert client.submit(pow, 2, 3).result(LONG) == 8
+    error = start(client, cs.task(lambda: 7, name="seven")()).exception(LONG)
+    assert isinstance(error, ClusterError)
+    assert "Pass a Client that is open" in str(error)
+
+
+def test_what_is_printed_far_away_is_read_here(local: DaskExecutor, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script sees what its tasks print on a cluster as it does with threads, line by line."""
+
+    @cs.task
+    def hello(i: int) -> None:
+        for line in range(3):
+            print("hello from", i, "line", line)
+
+    cs.run([hello(i) for i in range(8)], executor=local, log_level=None)
+    said = capsys.readouterr().out.splitlines()
+    assert sorted(said) == [f"hello from {i} line {line}" for i in range(8) for line in range(3)]

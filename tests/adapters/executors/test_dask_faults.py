@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +202,37 @@ def test_nobody_at_the_address() -> None:
     assert isinstance(error, ClusterError)
     assert "No Dask scheduler answered at tcp://127.0.0.1:9 within 5 s" in str(error)
     assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("speech", [b"", b"SSH-2.0-OpenSSH_9.6\r\n"], ids=["silent", "another"])
+def test_someone_else_at_the_address(speech: bytes) -> None:
+    """A port where someone listens who says nothing, or something else, fails the run in about ten seconds."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        links: list[socket.socket] = []
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    links.append(server.accept()[0])
+                    links[-1].sendall(speech)
+
+        threading.Thread(target=answer, daemon=True).start()
+        executor = DaskExecutor(f"dask://127.0.0.1:{server.getsockname()[1]}", patience=60)
+        began = time.monotonic()
+        error = start(executor, cs.task(lambda: 5, name="five")()).exception(60)
+        server.shutdown(socket.SHUT_RDWR)
+    for link in links:
+        link.close()
+    assert isinstance(error, ClusterError)
+    assert ("who listens there is no Dask scheduler" if speech else "who listens there says nothing") in str(error)
+    assert time.monotonic() - began < 30
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere workers are started anew")
+def test_workers_are_forks_of_one_that_is_ready(local: DaskExecutor) -> None:
+    """A worker of our own that is ended is replaced by a fork, which need not import Dask once more."""
+    parent = cs.task(lambda n: Path(f"/proc/{os.getppid()}/cmdline").read_text(), name="parent")
+    assert all("forkserver" in found for found in start(local, parent.map(n=range(4))).result(LONG))
 
 
 def test_what_follows_a_cancelled_run_is_not_blamed(local: DaskExecutor, tmp_path: Path) -> None:

@@ -103,7 +103,23 @@ def test_runs_that_begin_at_once(backend: MemoryCache) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(RemoteHistory(backend).runs(None)) == 40
+    seen = RemoteHistory(backend)
+    assert len(seen.runs(None)) == 40
+    assert sorted(run.number for run in seen.runs(None)) == list(range(1, 41))
+
+
+def test_runs_have_numbers_that_stay(backend: MemoryCache) -> None:
+    """A run is found by its number, from its beginning on; a run that is forgotten leaves its number to nobody."""
+    history = RemoteHistory(backend)
+    history.begin_run("a", {}, 10)
+    remember(history, "b", 20)
+    history.end_run("c", {}, 30)  # nobody saw it begin
+    history.end_run("a", {}, 40)
+    assert history.run_numbers(["c", "a", "b", "x"]) == {"a": 1, "b": 2, "c": 3}
+    assert [run.run_id for run in RemoteHistory(backend).find_runs("2")] == ["b"]
+    history.forget(["c"])
+    remember(history, "d", 50)
+    assert (history.run_numbers(["c", "d"]), history.find_runs("3")) == ({"d": 4}, [])
 
 
 def test_a_backend_with_the_bare_minimum() -> None:

@@ -19,7 +19,7 @@ const KINDS = /** @type {Record<string, string>} */ ({
 /** @param {Context} context @returns {Panel} */
 export function createDetail(context) {
   const { model, selection } = context;
-  const element = html("section", "detail", { "aria-label": "the selected node" });
+  const element = html("section", "detail", { role: "group", "aria-label": "the selected node" });
   element.hidden = true;
   /** @type {HTMLElement|null} */
   let taking = null;

@@ -13,7 +13,7 @@ import { createRetry } from "./retry.js";
 /** @param {Context} context @returns {Panel} */
 export function createFailure(context) {
   const { model } = context;
-  const element = html("section", "failure", { "aria-label": "failure" });
+  const element = html("section", "failure", { role: "group", "aria-label": "failure" });
   element.hidden = true;
   const retry = createRetry(context);
   let turn = 0;

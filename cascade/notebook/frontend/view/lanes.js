@@ -49,7 +49,7 @@ class Lanes {
     this.axis = svg("svg", "lanes-axis", { height: AXIS, "aria-hidden": "true" }, this.ticks, this.nowText);
     this.scroller = html("div", "scroll lanes-scroll", {}, this.body);
     this.left = html("div", "more");
-    this.element = html("section", "panel lanes", { "aria-label": "lanes" }, this.scroller, this.axis, this.left);
+    this.element = html("section", "panel lanes", { role: "group", "aria-label": "lanes" }, this.scroller, this.axis, this.left);
     /** @type {DrawnBar[]} */
     this.drawn = [];
     this.width = 0;

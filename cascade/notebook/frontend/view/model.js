@@ -9,6 +9,7 @@ import { pictureOf } from "./graph/focus.js";
 
 const LOG_KEPT = 2000;
 const MOST_BARS = 2000;
+const LANES = ["capacity", "resource", "tasks", "waiting"];
 const ENDED = new Set(["completed", "failed", "cancelled"]);
 const STATES = new Set("pending queued running waiting retry done stored kept failed skipped cancelled param".split(" "));
 
@@ -138,6 +139,7 @@ export class RunModel {
     const { rows, bars } = this.document.lanes;
     if (frame.rows?.length) {
       rows.push(...frame.rows);
+      inOrder(rows);
       changes.rows = true;
     }
     for (const [index, bar] of frame.bars ?? []) {
@@ -312,4 +314,17 @@ function picture(given) {
     boxes: given?.boxes ?? [],
     arrows: given?.arrows ?? [],
   };
+}
+
+/**
+ * Put rows that came later where they belong: those of one lane together, waiting last.
+ * @param {import("./types.js").LaneRow[]} rows
+ */
+function inOrder(rows) {
+  const laneOf = (/** @type {{id: string}} */ row) => row.id.slice(0, row.id.lastIndexOf("/") >>> 0);
+  /** @type {Map<string, number>} */
+  const lanes = new Map();
+  for (const row of rows) if (!lanes.has(laneOf(row))) lanes.set(laneOf(row), lanes.size);
+  const place = (/** @type {{id: string}} */ row) => lanes.get(laneOf(row)) ?? 0;
+  rows.sort((a, b) => LANES.indexOf(a.kind) - LANES.indexOf(b.kind) || place(a) - place(b));
 }

@@ -8,7 +8,7 @@ import { smallTable } from "./small_table.js";
 
 /** @param {Context} context @returns {Panel} */
 export function createResult({ model }) {
-  const element = html("section", "result", { "aria-label": "result" });
+  const element = html("section", "result", { role: "group", "aria-label": "result" });
   element.hidden = true;
   return {
     element,

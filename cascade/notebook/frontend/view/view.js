@@ -97,7 +97,7 @@ function run(context, element, parts) {
     asked = 0;
     const now = changes;
     changes = noChanges();
-    element.setAttribute("aria-label", `${model.document.run.simulated ? "Simulation" : "Run"} of ${model.document.run.name}`);
+    element.setAttribute("aria-label", labelFor(model.document.run));
     for (const part of parts) part.draw(now);
     const isGoing = live && !model.ended && model.state !== "pending";
     if (isGoing) tick();
@@ -149,4 +149,9 @@ function run(context, element, parts) {
       element.remove();
     },
   };
+}
+
+/** What tells this card from the others of a page, for who goes from landmark to landmark. @param {RunDocument["run"]} run */
+function labelFor({ id, name, simulated }) {
+  return `${simulated ? "Simulation" : "Run"} of ${name}${id ? ` (${id.slice(0, 6)})` : ""}`;
 }

@@ -58,7 +58,7 @@ export class Graph {
     this.element = html(
       "section",
       "panel graph",
-      { "aria-label": "graph" },
+      { role: "group", "aria-label": "graph" },
       this.room,
       html("div", "zooms paths is-idle", {}, this.pathButton),
       this.controls,
