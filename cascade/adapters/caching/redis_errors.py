@@ -76,9 +76,12 @@ class RedisError(CascadeError, RuntimeError):
         )
 
     @classmethod
-    def for_rest(cls, shown: str, seconds: float) -> RedisError:
+    def for_rest(cls, shown: str, timeout: float, seconds: float) -> RedisError:
         """It was silent a moment ago, so it is not asked."""
-        return cls(f"Redis at {shown} did not answer; it is asked again in {seconds:.0f} s.")
+        return cls(
+            f"Redis at {shown} did not answer within {timeout:g} s, and is asked again in {seconds:.0f} s. "
+            "Look whether a Redis server listens there, and whether it is busy."
+        )
 
     @classmethod
     def for_password(cls, shown: str, reason: str) -> RedisError:

@@ -121,7 +121,7 @@ class RedisLink:
         """
         left = self._rests_until - time.monotonic()
         if left > 0:
-            raise RedisError.for_rest(self.shown, max(1.0, left))
+            raise RedisError.for_rest(self.shown, self.timeout, max(1.0, left))
         try:
             answer = work(self.client)
         except self._raised as error:
