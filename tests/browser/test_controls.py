@@ -125,6 +125,8 @@ def test_the_keyboard_stays_where_it_is_and_the_notebook_keeps_the_values(lab: A
     assert "data:image/svg+xml;base64," in "".join(saved["text/html"])
     page.reload()
     page.wait_for_selector(".cascade-control-shell", timeout=60_000)
+    page.locator(".cascade-control-shell").first.evaluate("(shell) => shell.scrollIntoView()")
+    page.get_by_role("spinbutton", name="rows", exact=True).wait_for(timeout=60_000)
     assert page.get_by_role("spinbutton", name="rows", exact=True).input_value() == "11"
     page.locator(".cascade-control-run .cascade-status", has_text="done").wait_for()
     page.wait_for_selector(".cascade-control-shell input:enabled")  # what was saved has made room for what lives

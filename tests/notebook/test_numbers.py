@@ -39,7 +39,7 @@ def test_a_job_says_its_run(shifted: Kernel) -> None:
         ("cancel 3", "There is no job 3; the jobs are: 1, 2. Run 3 is in the store, and no job of this session"),
         ("cancel 99", "There is no job 99; the jobs are: 1, 2."),
         ("cancel run 3", "Run 3 is no job of this session. %cascade jobs lists them."),
-        ("attach two", "A job is named by its number, not 'two'."),
+        ("attach two", "'two' is neither the number of a job (%cascade jobs lists them) nor an address"),
         ("why num job 1", "Job 1 is not in the store, and only runs in the store can be asked about."),
         ("why num job 9", "There is no job 9. %cascade jobs lists them."),
         ("diff 1 9", "There is no run 9 in this store"),

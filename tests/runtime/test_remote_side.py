@@ -463,7 +463,7 @@ def test_limits_that_the_program_set_itself(outside):
     with RemoteDesk(InProcessConnector(outside.connector.name)) as desk:
         until(lambda: [known.limit.id for known in desk.status(run.run_id).limits] == ["mine"])
         assert desk.unlimit(run.run_id, "mine").limits == ()
-        assert desk.status(run.run_id).limits == ()
+        until(lambda: desk.status(run.run_id).limits == ())
         desk.set_limit(GlobalConstraint("all", "task:add", "concurrency", {"limit": 1}))
         until(lambda: [known.limit.id for known in desk.status(run.run_id).limits] == ["all"])
         with pytest.raises(RemoteError, match="Every run obeys the limit 'all'") as caught:
