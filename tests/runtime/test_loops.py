@@ -109,7 +109,7 @@ def test_a_hundred_thousand_turns_take_no_more_memory_than_a_thousand():
             tracemalloc.stop()
 
     peak(10)
-    assert peak(20_000) < peak(1000) + 200_000
+    assert peak(20_000) < peak(1000) + 600_000  # of all threads of this process; a node for each turn would be 10 MB
 
 
 @pytest.mark.slow
