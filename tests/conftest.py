@@ -26,6 +26,9 @@ OTHER_PROGRAMS = {"place", "make_broker", "broker", "processes", "local", "make_
 # Jupyter warns until one says which folders to use, and warnings are errors here.
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 
+# gcsfs reads this when it is first imported: what it adds otherwise asks Google itself, not the service named to it.
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
+
 settings.register_profile("commit", max_examples=50, deadline=None)
 settings.register_profile(
     "ci", max_examples=100, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]

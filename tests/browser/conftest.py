@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -170,8 +170,13 @@ class Page:
         """Run one cell, once nothing else runs: what is queued behind a failing cell is dropped."""
         prompts = "() => [...document.querySelectorAll('.jp-InputPrompt')].every((p) => !p.textContent.includes('*'))"
         self.page.wait_for_function(prompts, timeout=60_000)
-        self.page.evaluate("(n) => { window.jupyterapp.shell.currentWidget.content.activeCellIndex = n; }", index)
-        self.command("notebook:run-cell")
+        self.page.evaluate(  # in one step: what a click before it still moves cannot come between
+            """(n) => { const content = window.jupyterapp.shell.currentWidget.content;
+                content.deselectAll();
+                content.activeCellIndex = n;
+                window.jupyterapp.commands.execute('notebook:run-cell'); }""",
+            index,
+        )
 
     def cell(self, index: int) -> Any:
         """The output area of cell number `index`."""
@@ -223,6 +228,18 @@ def notebook_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
     server = Server("notebook", tmp_path_factory.mktemp("notebook"))
     yield server
     server.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what the page shows when a test fails."""
+    report = yield
+    if report.failed and report.when == "call":
+        for shown in item.funcargs.values():
+            if isinstance(shown, Page):
+                with contextlib.suppress(Exception):  # the tab may be what failed
+                    shown.picture(f"failed-{item.name}")
+    return report
 
 
 @contextlib.contextmanager

@@ -105,7 +105,7 @@ class Gateway:
 def google_storage(bucket: str) -> Iterator[dict[str, Any]]:
     """Serve what speaks as Google Cloud Storage does, with one bucket; give the options by which gcsfs finds it.
 
-    The variable GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT has to be off: what it brings asks Google itself, over gRPC.
+    tests/conftest.py keeps gcsfs from asking Google itself, over gRPC.
     """
     from gcp_storage_emulator.server import create_server
 

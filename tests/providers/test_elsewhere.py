@@ -190,9 +190,8 @@ def test_ipfs_without_a_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_files_of_google_storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_google_storage(tmp_path: Path) -> None:
     """The tasks for files take gs:// addresses; a stored read serves until the object changes."""
-    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
     pytest.importorskip("gcp_storage_emulator")
     pytest.importorskip("gcsfs")
     with google_storage("bucket") as at:
