@@ -14,14 +14,15 @@ import time
 import weakref
 from hmac import compare_digest
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from cascade.adapters.caching.redis_errors import RedisError
 from cascade.adapters.caching.redis_link import TIMEOUT, RedisLink
 from cascade.adapters.state.errors import StateError
 from cascade.adapters.state.facts import read_fact, write_fact
 from cascade.adapters.state.redis_writer import KINDS, Change, Kind, RedisWriter, index_of, name_of
+from cascade.adapters.state.values import pickle_value
+from cascade.adapters.state.written import WrittenState
 from cascade.adapters.stores.signing import MAC_BYTES, MARK_LENGTH, Signer, default_key_file, read_key
 from cascade.interfaces.store_errors import StoreFault
 
@@ -32,10 +33,9 @@ __all__ = ["RedisStateBackend"]
 
 TTL: Final = 7 * 86400.0  # seconds
 LARGEST: Final = 16 << 20  # bytes of one value
-_PLAIN = frozenset({bool, bytes, float, int, str, type(None)})  # what pickle alone writes, ten times as fast
 
 
-class RedisStateBackend:
+class RedisStateBackend(WrittenState[RedisWriter]):
     """Keeps what runs know in a Redis server, many runs side by side.
 
     Whoever reads values on another machine needs a copy of the key file; names, skips and facts can be read without.
@@ -58,8 +58,8 @@ class RedisStateBackend:
     """
 
     __slots__ = (
-        "__weakref__", "_begun", "_finalizer", "_link", "_lock", "_signer", "_writer", "key_file", "largest", "prefix",
-        "read_only", "run_id", "ttl",
+        "__weakref__", "_begun", "_link", "_lock", "_signer", "key_file", "largest", "prefix", "read_only", "run_id",
+        "ttl",
     )  # fmt: skip
 
     def __init__(
@@ -210,38 +210,6 @@ class RedisStateBackend:
         self._ask_all(lambda pipe: [pipe.unlink(*names), pipe.zrem(index, _to_bytes(run_id))])
         self._begun = "" if self._begun == run_id else self._begun
 
-    # -- ends -----------------------------------------------------------------------------------------------------
-
-    def flush(self) -> None:
-        """Return when other machines can read everything that was put.
-
-        Raises:
-            StateError: when something could not be written.
-        """
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Flush and close the connections; closing twice is fine.
-
-        Raises:
-            StateError: when something could not be written.
-        """
-        if self._finalizer.detach() is None:
-            return
-        _let_go(self._writer, self._link)
-        if self._writer.fault is not None:
-            raise self._writer.fault
-
-    def __enter__(self) -> Self:
-        """Be open for the time of a ``with`` block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
-
     def __repr__(self) -> str:
         """Show the run, and the address without its password."""
         return f"<state of run {self.run_id!r} at {self._link.shown}>"
@@ -309,15 +277,9 @@ class RedisStateBackend:
 
     def _seal(self, run_id: str, node: str, value: object) -> tuple[bytes, str | None]:
         """Return a value as signed bytes, or none and why it cannot be kept."""
-        try:
-            if type(value) in _PLAIN:
-                data = pickle.dumps(value, protocol=5)
-            else:
-                import cloudpickle
-
-                data = cloudpickle.dumps(value, protocol=5)
-        except Exception as error:  # noqa: BLE001 - a user's class may raise anything when it is pickled
-            return b"", f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+        data, problem = pickle_value(value)
+        if data is None:
+            return b"", problem
         if len(data) > self.largest:
             return b"", f"it takes {len(data):,} bytes, and at most {self.largest:,} are kept"
         try:

@@ -15,17 +15,17 @@ from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
 from sqlite3 import SQLITE_LIMIT_LENGTH, Connection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from cascade.adapters.state.errors import StateError
 from cascade.adapters.state.facts import read_fact, write_fact
 from cascade.adapters.state.sqlite_file import open_file, telling
-from cascade.adapters.state.sqlite_writer import BatchWriter
+from cascade.adapters.state.sqlite_writer import SqliteWriter
+from cascade.adapters.state.values import pickle_value
+from cascade.adapters.state.written import WrittenState
 
 __all__ = ["SqliteStateBackend"]
 
-_PLAIN = frozenset({bool, bytes, float, int, str, type(None)})  # what pickle alone writes, ten times as fast
 _PUT_RUN = "INSERT OR IGNORE INTO runs VALUES (?, ?)"
 # Updates, not replacements: what is put again keeps its place.
 _PUT_RESULT = (
@@ -37,7 +37,7 @@ _PUT_FACT = "INSERT INTO facts VALUES (?, ?, ?) ON CONFLICT (run_id, key) DO UPD
 _TABLES = ("results", "skips", "facts", "runs")
 
 
-class SqliteStateBackend:
+class SqliteStateBackend(WrittenState[SqliteWriter]):
     """Keeps what runs know in one SQLite file, many runs side by side.
 
     Reading a value unpickles it, and unpickling runs what the file says: open files that you trust.
@@ -61,11 +61,9 @@ class SqliteStateBackend:
     __slots__ = (
         "__weakref__",
         "_begun",
-        "_finalizer",
         "_longest",
         "_reader",
         "_reading",
-        "_writer",
         "path",
         "read_only",
         "run_id",
@@ -80,7 +78,7 @@ class SqliteStateBackend:
         self._reading = threading.Lock()
         self._reader = open_file(self.path, read_only=read_only)
         self._longest = self._reader.getlimit(SQLITE_LIMIT_LENGTH) - 1024
-        self._writer = BatchWriter(self.path)
+        self._writer = SqliteWriter(self.path)
         self._finalizer = weakref.finalize(self, _let_go, self._writer, self._reader)
 
     def begin_run(self, run_id: str) -> None:
@@ -100,7 +98,7 @@ class SqliteStateBackend:
         run_id = self._begin()
         data, problem = _encode(value, self._longest)
         digest = None if data is None else _digest(data)
-        self._writer.put(_PUT_RESULT, (run_id, node, data, digest, problem), len(data or b""))
+        self._writer.put((_PUT_RESULT, (run_id, node, data, digest, problem)), size=len(data or b""))
 
     def get_result(self, node: str) -> Any:
         """Return the value of `node`, decoded now.
@@ -134,7 +132,7 @@ class SqliteStateBackend:
 
     def mark_skipped(self, node: str, reason: str) -> None:
         """Note that `node` will not run, and why."""
-        self._writer.put(_PUT_SKIP, (self._begin(), node, reason))
+        self._writer.put((_PUT_SKIP, (self._begin(), node, reason)))
 
     def get_skip_reason(self, node: str) -> str | None:
         """Return why `node` was skipped, None if it was not."""
@@ -152,7 +150,7 @@ class SqliteStateBackend:
         Raises:
             StateError: when it is not made of text, numbers, booleans, None, lists and dicts.
         """
-        self._writer.put(_PUT_FACT, (self._begin(), key, write_fact(key, value)))
+        self._writer.put((_PUT_FACT, (self._begin(), key, write_fact(key, value))))
 
     def get_metadata(self, key: str) -> Any:
         """Return the fact `key`, None if it is not known."""
@@ -175,41 +173,9 @@ class SqliteStateBackend:
         """Remove everything about a run from the file; one that is not there is no fault."""
         self._check_writable()
         for table in _TABLES:
-            self._writer.put(f"DELETE FROM {table} WHERE run_id = ?", (run_id,))  # noqa: S608 - names of this module
+            self._writer.put((f"DELETE FROM {table} WHERE run_id = ?", (run_id,)))  # noqa: S608 - names of this module
         self._begun = self._begun and run_id != self.run_id
         self._writer.flush()
-
-    # -- ends -----------------------------------------------------------------------------------------------------
-
-    def flush(self) -> None:
-        """Return when other processes can read everything that was put.
-
-        Raises:
-            StateError: when something could not be written.
-        """
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Flush and close the file; closing twice is fine.
-
-        Raises:
-            StateError: when something could not be written.
-        """
-        if self._finalizer.detach() is None:
-            return
-        _let_go(self._writer, self._reader)
-        if self._writer.fault is not None:
-            raise self._writer.fault
-
-    def __enter__(self) -> Self:
-        """Be open for the time of a ``with`` block."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def __repr__(self) -> str:
         """Show file and run."""
@@ -223,7 +189,7 @@ class SqliteStateBackend:
             return self.run_id
         self._check_writable()
         run_id = self._known_run()
-        self._writer.put(_PUT_RUN, (run_id, time.time()))
+        self._writer.put((_PUT_RUN, (run_id, time.time())))
         self._begun = True
         return run_id
 
@@ -250,19 +216,10 @@ class SqliteStateBackend:
 
 def _encode(value: object, longest: int) -> tuple[bytes | None, str | None]:
     """Return a value as bytes, or why it cannot be."""
-    try:
-        if type(value) in _PLAIN:
-            data = pickle.dumps(value, protocol=5)
-        else:
-            import cloudpickle
-
-            data = cloudpickle.dumps(value, protocol=5)
-    except Exception as error:  # noqa: BLE001 - a user's class may raise anything when it is pickled
-        first = (str(error).splitlines() or [""])[0][:200]
-        return None, f"{type(error).__name__}: {first}"
-    if len(data) > longest:
+    data, problem = pickle_value(value)
+    if data is not None and len(data) > longest:
         return None, f"it takes {len(data):,} bytes, and SQLite keeps {longest:,} in one place"
-    return data, None
+    return data, problem
 
 
 def _decode(node: str, data: bytes, digest: bytes) -> Any:
@@ -278,6 +235,6 @@ def _digest(data: bytes) -> bytes:
     return blake2b(data, digest_size=16).digest()
 
 
-def _let_go(writer: BatchWriter, reader: Connection) -> None:
+def _let_go(writer: SqliteWriter, reader: Connection) -> None:
     writer.close()
     reader.close()
