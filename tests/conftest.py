@@ -73,8 +73,8 @@ def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the tests with a browser last: Playwright keeps an event loop running in this thread until it is closed.
 
-    What waits for another program gets a second try, since others may take the machine at any moment; pytest's
-    summary counts these tries (`docs/decisions/0014-a-second-try.md`).
+    What waits for another program gets a second try, since others may take the machine at any moment; in CI every test
+    does. pytest's summary counts these tries and names them (`docs/decisions/0014-a-second-try.md`).
     """
 
     def needs(item: pytest.Item, marks: set[str], fixtures: set[str]) -> bool:
@@ -83,7 +83,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     if config.pluginmanager.hasplugin("rerunfailures"):
         for item in items:
-            if needs(item, {"browser", "kernel"}, OTHER_PROGRAMS):
+            if IN_CI or needs(item, {"browser", "kernel"}, OTHER_PROGRAMS):
                 item.add_marker(pytest.mark.flaky(reruns=1))
 
     def needs_browser(item: pytest.Item) -> bool:

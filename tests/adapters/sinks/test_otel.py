@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import logging
+import re
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -236,7 +237,9 @@ def test_a_collector_that_is_away(monkeypatch, caplog):
     subscriber._meter_provider.shutdown()
     told = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(told) == 1
-    assert told[0].startswith("OpenTelemetry: the collector does not take what it is told (Connection refused).")
+    # On a busy machine its time is over before it has been refused.
+    reason = r"\((Connection refused|Failed to export spans batch due to timeout.*)\)"
+    assert re.match(rf"OpenTelemetry: the collector does not take what it is told {reason}\.", told[0])
 
 
 def test_waiting_of_the_items_of_a_map(collector, subscriber):

@@ -259,7 +259,7 @@ def test_a_server_that_comes_back_has_it_all(
     state.flush()
     assert state.get_result("meanwhile") == 2
     state.close()
-    assert caplog.records == []
+    assert [record for record in caplog.records if record.name.startswith(("cascade", "redis"))] == []
 
 
 @pytest.mark.slow
