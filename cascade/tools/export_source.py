@@ -7,6 +7,7 @@ evaluated, and the text of a statement is the user's own, comments above it incl
 from __future__ import annotations
 
 import ast
+import copy
 import symtable
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -153,8 +154,8 @@ def _text_of(node: ast.stmt, lines: Sequence[str], text: str, floor: int, follow
 
 def _names(node: ast.stmt) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
     """Return what a statement reads now, reads later, and binds."""
-    module = ast.Module([node], [])
     try:
+        module = _Opaque().visit(copy.deepcopy(ast.Module([node], [])))
         table = symtable.symtable(ast.unparse(ast.fix_missing_locations(module)), "<cell>", "exec")
     except (SyntaxError, ValueError, RecursionError):
         loaded = {each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)}
@@ -173,8 +174,20 @@ def _names(node: ast.stmt) -> tuple[frozenset[str], frozenset[str], frozenset[st
     return frozenset(now), frozenset(later - now), frozenset(gives)
 
 
+class _Opaque(ast.NodeTransformer):
+    """Every comprehension as a generator: from Python 3.12 on, the others have no scope of their own in a symtable."""
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.AST:
+        return self.generic_visit(ast.GeneratorExp(node.elt, node.generators))
+
+    visit_SetComp = visit_ListComp  # noqa: N815 - the names are ast's
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
+        return self.generic_visit(ast.GeneratorExp(ast.Tuple([node.key, node.value], ast.Load()), node.generators))
+
+
 def _collect(table: symtable.SymbolTable, now: set[str], later: set[str], gives: set[str], *, is_later: bool) -> None:
-    runs_now = table.get_type() == "class" or table.get_name() in {"listcomp", "setcomp", "dictcomp", "genexpr"}
+    runs_now = table.get_type() == "class" or table.get_name() == "genexpr"
     is_later = is_later or not runs_now
     for symbol in table.get_symbols():
         if symbol.is_global() and symbol.is_referenced():

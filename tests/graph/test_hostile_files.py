@@ -73,7 +73,7 @@ def test_reading_imports_nothing_by_name(monkeypatch: pytest.MonkeyPatch) -> Non
         except GraphFormatError:
             continue
     monkeypatch.undo()
-    assert not asked
+    assert asked <= {"json.decoder"}  # which json itself asks for from Python 3.13 on
 
 
 AUDIT = """

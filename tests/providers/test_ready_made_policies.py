@@ -10,6 +10,7 @@ import io
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ class World:
         (self.folder / "there").mkdir()
         (self.folder / "mark").touch()
         parquet.write_table(pa.table({"x": [1]}), self.folder / "in.parquet")
-        with sqlite3.connect(self.folder / "a.db") as database:
+        with closing(sqlite3.connect(self.folder / "a.db")) as database, database:
             database.execute("create table t as select 7 as x")
         database.close()
         speaking = threading.Thread(target=lambda: asyncio.run(self._say()))

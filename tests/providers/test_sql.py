@@ -314,7 +314,7 @@ def test_engines_and_connections_of_ones_own(people: str) -> None:
     @cs.resource(name="own_connection")
     def connection() -> Any:
         made = sqlalchemy.create_engine(
-            "sqlite://", poolclass=sqlalchemy.StaticPool, connect_args={"check_same_thread": False}
+            "sqlite://", poolclass=sqlalchemy.NullPool, connect_args={"check_same_thread": False}
         )
         with made.connect() as opened:
             yield opened

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -120,7 +121,7 @@ def test_a_result_whose_bytes_are_gone_is_made_again(tmp_path, layers):
     with LocalStore(tmp_path / "store", key_file=tmp_path / "key") as store:
         value = cs.run(make(), cache=store, **QUIET)
         row = next(row for row in store.nodes(store.runs()[0].run_id) if row.task == "total")
-        with sqlite3.connect(store.folder / "index.db") as database:
+        with closing(sqlite3.connect(store.folder / "index.db")) as database, database:
             database.execute("UPDATE entries SET data = x'00' WHERE key = ?", (row.key,))
         database.close()
         ran.clear()

@@ -301,8 +301,9 @@ def test_a_damaged_store_costs_a_computation(flow_of, ran, store, tmp_path):
     assert cs.run(flow_of(), cache=store, **QUIET) == 10
     taken(ran)
     import sqlite3
+    from contextlib import closing
 
-    with sqlite3.connect(store.folder / "index.db") as db:
+    with closing(sqlite3.connect(store.folder / "index.db")) as db, db:
         names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         assert names
         column = next(c[1] for t in names for c in db.execute(f"PRAGMA table_info({t})") if c[1] in {"data", "value"})

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_folder_that_others_may_enter_is_refused(tmp_path):
 def test_a_file_of_another_program_is_left_alone(tmp_path):
     """A database that is not ours is not written to."""
     folder = open_folder(tmp_path / "r2")
-    with sqlite3.connect(folder / local_file.NAME) as other:
+    with closing(sqlite3.connect(folder / local_file.NAME)) as other, other:
         other.execute("CREATE TABLE theirs (x)")
     other.close()
     with pytest.raises(ConnectorError, match="another program"):

@@ -6,6 +6,7 @@ import random
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,7 @@ def test_swapped_data(make: Callable[..., LocalStore], database: sqlite3.Connect
 
 def test_replayed_entries(make: Callable[..., LocalStore], filled: LocalStore, reports: list[Any]) -> None:
     """A row copied whole under a new key does not serve there, and neither does a recipe."""
-    with sqlite3.connect(filled.folder / "index.db") as database:
+    with closing(sqlite3.connect(filled.folder / "index.db")) as database, database:
         columns = "sealed, signer, content, size, task, made_at, used_at, data"
         database.execute(f"INSERT INTO entries SELECT 'new', {columns} FROM entries WHERE key = 'small'")
         database.execute("INSERT INTO recipes SELECT 'new', sealed, signer, key FROM recipes WHERE recipe = 'r'")
@@ -200,7 +201,7 @@ def forge(store: LocalStore, *, mark: str | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     fields = "\x1f".join(["v:1", "pickle", str(len(data)), "x", "", "", "1.0", "1.0", "", "", content, ""]).encode()
-    with sqlite3.connect(store.folder / "index.db") as database:
+    with closing(sqlite3.connect(store.folder / "index.db")) as database, database:
         if mark is None:
             (mark,) = database.execute("SELECT signer FROM entries").fetchone()
         change = "UPDATE entries SET sealed = ?, signer = ?, content = ?, data = NULL"
@@ -229,7 +230,7 @@ def test_names_in_rows_lead_nowhere_else(make: Callable[..., LocalStore], filled
     """A row that names a file outside of the folder cannot make a clean-up remove it."""
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    with sqlite3.connect(filled.folder / "index.db") as database:
+    with closing(sqlite3.connect(filled.folder / "index.db")) as database, database:
         database.execute("UPDATE entries SET size = 99999, content = 'aa/../../../precious'")
     database.close()
     store = make()
@@ -286,12 +287,12 @@ def test_another_programs_index_is_moved_aside(
     """An SQLite file of another program gets another name and keeps its rows."""
     folder = tmp_path / "store"
     folder.mkdir()
-    with sqlite3.connect(folder / "index.db") as database:
+    with closing(sqlite3.connect(folder / "index.db")) as database, database:
         database.execute("CREATE TABLE theirs (x)")
     database.close()
     assert make().save("k", 1) is not None
     (aside,) = index_files(folder)
-    with sqlite3.connect(folder / aside) as database:
+    with closing(sqlite3.connect(folder / aside)) as database, database:
         assert database.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
     database.close()
     assert len(reports) == 1
@@ -345,7 +346,7 @@ def test_torn_journal(
 def test_newer_index_is_left_alone(make: Callable[..., LocalStore], filled: LocalStore, reports: list[Any]) -> None:
     """An index of a newer cascade is neither written nor moved; the store is off, and says to install it."""
     path = filled.folder / "index.db"
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("PRAGMA user_version = 2000")
     database.close()
     before = path.read_bytes()
@@ -363,7 +364,7 @@ def test_older_index_is_brought_up_to_date(
 ) -> None:
     """An index of an older minor form gets what it lacks and keeps its results."""
     path = filled.folder / "index.db"
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("DROP INDEX nodes_by_node")
         database.execute("DROP INDEX nodes_by_task")
         database.execute("DROP TABLE run_numbers")
@@ -371,7 +372,7 @@ def test_older_index_is_brought_up_to_date(
         database.execute("PRAGMA user_version = 1000")
     database.close()
     assert read_all(make()) == VALUES
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         names = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
         assert {"nodes_by_node", "nodes_by_task"} <= names
         assert database.execute("PRAGMA user_version").fetchone() == (1003,)
@@ -387,7 +388,7 @@ def test_forged_texts_are_not_returned(make: Callable[..., LocalStore]) -> None:
     store = make()
     digest = store.put_text("printed")
     for text in (b"rother", b"z" + zlib.compress(bytes(200_000_000)), b"zrubbish", "text", 5, b""):
-        with sqlite3.connect(store.folder / "index.db") as database:
+        with closing(sqlite3.connect(store.folder / "index.db")) as database, database:
             database.execute("UPDATE texts SET text = ?", (text,))
         database.close()
         assert store.get_text(digest) is None
