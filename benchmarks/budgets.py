@@ -89,6 +89,7 @@ BUDGETS: Mapping[str, Budget] = {
     "key_frame": Budget(80),
     "look_up": Budget(3),
     "why": Budget(200),
+    "watch": Budget(4),  # 2 % of a run of 5,000 events a second
     "cluster_dag": Budget(None, (Ratio("cluster", 1.0),)),
     "cluster_slow": Budget(None, (Ratio("cluster", 1.0),)),
     "cluster_chain": Budget(None, (Ratio("cluster", 1.0),)),

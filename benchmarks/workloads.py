@@ -21,7 +21,7 @@ Kind = Literal[
     "cluster_dag", "cluster_dag_slow", "cluster_chain", "cluster_map", "pool_map",
     "redis_look_up", "redis_first", "redis_again",
     "untold", "told",
-    "dag_large", "simulate", "plan", "visualize", "view", "report",
+    "dag_large", "simulate", "plan", "visualize", "view", "report", "watch",
 ]  # fmt: skip
 Unit = Literal["us/task", "ms", "KiB/task"]
 
@@ -130,6 +130,7 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "visualize": lambda _: True,
     "view": lambda _: True,
     "report": lambda _: True,
+    "watch": lambda _: True,
     "untold": lambda workload: [ground(number) for number in range(workload.size)],
     "told": lambda workload: [ground(number) for number in range(workload.size)],
 }
@@ -162,6 +163,7 @@ WORKLOADS = (
     Workload("redis_again", "the same again", "redis_again", 2000),
     Workload("untold", "100 tasks of some 20 ms, not watched", "untold", 100, "ms"),
     Workload("telemetry", "the same, telemetry over MQTT", "told", 100, "ms"),
+    Workload("watch", "100,000 events into a live view", "watch", 100_000),
     Workload("why", "why, in a graph of 10,000", "why", 10_000, "ms", start="warm"),
     Workload("simulate_1k", "simulation of a DAG of 1,000", "simulate", 1000, width=GROWTH_WIDTH),
     Workload("simulate_100k", "simulation of 100,000", "simulate", 100_000, width=GROWTH_WIDTH),

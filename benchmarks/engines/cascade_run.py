@@ -6,7 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import cascade as cs
-from benchmarks.engines import cascade_cluster, cascade_memory, cascade_mqtt, cascade_redis, cascade_scale
+from benchmarks.engines import (
+    cascade_cluster,
+    cascade_memory,
+    cascade_mqtt,
+    cascade_redis,
+    cascade_scale,
+    cascade_watch,
+)
 from benchmarks.work import add, anap, inc, nap, spin, total
 from benchmarks.workloads import Workload
 from cascade.interfaces.events import NodeCompleted
@@ -109,6 +116,7 @@ PREPARE = {
     **cascade_redis.PREPARE,
     **cascade_mqtt.PREPARE,
     **cascade_scale.PREPARE,
+    **cascade_watch.PREPARE,
     "chain": chain,
     "fan_in": fan_in,
     "map": map_,

@@ -22,6 +22,7 @@ from cascade.messaging.catalogue import in_seconds
 from cascade.messaging.renderer import one_line
 from cascade.runtime.remote_desk import LimitInForce, RemoteDesk, RunStatus
 from cascade.spec.constraint import GlobalConstraint
+from cascade.spec.telemetry import constraint_topic
 
 __all__ = ["cancel", "limit", "pause", "read_ttl", "resume", "show_limits", "show_status", "unlimit"]
 
@@ -137,7 +138,7 @@ def pause(word: str | None, at: str, ttl: str, scope: str, *, as_json: bool) -> 
 
 def resume(word: str | None, at: str, scope: str, *, as_json: bool) -> int:
     """Lift one pause, and tell what still holds."""
-    _make(scope, "pause", {}, None, is_own=False)  # checks the scope
+    _make(scope, "pause", {}, None, is_own=word is not None)  # checks the scope
     run: RunStatus | None = None
     own: list[LimitInForce] = []
     with open_desk(at) as desk:
@@ -146,12 +147,17 @@ def resume(word: str | None, at: str, scope: str, *, as_json: bool) -> int:
             left = desk.limits()
             who = "every run" if scope == "global" else f"'{clip(scope)}'"
             told = f"The pause of {who} at {_place(at)} is lifted." if was_there else _nothing_to_lift(who, at)
-            held = [f"{_title(s)} is paused by itself: cascade resume {s.run_id}{_at(at)}" for s in _paused(desk)]
+            held = [_held(status, at) for status in desk.runs() if status.state == "paused"]
         else:
             run = _going(desk, word, "resume")
-            _, status = _lift_own(desk, run, scope, ("pause",))
-            status = desk.resume(run.run_id) if scope == "global" else status
-            told, held, left = f"{_title(run)} may go on.", [], desk.limits()
+            count, status = _lift_own(desk, run, scope, ("pause",))
+            is_all, was_paused = scope == "global", run.state == "paused"
+            status = desk.resume(run.run_id) if is_all else status
+            told = f"{_title(run)} may go on."
+            if not count and not (is_all and was_paused):
+                of = "" if is_all else f" of '{clip(scope)}'"
+                told = f"{_title(run)} has no pause of its own{of}; nothing was changed."
+            held, left = [_held(run, at)] if was_paused and not is_all else [], desk.limits()
             own = _own(status, left)
     if as_json:
         show({"said": told, "in_force": [*own, *left]}, as_json=True)
@@ -166,8 +172,8 @@ def _nothing_to_lift(who: str, at: str) -> str:
     return f"No pause of {who} is in force at {_place(at)}; nothing was changed."
 
 
-def _paused(desk: RemoteDesk) -> list[RunStatus]:
-    return [status for status in desk.runs() if status.state == "paused"]
+def _held(run: RunStatus, at: str) -> str:
+    return f"{_title(run)} is paused by itself: cascade resume {run.run_id}{_at(at)}"
 
 
 def limit(
@@ -198,7 +204,7 @@ def limit(
 def unlimit(word: str | None, at: str, scope: str, *, as_json: bool) -> int:
     """Take the limits of a scope away; a pause is none of them."""
     kinds = ("concurrency", "rate_limit")
-    _make(scope, "pause", {}, None, is_own=False)  # checks the scope
+    _make(scope, "pause", {}, None, is_own=word is not None)  # checks the scope
     run: RunStatus | None = None
     own: list[LimitInForce] = []
     with open_desk(at) as desk:
@@ -263,6 +269,8 @@ def read_ttl(text: str) -> float | None:
 
 def _make(scope: str, kind: str, params: dict[str, object], expires: float | None, *, is_own: bool) -> GlobalConstraint:
     try:
+        if not is_own:
+            constraint_topic(scope, kind)  # one that cannot stand in a topic is said before anybody is asked
         return GlobalConstraint(_id(kind, scope, is_own=is_own), scope, kind, params, expires)
     except ValueError as error:
         raise CommandError(one_line(str(error))) from None

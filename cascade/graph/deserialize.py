@@ -24,7 +24,7 @@ from cascade.spec.resource import Inject
 from cascade.spec.routing import Router
 from cascade.spec.task import BoundTask, Task
 
-__all__ = ["FORMAT", "MOST_NODES", "OF_TASK", "VERSION", "from_json"]
+__all__ = ["FORMAT", "MOST_NODES", "OF_TASK", "VERSION", "Reader", "from_json"]
 
 FORMAT: Final = "cascade graph"
 VERSION: Final = 1
@@ -65,15 +65,7 @@ def from_json(text: str | bytes) -> Any:
         >>> cs.from_json(cs.to_json([greet("Ada"), 1]))
         [<lazy greet('Ada')>, 1]
     """
-    document = Record(parse(text), "the file", _FILE, _NOTHING)
-    if document["format"] != FORMAT:
-        raise GraphFormatError.at("format", f"it says {shorten(document['format'])}, not {FORMAT!r}")
-    if type(document["version"]) is not int or document["version"] != VERSION:
-        raise GraphFormatError.at("version", f"this cascade reads version {VERSION} only")
-    try:
-        return _Reader().read(document)
-    except RecursionError:
-        raise GraphFormatError.at("the file", "it is nested too deeply") from None
+    return _Reader().read_text(text)
 
 
 class _Reader:
@@ -91,6 +83,17 @@ class _Reader:
         self.calls: list[LazyResult[Any] | Router] = []
         self.referred = False
         self.depth = 0
+
+    def read_text(self, text: str | bytes) -> Any:
+        document = Record(parse(text), "the file", _FILE, _NOTHING)
+        if document["format"] != FORMAT:
+            raise GraphFormatError.at("format", f"it says {shorten(document['format'])}, not {FORMAT!r}")
+        if type(document["version"]) is not int or document["version"] != VERSION:
+            raise GraphFormatError.at("version", f"this cascade reads version {VERSION} only")
+        try:
+            return self.read(document)
+        except RecursionError:
+            raise GraphFormatError.at("the file", "it is nested too deeply") from None
 
     def read(self, document: Mapping[str, Any]) -> Any:
         records = as_list(document["nodes"], "nodes")
@@ -154,7 +157,9 @@ class _Reader:
         fields = Record(record, place, _CALL, _CALL_MORE)
         task, name = self.known_task(fields["task"], f"{place}.task")
         args, kwargs = self.arguments(fields, task, place)
-        options = self.options(fields["options"], task, f"{place}.options") if "options" in fields else None
+        options = (
+            self.options(fields["options"], task, f"{place}.options") if "options" in fields else self.unsaid(task)
+        )
         if name != task.name and (options is None or options.name is None):
             options = (options or PLAIN).but(name=name)
         if "map" not in fields:
@@ -166,6 +171,10 @@ class _Reader:
         if on_error not in ("fail", "collect"):
             raise GraphFormatError.at(f"{place}.map.on_error", "it is 'fail' or 'collect'")
         return LazyMap(task, args, kwargs, options, max_concurrency=most, on_error=on_error)
+
+    def unsaid(self, task: Task[..., Any]) -> Options | None:  # noqa: ARG002 - a graph file says all that counts
+        """Return the options of a call of `task` about which nothing was said."""
+        return None
 
     def known_task(self, number: object, place: str) -> tuple[Task[..., Any], str]:
         if type(number) is not int or not 0 <= number < len(self.tasks):
@@ -270,7 +279,7 @@ class _Reader:
     def after(self, listed: object, place: str) -> tuple[Any, ...]:
         return tuple([self.value(value, f"{place}[{i}]") for i, value in enumerate(as_list(listed, place))])
 
-    def no_cache(self, _: object, place: str) -> None:
+    def cache(self, given: object, place: str) -> object:  # noqa: ARG002 - no other policy stands in a graph file
         raise GraphFormatError.at(place, f"only {OF_TASK!r} may stand here")
 
     def retry(self, record: object, place: str) -> RetryPolicy:
@@ -407,6 +416,7 @@ class _Reader:
         return LazyItem(call, tuple([_step(self.any, key, ".path[{}]", i) for i, key in enumerate(keys)]))
 
 
+Reader = _Reader  # for those who keep what a task returned
 _Read = Callable[[_Reader, Any, str], object]
 _READERS: Final[Mapping[str, tuple[str, _Read]]] = {
     "name": ("name", _Reader.text),
@@ -416,7 +426,7 @@ _READERS: Final[Mapping[str, tuple[str, _Read]]] = {
     "constraints": ("constraints", _Reader.constraints),
     "after": ("after", _Reader.after),
     "fallback": ("fallback", _Reader.value),
-    "cache": ("cache", _Reader.no_cache),
+    "cache": ("cache", lambda reader, given, place: reader.cache(given, place)),
     "jump": ("jump", _Reader.jump),
 }
 _OPTIONS: Final = frozenset(_READERS)

@@ -30,7 +30,7 @@ from cascade.spec.resource import Inject, Resource
 from cascade.spec.routing import Router
 from cascade.spec.task import BoundTask, Task
 
-__all__ = ["from_json", "to_json"]
+__all__ = ["Writer", "from_json", "to_json"]
 
 _PLAIN: Final = frozenset({bool, type(None)})
 _ATOMS: Final = frozenset({int, float, str, bytes, bool, complex, type(None)})
@@ -96,7 +96,7 @@ class _Writer:
             self.number(call)
         shown = self.field("The target", target)
         head = {"format": FORMAT, "version": VERSION}
-        tasks = [{"key": key, "name": name} for key, name in self.tasks]
+        tasks = self.task_records()
         parts = [f'"{name}": {_dump(value)}' for name, value in head.items()]
         for name, records in (("tasks", tasks), ("inputs", self.input_records), ("nodes", self.nodes)):
             lines = ",\n    ".join([_dump(record) for record in records])
@@ -130,7 +130,7 @@ class _Writer:
                 self.numbers[id(current)] = len(self.nodes) - 1
 
     def call(self, call: LazyResult[Any]) -> dict[str, object]:
-        task, args, kwargs, options = call._task, call._args, call._kwargs, call._options  # noqa: SLF001
+        task, args, kwargs = call._task, call._args, call._kwargs  # noqa: SLF001
         where = f"Task '{call._label}'"  # noqa: SLF001
         record: dict[str, object] = {"task": self.task(task, where)}
         skipped = 0
@@ -149,9 +149,18 @@ class _Writer:
             record["kwargs"] = named
         if isinstance(call, LazyMap):
             record["map"] = {"max_concurrency": call._max_concurrency, "on_error": call._on_error}  # noqa: SLF001
-        if options is not None:
-            record["options"] = self.options(options, task.options or PLAIN, where)
+        if (options := self.said(call, where)) is not None:
+            record["options"] = options
         return record
+
+    def said(self, call: LazyResult[Any], where: str) -> dict[str, object] | None:
+        """Return what was said about a call, None where nothing was."""
+        options = call._options  # noqa: SLF001
+        return None if options is None else self.options(options, call._task.options or PLAIN, where)  # noqa: SLF001
+
+    def task_records(self) -> list[object]:
+        """Return what tells the reader which tasks are called."""
+        return [{"key": key, "name": name} for key, name in self.tasks]
 
     def task(self, task: Task[..., Any], where: str) -> int:
         """Return the number of a task, if a reader can find it again by its key."""
@@ -209,16 +218,16 @@ class _Writer:
             record["constraints"] = {_name(k, where): self.field(f"{where}, constraint '{k}'", v) for k, v in amounts}
         if options.after:
             record["after"] = [self.field(f"{where}, after", other) for other in options.after]
-        if options.cache is not None and options.cache is not own.cache:
-            kind = type(options.cache).__name__
-            raise GraphFormatError.for_value(
-                f"{where}, cache", f"a graph file cannot hold the cache policy {kind}; give it to @cs.task(cache=…)"
-            )
         if options.cache is not None:
-            record["cache"] = OF_TASK
+            record["cache"] = OF_TASK if options.cache is own.cache else self.cache(options.cache, where)
         if isinstance(options.jump, JumpSelector):
             record["jump"] = self.jump(options.jump, f"{where}, jumps")
         return record
+
+    def cache(self, policy: object, where: str) -> object:
+        """Refuse a cache policy that is not the task's."""
+        problem = f"a graph file cannot hold the cache policy {type(policy).__name__}; give it to @cs.task(cache=…)"
+        raise GraphFormatError.for_value(f"{where}, cache", problem)
 
     def jump(self, jumps: JumpSelector, where: str) -> dict[str, object]:
         routes = []
@@ -318,6 +327,9 @@ class _Writer:
         if id(call) not in self.numbers:
             raise Problem(f"the lazy result '{_label(call)}' cannot stand here")
         return {TAG: "ref", "node": self.numbers[id(call)]}
+
+
+Writer = _Writer  # for those who keep what a task returned
 
 
 def _bound_class(call: LazyResult[Any]) -> type | None:

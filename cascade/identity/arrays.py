@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["array_source", "encode_array", "encode_column", "text_parts"]
 
+_EXTENDED: Final = 10  # bytes that count of a number of the long type of Intel's processors; the rest is padding
 _MOST_OTHERS: Final = 0.5  # share of a column's elements that may be something else than text
 
 
@@ -72,7 +73,8 @@ def _encode_scalar(encoder: Encoder, value: Any) -> bytes:
         return b"n0" + _content(encoder, numpy.asarray(value))
     is_nan = value.dtype.kind == "f" and bool(numpy.isnan(value))
     own = b"" if type(value).__module__ == "numpy" else class_token(encoder, type(value))
-    return b"n0" + own + sized(b"", value.dtype.str.encode()) + sized(b"", b"nan" if is_nan else value.tobytes())
+    content = b"nan" if is_nan else _without_padding(numpy.asarray(value)).tobytes()
+    return b"n0" + own + sized(b"", value.dtype.str.encode()) + sized(b"", content)
 
 
 def array_source(array: Any) -> Source:
@@ -87,10 +89,19 @@ def array_source(array: Any) -> Source:
     step = max(1, CHUNK // array.dtype.itemsize)
 
     def read(number: int) -> Any:
-        part = _range(array, number * step, min((number + 1) * step, array.size))
+        part = _without_padding(_range(array, number * step, min((number + 1) * step, array.size)))
         return numpy.ascontiguousarray(part).view(numpy.uint8)
 
     return Source(array.nbytes, step * array.dtype.itemsize, read)
+
+
+def _without_padding(array: Any) -> Any:
+    """Return the bytes that count of long numbers, between which lies whatever was there before; others as they are."""
+    numpy = loaded("numpy")
+    if array.dtype.char not in "gG" or numpy.finfo(numpy.longdouble).nmant != 63:  # noqa: PLR2004 - bits, as Intel has
+        return array
+    size = numpy.dtype(numpy.longdouble).itemsize
+    return numpy.ascontiguousarray(array).reshape(-1).view(numpy.uint8).reshape(-1, size)[:, :_EXTENDED]
 
 
 def _range(array: Any, start: int, stop: int) -> Any:

@@ -27,7 +27,7 @@ from cascade.identity.parts import CodeKey, Part
 from cascade.identity.walk import Walker
 from cascade.spec.task import BoundTask, Task
 
-__all__ = ["CodeKey", "Part", "code_key", "token_maker"]
+__all__ = ["CodeKey", "Part", "code_key", "token_maker", "written_in"]
 
 _PERSON: Final = b"cascade/code/1"
 
@@ -66,6 +66,27 @@ def code_key(task_or_function: Any, *, strict: bool = False) -> CodeKey:
         raise IdentityError.for_depth(label) from None
     digest = blake2b(b"".join(sized(b"", token) for token in tokens), digest_size=SIZE, person=_PERSON).hexdigest()
     return CodeKey(digest, tuple(walker.parts), tuple(walker.warnings))
+
+
+def written_in(task: Task[..., Any]) -> list[Any]:
+    """Return the tasks, Params, resources, lazy results and Routers that the code of a task uses now, themselves.
+
+    Those that the key knows by name: what the code would take, if it ran. ``version=`` hides none of them.
+
+    Raises:
+        IdentityError: when the code refers to itself too deeply.
+    """
+    walker = Walker(task.name, is_strict=False)
+    try:
+        if isinstance(task.func, CODE):
+            walker.code(task.func, task.name, "function")
+        else:
+            walker.value(task.func, task.name, "function", task.name, task.name)
+        for each in task.depends_on:
+            _depend(walker, each, task.name)
+    except (RecursionError, Opaque):
+        raise IdentityError.for_depth(task.name) from None
+    return [each.task if isinstance(each, BoundTask) else each for each in walker.written]
 
 
 def _own_tokens(walker: Walker, task: Any, label: str) -> list[bytes]:

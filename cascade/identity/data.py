@@ -182,17 +182,18 @@ class Encoder:
 
     Args:
         code_of: gives the token of a function, class or module that is part of the value; by default its code key.
-        limit: bytes after which it gives up.
+        limit: bytes after which it gives up. met: takes what was written with cascade (tasks, Params, lazy results …).
 
     Attributes:
         is_unsure: whether a class had its own say in what is saved of it, which need not be the same twice.
     """
 
-    __slots__ = ("_code_of", "_depths", "_left", "classes", "is_unsure")
+    __slots__ = ("_code_of", "_depths", "_left", "classes", "is_unsure", "met")
 
-    def __init__(self, code_of: Token | None = None, limit: int | None = None) -> None:
+    def __init__(self, code_of: Token | None = None, limit: int | None = None, met: list[Any] | None = None) -> None:
         """Begin with nothing seen."""
         self._code_of = code_of
+        self.met = met
         self._depths: dict[int, int] = {}
         self._left = limit
         self.classes: dict[type, bytes] = {}

@@ -12,12 +12,17 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from cascade.identity.lines import Edit, first_edit
-from cascade.identity.parts import ARROW, CodeKey, Part, holder_of, leaf_of
+from cascade.identity.parts import ARROW, CodeKey, Part, split_path
 
 __all__ = ["Change", "explain_code"]
 
 _CODE = ("function", "helper", "depends_on")
 _CONSTANTS = ".constants"
+_MADE_UP = {"__dataclass_fields__": "fields", "__pydantic_fields__": "fields", "_member_map_": "members"}
+# What methods, partials and caches hold.
+_BOUND = {"self": "the object", "args": "bound arguments", "keywords": "bound arguments", "cache": "a cache"}
+# What follows from the fields of a class: told only if nothing else is.
+_DERIVED = ("__match_args__", "__hash__", "_field_defaults", "[repr_fmt]", "[field_names]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +58,35 @@ def explain_code(before: CodeKey, after: CodeKey) -> tuple[Change, ...]:
     if before.digest == after.digest:
         return ()
     old, new = _by_path(_under_one_name(before, after)), _by_path(after)
+    stands = [part for part in new.values() if part.kind == "version"]
+    stood = [part for part in old.values() if part.kind == "version"]
+    if bool(stands) != bool(stood):  # what is used by code that nobody looked at is not known
+        return (_stands(stands[0]) if stands else _stood(stood[0]),)
     found = [*_changed(old, new), *_gone(old, new)]
-    merged = _merge(found)
+    merged = _merge([change for change in found if not _is_derived(change)] or found)
     if not merged:
-        merged = [Change(_UNSEEN, "function", _root(after))]
+        merged = list(_other_uses(old, new)) or [Change(_UNSEEN, "function", _root(after))]
     return tuple(merged)
 
 
 _UNSEEN = "what the code uses changed in a way that its parts do not show"
+
+
+def _is_derived(change: Change) -> bool:
+    return change.path.endswith(_DERIVED) or "_tuplegetter" in {change.before, change.after}
+
+
+def _other_uses(old: dict[str, Part], new: dict[str, Part]) -> Iterator[Change]:
+    """Yield which libraries are used in another way, where nothing else tells it."""
+    for path, part in new.items():
+        if part.kind == "library" and path in old and old[path].digest != part.digest:
+            where = _name(split_path(path)[0])
+            yield Change(f"{where} uses something else of {part.source} than before", part.kind, path)
+
+
+def _name(path: str) -> str:
+    """Return the name of the code at a path."""
+    return path.rpartition(ARROW)[2]
 
 
 def _root(key: CodeKey) -> str:
@@ -91,7 +117,7 @@ def _changed(old: dict[str, Part], new: dict[str, Part]) -> Iterator[Change]:
         if earlier is None:
             yield from _added(part, old)
         elif earlier.kind != part.kind:
-            yield _other_kind(earlier, part)
+            yield _other_kind(earlier, part, new)
         elif earlier.digest != part.digest and not (is_upgrade and _is_same_text(earlier, part)):
             yield from _compare(earlier, part, old, new)
 
@@ -109,10 +135,13 @@ def _compare(before: Part, after: Part, old: dict[str, Part], new: dict[str, Par
         yield Change(f"version {before.source} → {after.source}", kind, path, before.source, after.source)
     elif kind in _CODE and (before.line or after.line):
         yield _code_change(before, after, old.get(path + _CONSTANTS), new.get(path + _CONSTANTS))
+    elif kind == "class" and before.source != after.source and before.source and after.source:
+        sentence = f"class {_name(path)} has other bases ({before.source} → {after.source})"
+        yield Change(sentence, kind, path, before.source, after.source)
     elif kind in {"class", "module"}:
-        yield Change(f"{kind} {leaf_of(path)} has other members than before", kind, path)
+        yield Change(f"{kind} {_name(path)} has other members than before", kind, path)
     else:
-        yield _value_change(before, after)
+        yield _value_change(before, after, new)
 
 
 def _arrow(before: str, after: str) -> str:
@@ -160,31 +189,47 @@ def _one_constant(before: Part | None, after: Part | None) -> tuple[str, str] | 
     return old[steps[0][1]], new[steps[0][3]]
 
 
-def _value_change(before: Part, after: Part) -> Change:
-    name, holder = leaf_of(after.path), holder_of(after.path)
+def _value_change(before: Part, after: Part, new: dict[str, Part]) -> Change:
+    home, name = split_path(after.path, new)
+    holder, is_member = _name(home), home in new and new[home].kind == "class"
     words = {
         "default": f"default of {name}",
         "closure": f"enclosing value {name}",
         "depends_on": f"{after.path.partition(' + ')[2]}, named in depends_on,",
     }
-    bound = {"self": "the object", "args": "bound arguments", "keywords": "bound arguments"}
     what = words.get(after.kind, f"{after.kind} {name}")
     if after.kind == "closure" and after.path.endswith(")"):
-        what = bound.get(name, what)
+        what = _BOUND.get(name, what)
+    elif is_member and after.kind == "global":
+        what = _MADE_UP.get(name, f"attribute {name}")
+    elif after.kind == "function":  # an object that can be called
+        what = "the object"
     was, now = before.source, after.source
     told = f"{was} → {now}" if was != now else f"changed{f' ({now})' if now else ''}"
-    where = "" if after.kind == "depends_on" else f" ({'of' if after.kind == 'default' else 'used in'} {holder})"
-    is_own_default = after.kind == "default" and ARROW not in after.path
-    return Change(f"{what} {told}{'' if is_own_default else where}", after.kind, after.path, was, now)
+    where = f" ({'of' if is_member or after.kind == 'default' else 'used in'} {holder})"
+    is_own = after.kind in {"depends_on", "function"} or (after.kind == "default" and ARROW not in after.path)
+    return Change(f"{what} {told}{'' if is_own else where}", after.kind, after.path, was, now)
 
 
-def _other_kind(before: Part, after: Part) -> Change:
+def _other_kind(before: Part, after: Part, new: dict[str, Part]) -> Change:
     def show(part: Part) -> str:
-        text = part.source if part.kind not in _CODE and "\n" not in part.source else ""
+        text = part.source if part.kind not in (*_CODE, "class") and "\n" not in part.source else ""
         return f"{_article(part.kind)} {part.kind}{f' ({text})' if text else ''}"
 
-    name, holder = leaf_of(after.path), holder_of(after.path)
-    return Change(f"{name}, used in {holder}, was {show(before)} and is {show(after)}", after.kind, after.path)
+    if after.kind == "version":
+        return _stands(after)
+    if before.kind == "version":
+        return _stood(before)
+    home, name = split_path(after.path, new)
+    return Change(f"{name}, used in {_name(home)}, was {show(before)} and is {show(after)}", after.kind, after.path)
+
+
+def _stands(part: Part) -> Change:
+    return Change(f"version {part.source} stands for the code now", part.kind, part.path, "", part.source)
+
+
+def _stood(part: Part) -> Change:
+    return Change(f"version {part.source} no longer stands for the code", part.kind, part.path, part.source)
 
 
 def _article(kind: str) -> str:
@@ -192,7 +237,8 @@ def _article(kind: str) -> str:
 
 
 def _added(part: Part, old: dict[str, Part]) -> Iterator[Change]:
-    name, holder = leaf_of(part.path), holder_of(part.path)
+    home, name = split_path(part.path, old)
+    holder = _name(home)
     known = {each.source for each in old.values() if each.kind == "library"}
     if part.kind == "library":
         if part.source not in known and not _version_of(part, old):
@@ -200,11 +246,11 @@ def _added(part: Part, old: dict[str, Part]) -> Iterator[Change]:
     elif part.kind == "unresolved":
         yield Change(f"{holder} uses {name}, which is not defined", part.kind, part.path)
     elif part.kind == "version":
-        yield Change(f"version {part.source} stands for the code now", part.kind, part.path, "", part.source)
+        yield _stands(part)
     elif part.kind == "depends_on":
         yield Change(f"{part.path.partition(' + ')[2]} is named in depends_on now", part.kind, part.path)
     elif part.kind != "function":
-        yield Change(f"{holder} now uses {_word(part.kind)} {name}", part.kind, part.path, "", part.source)
+        yield Change(f"{holder} now uses {_what(part, name)}", part.kind, part.path, "", part.source)
 
 
 def _version_of(part: Part, old: dict[str, Part]) -> bool:
@@ -218,22 +264,26 @@ def _gone(old: dict[str, Part], new: dict[str, Part]) -> Iterator[Change]:
     for path, part in old.items():
         if path in new or path.endswith(_CONSTANTS):
             continue
-        name, holder = leaf_of(path), holder_of(path)
+        home, name = split_path(path, old)
+        holder = _name(home)
         if part.kind == "library":
             if part.source.partition(" ")[0] not in libraries:
                 yield Change(f"{holder} no longer uses {part.source}", part.kind, path, part.source)
         elif part.kind == "unresolved":
             yield Change(f"{name}, used in {holder}, was not defined and is now", part.kind, path)
         elif part.kind == "version":
-            yield Change(f"version {part.source} no longer stands for the code", part.kind, path, part.source)
+            yield _stood(part)
         elif part.kind == "depends_on":
             yield Change(f"{path.partition(' + ')[2]} is no longer named in depends_on", part.kind, path)
         elif part.kind != "function":
-            yield Change(f"{holder} no longer uses {_word(part.kind)} {name}", part.kind, path, part.source)
+            yield Change(f"{holder} no longer uses {_what(part, name)}", part.kind, path, part.source)
 
 
-def _word(kind: str) -> str:
-    return {"opaque": "the object", "closure": "the enclosing value", "default": "the default"}.get(kind, f"the {kind}")
+def _what(part: Part, name: str) -> str:
+    if part.kind == "closure" and part.path.endswith(")") and name in _BOUND:
+        return _BOUND[name]
+    words = {"opaque": "the object", "closure": "the enclosing value", "default": "the default"}
+    return f"{words.get(part.kind, f'the {part.kind}')} {name}"
 
 
 def _merge(changes: list[Change]) -> list[Change]:

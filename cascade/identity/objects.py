@@ -131,6 +131,8 @@ def class_token(encoder: Encoder, kind: type) -> bytes:
 
 def written_token(encoder: Encoder, value: Any) -> bytes:
     """Return the token of a task, Param, Env, resource, lazy result or Router: its name, since its value is data."""
+    if encoder.met is not None:
+        encoder.met.append(value)
     if isinstance(value, BoundTask):
         return sized(b"W", b"method") + sized(b"", value.task.key.encode()) + encoder.encode(value.owner)
     if isinstance(value, Task):
@@ -203,6 +205,8 @@ def encode_reduced(encoder: Encoder, value: Any) -> bytes:
     reduced = _reduce(value)
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or kind.__module__
+        if _find(module, reduced) is not value:
+            raise Opaque(name_of(kind))  # a name that leads elsewhere says nothing, as those of `numpy.frompyfunc`
         return sized(b"G", f"{module}:{reduced}".encode())
     encoder.is_unsure = encoder.is_unsure or not _is_steady(kind)
     told: list[Any] = [*reduced, *[None] * (_WIDEST - len(reduced))]
@@ -217,6 +221,14 @@ def encode_reduced(encoder: Encoder, value: Any) -> bytes:
         parts.append(encoder.collection(b"e", pairs))
     parts.append(b"-" if setter is None else encoder.encode(setter))
     return sized(b"O", b"".join(parts))
+
+
+def _find(module: str, name: str) -> Any:
+    """Return what pickle would find under a name that an object gives in its place."""
+    found: Any = loaded(module)
+    for step in name.split("."):
+        found = getattr(found, step, None)
+    return found
 
 
 def _maker(encoder: Encoder, make: Any) -> bytes:

@@ -6,7 +6,8 @@ not make it: what a part shows (a source, a short text of a value) may be cut or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -14,7 +15,7 @@ from typing import Any, Final
 from cascade.identity.buffers import SIZE
 from cascade.identity.errors import IdentityError
 
-__all__ = ["ARROW", "KINDS", "CodeKey", "Part", "holder_of", "leaf_of"]
+__all__ = ["ARROW", "KINDS", "CodeKey", "Part", "split_path"]
 
 ARROW: Final = " → "
 KINDS: Final = (
@@ -34,6 +35,7 @@ KINDS: Final = (
     "unresolved",
 )
 _INLINE: Final = 80  # characters of a source beyond which it is kept once, by its digest
+_NUMBER: Final = re.compile(r" \(\d+\)$")  # what tells two parts with one path apart
 _LEAST, _MOST = 3, 6  # fields of a part in a list
 
 PutText = Callable[[str], str]
@@ -123,32 +125,27 @@ class CodeKey:
         return iter(self.parts)
 
 
-def holder_of(path: str) -> str:
-    """Return the name of the function in which the last step of a path is used.
+def split_path(path: str, known: Container[str] = ()) -> tuple[str, str]:
+    """Return the path of the code in which the last step of a path is used, and the name of that step.
+
+    Args:
+        path: of a part. known: the paths of all parts, since a dot may lead to a method as well as to a name in it.
 
     Example:
-        >>> holder_of("clean → scale.THRESHOLD")
-        'scale'
+        >>> split_path("clean → scale.THRESHOLD"), split_path("clean(n)"), split_path("clean → scale")
+        (('clean → scale', 'THRESHOLD'), ('clean', 'n'), ('clean', 'scale'))
+        >>> split_path("fit → Box.grow.RATE", {"fit → Box", "fit → Box.grow"})
+        ('fit → Box.grow', 'RATE')
     """
-    *before, last = path.split(ARROW)
-    for mark in (".", "(", "["):
-        if mark in last.strip("<>"):
-            return last.partition(mark)[0]
-    return before[-1] if before else last
-
-
-def leaf_of(path: str) -> str:
-    """Return the last step of a path, without its holder.
-
-    Example:
-        >>> leaf_of("clean → scale.THRESHOLD"), leaf_of("clean(n)"), leaf_of("clean → scale")
-        ('THRESHOLD', 'n', 'scale')
-    """
-    last = path.rpartition(ARROW)[2]
-    for mark in (".", "(", "["):
-        if mark in last:
-            return last.partition(mark)[2].rstrip(")]")
-    return last
+    plain = _NUMBER.sub("", path)
+    before, arrow, last = plain.rpartition(ARROW)
+    start = len(before) + len(arrow)
+    if last.endswith((")", "]")):
+        cut = start + max(last.rfind("("), last.rfind("["))
+        return plain[:cut], plain[cut + 1 : -1]
+    dots = [start + place for place, letter in enumerate(last) if letter == "." and place]
+    cut = next((dot for dot in reversed(dots) if plain[:dot] in known), dots[0] if dots else 0)
+    return (plain[:cut], plain[cut + 1 :]) if cut else (before or plain, last)
 
 
 def _to_list(part: Part, put: PutText, files: list[str]) -> list[Any]:

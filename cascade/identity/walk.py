@@ -10,13 +10,14 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
 from cascade.identity.buffers import SIZE
 from cascade.identity.bytecode import Chain, Import, constants_of, outline_of
-from cascade.identity.data import Encoder, Opaque, name_of, sized
+from cascade.identity.data import Encoder, Opaque, TooLarge, name_of, sized
 from cascade.identity.errors import IdentityError, opaque_warning
 from cascade.identity.members import is_plain, members_of, name_of_code
 from cascade.identity.objects import CODE, WRITTEN, written_token
@@ -24,12 +25,15 @@ from cascade.identity.origin import PYTHON, is_users, library_of, library_of_cla
 from cascade.identity.parts import ARROW, Part
 from cascade.identity.showing import show_constants, show_value
 from cascade.identity.source import text_of
+from cascade.spec.task import Task
 
 __all__ = ["Walker"]
 
 _MISSING: Final = object()
 # Cells of functions of libraries that change while they work.
 _WORKING: Final = frozenset({"cache_token", "dispatch_cache"})
+_INSIDE: Final = frozenset({"func", "__wrapped__"})  # what a task holds: its code
+_LARGE: Final = 1 << 20  # bytes of a value that are looked at twice
 
 
 class Walker:
@@ -39,7 +43,8 @@ class Walker:
         label: what warnings call the function. is_strict: refuse what has no key, instead of a warning.
 
     Attributes:
-        parts: what was met, in the order in which it was. warnings: whole sentences.
+        parts: what was met, in the order in which it was. warnings: whole sentences. written: the tasks, Params,
+            resources, lazy results and Routers that were met, themselves.
     """
 
     def __init__(self, label: str, *, is_strict: bool) -> None:
@@ -48,11 +53,13 @@ class Walker:
         self.is_strict = is_strict
         self.parts: list[Part] = []
         self.warnings: list[str] = []
+        self.written: list[Any] = []
         self._paths: set[str] = set()
         self._done: dict[int, bytes] = {}
         self._depths: dict[int, int] = {}
         self._kept: list[Any] = []  # an id names an object only while it lives
         self._libraries: dict[str, dict[str, set[str]]] = {}
+        self._has_code = False  # whether the value that was encoded last had code in it
 
     def add(self, part: Part) -> None:
         """Note a part; a path that is taken gets a number."""
@@ -139,11 +146,16 @@ class Walker:
         if isinstance(content, ModuleType):
             used = [chain for chain in chains if chain[0] == name]
             return b"".join(sized(b"l", self._follow(content, chain, path)) for chain in used)
-        return self.value(content, f"{path}[{name}]", "closure", name, path)
+        token = self.value(content, f"{path}[{name}]", "closure", name, path)
+        if isinstance(content, Task) and any(chain[0] == name and _INSIDE.intersection(chain[1:2]) for chain in chains):
+            return token + self._follow(content, (name, "func"), path)
+        return token
 
     def _library_function(self, function: FunctionType, path: str, home: str, name: str) -> bytes:
         """A library's function by name; what it was made around, as decorators do, by its code."""
         tokens = [self._library(path, home, name)]
+        wrapped = getattr(function, "__wrapped__", None)
+        inner = f"{path}{ARROW}{name_of_code(wrapped)}" if isinstance(wrapped, CODE) else path
         for cell_name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
             try:
                 content = cell.cell_contents
@@ -151,30 +163,38 @@ class Walker:
                 continue
             if cell_name in _WORKING or not (isinstance(content, CODE) or is_plain(content)):
                 continue
-            tokens.append(sized(b"c", self._quietly(content, path)))
-        wrapped = getattr(function, "__wrapped__", None)
+            tokens.append(sized(b"c", self._quietly(content, f"{inner}[{cell_name}]", path)))
         if isinstance(wrapped, CODE):
-            tokens.append(self.code(wrapped, f"{path}{ARROW}{name_of_code(wrapped)}", "helper"))
+            tokens.append(self.code(wrapped, inner, "helper"))
         return b"".join(tokens)
 
-    def _quietly(self, value: Any, path: str) -> bytes:
+    def _quietly(self, value: Any, path: str, holder: str) -> bytes:
         try:
-            return self._encode(value, path)
+            token = self._encode(value, holder)
         except Opaque:
             return b"opaque"
+        if not isinstance(value, CODE):
+            self._add_value(value, path, "closure", token)
+        return token
 
     def _builtin(self, value: Any, path: str) -> bytes:
         owner = value.__self__
         if owner is None or isinstance(owner, ModuleType):
             module = value.__module__ or getattr(owner, "__name__", "builtins")
             return self._library(path, library_of(module) or "", f"{module}.{value.__qualname__}")
-        return b"B" + sized(b"", value.__name__.encode()) + self._encode_or_type(owner, path)
+        token = b"B" + sized(b"", value.__name__.encode())
+        if isinstance(owner, CODE):
+            return token + self._encode(owner, path)
+        return token + self.value(owner, f"{path}(self)", "closure", "self", path)
 
     def _wrapper(self, value: Any, path: str, kind: str) -> bytes:
         """Everything that holds code: methods, partials, properties, caches."""
         tokens = [sized(b"w", name_of(type(value)).encode())]
         if hasattr(value, "__objclass__"):  # a method of a class written in C
-            return tokens[0] + sized(b"", value.__name__.encode()) + self._code_of_owner(value.__objclass__, path)
+            tokens += [sized(b"", value.__name__.encode()), self._code_of_owner(value.__objclass__, path)]
+            if hasattr(value, "__self__"):  # bound to an object, as (1).__add__ is
+                tokens.append(self.value(value.__self__, f"{path}(self)", "closure", "self", path))
+            return b"".join(tokens)
         for name in ("__func__", "func", "fget", "fset", "fdel", "__wrapped__"):
             held = getattr(value, name, None)
             if held is None or (name == "__wrapped__" and held is getattr(value, "__func__", None)):
@@ -187,7 +207,7 @@ class Walker:
                 shown = f"{path}({name.strip('_')})"
                 tokens.append(sized(name.encode(), self.value(held, shown, "closure", name.strip("_"), path)))
         if hasattr(value, "cache_parameters"):
-            tokens.append(self._quietly(value.cache_parameters(), path))
+            tokens.append(self._quietly(value.cache_parameters(), f"{path}(cache)", path))
         return b"".join(tokens)
 
     def _held(self, held: Any, path: str, kind: str) -> bytes:
@@ -205,7 +225,8 @@ class Walker:
         bases = [self.code(base, f"{path}{ARROW}{base.__name__}", "helper") for base in kind.__bases__]
         own = dict(sorted(members_of(kind).items()))
         names = ",".join([*(name_of(base) for base in kind.__bases__), "", *own])
-        self.add(Part(path, part_kind, _digest(names.encode()).hex()))
+        above = ", ".join(base.__name__ for base in kind.__bases__)
+        self.add(Part(path, part_kind, _digest(names.encode()).hex(), above))
         tokens = [b"K", *(sized(b"b", base) for base in bases)]
         if type(kind) is not type:
             tokens.append(self.code(type(kind), f"{path}{ARROW}{type(kind).__name__}", "helper"))
@@ -258,6 +279,8 @@ class Walker:
             used += 1
             if value is _MISSING:
                 return self._unresolved(path, ".".join(chain[:used]))
+        if isinstance(value, Task) and chain[used:] and chain[used] in _INSIDE:
+            value, used = value.func, used + 1
         name = ".".join(chain[:used])
         token = self.value(value, f"{path}.{name}", "global", name, path)
         if isinstance(value, FunctionType) and used < len(chain) and chain[used] in vars(value):
@@ -280,6 +303,8 @@ class Walker:
             return self._unresolved(path, name)
         if not each.names or "*" in each.names:
             return self.value(module, f"{path}.{name}", "module", name, path)
+        for wanted in each.names:
+            _load_below(module, wanted)
         return b"".join(sized(b"f", self._follow(module, (name, wanted), path)) for wanted in each.names)
 
     # -- values -------------------------------------------------------------------------------------------------------
@@ -294,9 +319,12 @@ class Walker:
         if isinstance(value, CODE):
             is_named = isinstance(value, (FunctionType, type)) and "<" not in name_of_code(value)
             shown = name_of_code(value) if is_named else name
-            return self.code(value, f"{holder}{ARROW}{shown}", kind if kind == "depends_on" else "helper")
+            token = self.code(value, f"{holder}{ARROW}{shown}", kind if kind == "depends_on" else "helper")
+            if kind in {"default", "closure"} and isinstance(value, type) and library_of_class(value) is not None:
+                self.add(Part(path, kind, _digest(token).hex(), name_of(value)))
+            return token
         if isinstance(value, WRITTEN):
-            token = written_token(Encoder(self._token_below(holder)), value)
+            token = written_token(Encoder(self._token_below(holder), met=self.written), value)
             self.add(Part(f"{holder}{ARROW}{name}", "task", _digest(token).hex(), str(getattr(value, "key", name))))
             return token
         if value is os.environ:  # by name: what is read from it changes all the time
@@ -307,8 +335,15 @@ class Walker:
             token = self._encode(value, holder)
         except Opaque as found:
             return self._opaque(found.kind, path, name, holder)
-        self.add(Part(path, kind, _digest(token).hex(), show_value(value, name)))
+        self._add_value(value, path, kind, token, name)
         return token
+
+    def _add_value(self, value: Any, path: str, kind: str, token: bytes, name: str = "") -> None:
+        """Note a value by what it holds: the code of its classes and functions has parts of its own."""
+        if self._has_code:
+            with suppress(Opaque, TooLarge, RecursionError):
+                token = Encoder(lambda code: name_of_code(code).encode(), limit=_LARGE).encode(value)
+        self.add(Part(path, kind, _digest(token).hex(), show_value(value, name)))
 
     def _opaque(self, found: str, path: str, name: str, holder: str) -> bytes:
         where = f"'{name}' in {holder.rpartition(ARROW)[2]}"
@@ -320,23 +355,24 @@ class Walker:
         return token
 
     def _encode(self, value: Any, holder: str) -> bytes:
-        encoder = Encoder(self._token_below(holder))
+        met: list[Any] = []
+        encoder = Encoder(self._token_below(holder, met), met=self.written)
         try:
             encoded = encoder.encode(value)
             if encoder.is_unsure and Encoder(self._token_below(holder)).encode(value) != encoded:
                 raise Opaque(name_of(type(value)))
         except RecursionError:
             raise Opaque("value nested too deeply") from None
+        self._has_code = bool(met)
         return encoded
 
-    def _encode_or_type(self, value: Any, holder: str) -> bytes:
-        try:
-            return self._encode(value, holder)
-        except Opaque as found:
-            return self._opaque(found.kind, f"{holder}(self)", "self", holder)
+    def _token_below(self, holder: str, met: list[Any] | None = None) -> Any:
+        def token(value: Any) -> bytes:
+            if met is not None:
+                met.append(value)
+            return self.code(value, f"{holder}{ARROW}{name_of_code(value)}", "helper")
 
-    def _token_below(self, holder: str) -> Any:
-        return lambda value: self.code(value, f"{holder}{ARROW}{name_of_code(value)}", "helper")
+        return token
 
     # -- libraries and warnings ---------------------------------------------------------------------------------------
 
@@ -364,6 +400,15 @@ def _attribute(module: ModuleType, name: str) -> Any:
         return getattr(module, name, _MISSING)
     except Exception:  # noqa: BLE001 - a module that loads its names late may fail to
         return _MISSING
+
+
+def _load_below(module: ModuleType, name: str) -> None:
+    """Import a module of a package that nobody imported yet, as the body would."""
+    from importlib import import_module
+
+    if hasattr(module, "__path__") and _attribute(module, name) is _MISSING:
+        with suppress(Exception):  # a module of the user's may raise anything; the body will say it
+            import_module(f"{module.__name__}.{name}")
 
 
 def _digest(token: bytes) -> bytes:

@@ -62,6 +62,23 @@ class CellError(CascadeError, ValueError):
         )
 
     @classmethod
+    def for_magic(cls, cell: str, magic: str, line: int) -> CellError:
+        """A cell magic that runs the code elsewhere."""
+        return cls(
+            f"Cell '{cell}', line {line}: %%{magic} runs the code among the names of the notebook, where what other "
+            "cells give is not. Leave the line out; what a task prints and how long it takes stands in its card."
+        )
+
+    @classmethod
+    def for_output(cls, cell: str, name: str, line: int) -> CellError:
+        """A name under which IPython keeps what a cell showed."""
+        return cls(
+            f"Cell '{cell}' reads '{name}' in line {line}, which stands for what some cell showed: that changes with "
+            f"each cell that runs, so nobody could tell what '{cell}' depends on. Give the value a name in the cell "
+            "that makes it, and read that."
+        )
+
+    @classmethod
     def for_gives(cls, cell: str, name: str, known: Iterable[str]) -> CellError:
         """--gives names what the cell does not assign."""
         return cls(f"Cell '{cell}' does not assign '{name}', which --gives names.{nearest(name, known)}")
@@ -125,7 +142,8 @@ class MutationError(CellError):
         """An input that something changed which the cell calls."""
         whose = f"which cell '{giver}' gives" if giver else "which belongs to the notebook"
         return cls(
-            f"Cell '{cell}' reads '{name}' in line {line}, {whose}, and something that it calls changed the value in "
-            f"place. The value is computed again when it is next needed. Pass a copy, such as copy.deepcopy({name}), "
+            f"Cell '{cell}' reads '{name}' in line {line}, {whose}, and the value was changed in place while the cell "
+            f"ran: by a function that it calls, or through another name for the same data, such as a slice or an item "
+            f"of it. The value is computed again when it is next needed. Pass a copy, such as copy.deepcopy({name}), "
             f"or do the change in the cell that makes '{name}'."
         )

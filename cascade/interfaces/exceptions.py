@@ -477,6 +477,11 @@ class ExecutorClosedError(CascadeError, RuntimeError):
             "Make a new one, and keep it open until the run is over; executor='process' needs none."
         )
 
+    @classmethod
+    def for_answer(cls, executor: object, told: str) -> ExecutorClosedError:
+        """It did something that no executor does."""
+        return cls(f"executor= got a {type(executor).__name__} {told}.")
+
 
 class WorkerDiedError(CascadeError, RuntimeError):
     """The process that ran a task ended before the task did."""

@@ -1,7 +1,7 @@
 """What a store keeps and tells, as plain data: entries, runs, rows of nodes, reports.
 
 In: nothing. Out: frozen records that the runtime, stores and views hand to each other. Invariant: a record holds text
-and numbers only, but for `Draft`, which carries the value that is to be stored.
+and numbers only, but for `Draft` and `Grown`, which carry what is to be stored.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 __all__ = [
-    "OUTCOMES", "Cost", "Draft", "Entry", "Freed", "NodeRow", "Outcome", "Problem", "ReportKind", "RunRow", "StoreMiss",
-    "StorePart",
+    "GROWTH", "OUTCOMES", "Cost", "Draft", "Entry", "Freed", "Grown", "NodeRow", "Outcome", "Problem", "ReportKind",
+    "RunRow", "StoreMiss", "StorePart",
 ]  # fmt: skip
 
 Outcome = Literal["ran", "stored", "failed", "skipped", "cancelled"]
 OUTCOMES: Final = ("ran", "stored", "failed", "skipped", "cancelled")
+GROWTH: Final = "growth"  # the codec of what calls returned instead of a value
 ReportKind = Literal["miss", "unsaved", "foreign", "off", "index", "key", "lock", "codec"]
 
 
@@ -43,6 +44,31 @@ class Entry(NamedTuple):
     outputs: str = ""
     task: str = ""
     content: str = ""
+
+    @property
+    def is_growth(self) -> bool:
+        """Whether it holds the calls that a call returned, and no value."""
+        return self.codec == GROWTH
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """The calls that a call returned, as a store keeps them: a graph file that names its tasks, and runs nothing.
+
+    Args:
+        text: the file. leaves: arrays and frames in it, which have codecs of their own.
+    """
+
+    text: str
+    leaves: tuple[Any, ...] = ()
+
+    def __reduce__(self) -> str:
+        """Refuse to be pickled: it has a codec, and what that cannot write is not stored.
+
+        Raises:
+            TypeError: always.
+        """
+        raise TypeError("an argument of calls that were returned has no codec but pickle, and these are never pickled")
 
 
 class Draft(NamedTuple):

@@ -63,6 +63,20 @@ class StoreFault(CascadeError, RuntimeError):  # noqa: N818 - it never reaches a
         return cls(f"The store {path} cannot be used: {problem}. Look at the disk's space and the folder's rights.")
 
     @classmethod
+    def for_locked(cls, path: Path, seconds: float) -> StoreFault:
+        """Another program does not let go of the index."""
+        return cls(
+            f"Nothing more is stored in {path.parent}: another program held {path.name} for {seconds:.0f} s. "
+            "Stored results still serve. Close that program (one that shows databases?), and start another run."
+        )
+
+    @classmethod
+    def for_no_folder(cls, path: Path) -> StoreFault:
+        """A file, or a link that leads nowhere, stands where the folder should be."""
+        what = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "no folder"
+        return cls(f"The store {path} cannot be used: it is {what}. Move it away, or choose another folder.")
+
+    @classmethod
     def for_read_only(cls, path: Path, problem: object) -> StoreFault:
         """Results can be read, not written."""
         return cls(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Auto", "auto"]
 
 USUAL: Final = 2.0  # seconds, when nobody says how much is cheap
+UP_TO_DATE: Final = "up to date"
 LANDING: Final = 10.0  # seconds that a cancelled run may take to end before the cell is left as it is
 POLL: Final = 0.05
 _SECONDS: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|sec|min|m|h)?\Z")
@@ -94,7 +95,7 @@ class Watched:
     shown: Marks = field(default_factory=Marks)
     seen: Marks = field(default_factory=Marks)
     number: int = 0
-    state: str = "up to date"
+    state: str = UP_TO_DATE
     is_owed: bool = False
 
 
@@ -141,9 +142,15 @@ class Auto:
 
     def describe(self) -> str:
         """Tell how it stands."""
-        cells = [f"  {self._name(one)}: {one.state}" for one in self.watched.values()]
+        cells = [f"  {self._name(one)}: {self._stands(one)}" for one in self.watched.values()]
         told = f"Auto is on: what takes at most {duration(self.limit)} runs by itself, the rest turns stale."
         return "\n".join([told, *cells] if cells else [told, "  No %%cascade cell has run yet."])
+
+    def _stands(self, one: Watched) -> str:
+        job = self._job(one)
+        if one.state == UP_TO_DATE and job is not None and job.run.state in {"failed", "cancelled"}:
+            return f"{job.run.state}, and nothing that it reads has changed since"
+        return one.state
 
     def _name(self, one: Watched) -> str:
         job = self._job(one)
@@ -259,7 +266,7 @@ class Auto:
         if not self._is_free(one):
             return
         if not changed:
-            one.state = "up to date"
+            one.state = UP_TO_DATE
             self._turn_stale(one, Forecast(), "")
             return
         options = one.options

@@ -107,11 +107,11 @@ class BarStore:
         self._last[bar.row] = place
         self._link(before, place)
 
-    def absorb(self, row: str, node: str, label: str, end: float) -> bool:
+    def absorb(self, row: str, node: str, label: str, end: float, count: int = 1) -> bool:
         """Merge a bar that is done into the one before it in its row, if the list is full and no pair lies closer.
 
         Args:
-            row, node, label: of the bar, which is one row high. end: when it was done; it began after that one.
+            row, node, label, count: of the bar, which is one row high. end: when it was done; it began after that one.
         """
         place = self._last.get(row, -1)
         if place < 0 or len(self.items) < self._limit:
@@ -120,7 +120,7 @@ class BarStore:
         if bar.state != "done" or bar.span != 1 or (self._pairs and end - bar.t0 > self._pairs[0][0]):
             return False
         name = _family(bar.label)
-        bar.count += 1
+        bar.count += count
         bar.label = f"{name} ×{bar.count:,}" if name == _family(label) else f"{bar.count:,} bars"
         bar.node = bar.node if bar.node == node else ""
         bar.t1, bar.note = end, ""

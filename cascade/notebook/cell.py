@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -24,12 +25,14 @@ __all__ = [
     "HeldInterrupts",
     "compile_body",
     "evaluate",
+    "plain_source",
     "run_body",
     "run_body_async",
     "stays_silent",
 ]
 
 NOTHING = object()
+_BLANK = re.compile(r"(?:[ \t\r\f]*\n)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +62,38 @@ def compile_body(shell: Any, line: str, text: str, count: int) -> Body:
     Raises:
         SyntaxError: with the cell's own line numbers.
     """
-    source = shell.transform_cell(text) if text.strip() else ""
+    source = plain_source(shell, text)
     compiler = shell.compile
     # The first line stands for the magic, so that line numbers are those of the cell.
-    shown = f"# %%cascade {line}".rstrip() + f"\n{source}"
+    shown = f"# %%cascade {line}".rstrip() + source
     name = compiler.cache(shown, count, raw_code=f"%%cascade {line}\n{text}")
     flags = compiler.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    tree = compile(f"\n{source}", name, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+    tree = compile(source, name, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     tree = shell.transform_ast(tree)
     last: CodeType | None = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
         expression = ast.Expression(tree.body.pop().value)
         last = compile(expression, name, "eval", flags, dont_inherit=True)
     return Body(compile(tree, name, "exec", flags, dont_inherit=True), last)
+
+
+def plain_source(shell: Any, text: str) -> str:
+    """Return the body of a cell as plain Python, below an empty line in the place of the magic.
+
+    Raises:
+        SyntaxError: with the cell's own line numbers.
+    """
+    if not text.strip():
+        return "\n"
+    code = text[_BLANK.match(text).end() :]  # type: ignore[union-attr] # IPython takes these lines away
+    before = 1 + text[: len(text) - len(code)].count("\n")
+    try:
+        return "\n" * before + str(shell.transform_cell(code))
+    except SyntaxError as error:
+        if error.lineno is not None:
+            error.lineno += before
+            error.end_lineno = None if error.end_lineno is None else error.end_lineno + before
+        raise
 
 
 def run_body(shell: Any, body: Body) -> object:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import CodeType, FunctionType
@@ -16,11 +17,13 @@ from typing import Any, Final
 
 from cascade.interfaces.cell_errors import CellError
 from cascade.notebook.cell import Body, stays_silent
+from cascade.notebook.cell_magics import measured_code, unfold, wrap_timed
 from cascade.notebook.name_flow import Flow, follow
 
 __all__ = ["SHOWN", "CellTask", "key_function", "make_cell_task", "names_in"]
 
 _SILENT: Final = frozenset({"print", "display", "plt.show"})
+_OUTPUT: Final = re.compile(r"_{1,3}|_\d+|_i{1,3}|_i\d+|Out|In|_oh|_ih|_dh")
 SHOWN: Final = "_"  # under which the value of the last expression stands; no cell gives a name that begins like this
 
 
@@ -103,7 +106,8 @@ def make_cell_task(
     Raises:
         SyntaxError: with the cell's own line numbers. CellError: for what a task cannot have.
     """
-    source = "\n" + (shell.transform_cell(text) if text.strip() else "")
+    unfolded = unfold(shell, name, text)
+    source = unfolded.source
     shown = f"# %%cascade {line}".rstrip() + source
     file = shell.compile.cache(shown, count, raw_code=f"%%cascade {line}\n{text}")
     flags = shell.compile.flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -111,13 +115,19 @@ def make_cell_task(
     flow = follow(tree)
     for module, at in flow.stars.items():
         raise CellError.for_star(name, at, module)
+    for each, at in flow.reads.items():
+        if _OUTPUT.fullmatch(each) and each not in flow.unsure:
+            raise CellError.for_output(name, each, at)
     results = _results(name, flow, tuple(gives))
-    tree = shell.transform_ast(tree)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last = tree.body[-1] if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     ends = "" if last is None or stays_silent(text) else _shown_by(last, results)
+    tree = wrap_timed(shell.transform_ast(tree), unfolded)
+    end = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     body = Body(
         compile(tree, file, "exec", flags, dont_inherit=True),
-        None if last is None else compile(ast.Expression(last.value), file, "eval", flags, dont_inherit=True),
+        compile(ast.Expression(end.value), file, "eval", flags, dont_inherit=True)
+        if isinstance(end, ast.Expr)
+        else None,
     )
     return CellTask(name, cell, line, text, source, pure, results, ends, flow, body, file)
 
@@ -150,11 +160,16 @@ def key_function(task: CellTask, inputs: Iterable[str], known: dict[str, Any], f
     body = [node for node in tree.body if not (isinstance(node, ast.ImportFrom) and node.module == "__future__")]
     late = [name for name in own if name not in given and _is_only_global(name, body)]
     body = [ast.parse(f"{name} = None").body[0] for name in sorted(late)] + body
+    measured = measured_code(tree)
     value: ast.expr = ast.Constant(None)
     if body and isinstance(body[-1], ast.Expr):
         value = body.pop().value  # type: ignore[attr-defined]
     results = ast.Tuple([value, ast.Constant(repr((*task.gives, task.shows)))], ast.Load())
     body = [_Nonlocal(own).visit(node) for node in body]
+    if measured:
+        inside = ast.parse("def measured(): pass").body[0]
+        vars(inside)["body"] = measured
+        body.append(inside)
     make = ast.AsyncFunctionDef if task.is_async else ast.FunctionDef
     arguments = ast.arguments([], [ast.arg(name) for name in given], None, [], [], None, [])
     function = make(name=task.name, args=arguments, body=[*body, ast.Return(results)], decorator_list=[], lineno=1)

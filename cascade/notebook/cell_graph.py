@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import FunctionType
+from dis import get_instructions
+from functools import lru_cache
+from types import CodeType, FunctionType
 from typing import Any
 
 from cascade.interfaces.cell_errors import CellError
 from cascade.notebook.cell_body import CellTask, names_in
 from cascade.notebook.cell_values import Absent
 
-__all__ = ["Cells", "Inputs", "reach_of"]
+__all__ = ["Cells", "Inputs", "reach_of", "written_by_functions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,12 @@ class Cells:
         """Do the same for all cells; a retry goes on with some run of theirs."""
         self.bind(list(self.tasks.values()), names)
 
+    def results_of(self, task: CellTask, names: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the notebook has of a cell's results, if it has all of them; else nothing."""
+        if not all(self._has_bound(name, names) for name in task.gives):
+            return {}
+        return {name: names[name] for name in task.gives}
+
     def supply_imports(self, tasks: Iterable[CellTask], names: dict[str, Any]) -> None:
         """Import for cells what only other task cells import; an import is no result, and makes no edge."""
         texts = {name: text for task in self.tasks.values() for name, text in task.flow.imports.items()}
@@ -261,6 +269,18 @@ def reach_of(names: Mapping[str, Any], given: set[str]) -> dict[str, set[str]]:
                 reach[name] |= more
                 grew = True
     return {name: found for name, found in reach.items() if found}
+
+
+def written_by_functions(names: Mapping[str, Any]) -> set[str]:
+    """Return the names that functions of ordinary cells assign or delete, by ``global``."""
+    codes = [each.__code__ for each in names.values() if isinstance(each, FunctionType) and each.__globals__ is names]
+    return set().union(*(_written(code) for code in codes))
+
+
+@lru_cache(maxsize=2048)
+def _written(code: CodeType) -> frozenset[str]:
+    own = {step.argval for step in get_instructions(code) if step.opname in {"STORE_GLOBAL", "DELETE_GLOBAL"}}
+    return frozenset(own.union(*(_written(each) for each in code.co_consts if isinstance(each, CodeType))))
 
 
 def is_lazy(value: Any) -> bool:

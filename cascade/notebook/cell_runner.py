@@ -14,7 +14,8 @@ from types import FunctionType
 from typing import Any, Final, Self
 
 from cascade.notebook.cell_body import SHOWN, CellTask, key_function, names_in
-from cascade.notebook.cell_graph import Cells, Inputs, reach_of
+from cascade.notebook.cell_graph import Cells, Inputs, reach_of, written_by_functions
+from cascade.notebook.cell_magics import TIMED, ShellHere, timed
 from cascade.notebook.cell_showing import MARK
 from cascade.notebook.cell_store import InSession
 from cascade.notebook.cell_values import Guard, collect_results
@@ -56,19 +57,23 @@ class _Outside:
     """The names of the notebook as a cell may see them.
 
     Attributes:
-        names: without what task cells give. moved: functions of ordinary cells that use what task cells give.
+        names: without what task cells give. moved: functions of ordinary cells that use what task cells give, or what
+            such functions assign with ``global``: they do that to the names of the cell that calls them. used: names
+            that the cell, or a function of an ordinary cell that it calls, looks up.
     """
 
     names: dict[str, Any]
     moved: dict[str, FunctionType]
+    used: frozenset[str]
 
     @classmethod
     def of(cls, cells: Cells, task: CellTask, inputs: Inputs, names: dict[str, Any]) -> _Outside:
         given = cells.given_names()
         own = {name for name in task.flow.gives if name not in task.flow.imports}
         hidden = given | own | set(inputs.givers)
-        moved = {name: names[name] for name in reach_of(names, given)}
-        return cls({name: value for name, value in names.items() if name not in hidden}, moved)
+        moved = {name: names[name] for name in reach_of(names, given | written_by_functions(names))}
+        used = frozenset(_used(names_in(task.body.main, task.body.last), names) - hidden - _SHELL)
+        return cls({name: value for name, value in names.items() if name not in hidden}, moved, used)
 
     def stand_in(self) -> dict[str, Any]:
         """Return the names as keys are made of them: not the shell's own, which stand for all of IPython."""
@@ -79,6 +84,20 @@ class _Outside:
         made = {**self.names, **inputs}
         made.update({name: _move(function, made) for name, function in self.moved.items() if name not in inputs})
         return made
+
+
+def _used(found: set[str], names: Mapping[str, Any]) -> set[str]:
+    """Return the names of the notebook that code with the names `found` looks up, through functions too."""
+    used: set[str] = set()
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        if name in names and name not in used:
+            used.add(name)
+            value = names[name]
+            if isinstance(value, FunctionType) and value.__globals__ is names:
+                waiting += names_in(value.__code__)
+    return used
 
 
 def _move(function: FunctionType, namespace: dict[str, Any]) -> FunctionType:
@@ -146,7 +165,13 @@ class _Scene:
             for name in runner.task.flow.changes
             if name not in inputs and name in runner.outside.names
         }
+        self.guard.watch({name: runner.outside.names[name] for name in runner.outside.used if name not in outer})
         self.names = runner.outside.namespace({**self.guard.take({**inputs, **outer})})
+        self.names[TIMED] = timed
+        shell = self.names.get("get_ipython")
+        if callable(shell):
+            here = ShellHere(shell(), self.names)
+            self.names["get_ipython"] = lambda: here
         self.shown: Any = None
 
     def __enter__(self) -> Self:

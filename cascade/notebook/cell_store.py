@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from cascade.interfaces.records import Draft, Entry, StoreMiss
+from cascade.interfaces.records import Draft, Entry, Grown, StoreMiss
 
 if TYPE_CHECKING:
     from cascade.notebook.cell_body import CellTask
@@ -139,7 +139,7 @@ class CellStore:
         """Keep results of cells; store those of pure cells, and of all other tasks."""
         drafts = list(drafts)
         here = [draft for draft in drafts if self._is_kept_here(draft)]
-        there = [draft for draft in drafts if not self._is_kept_here(draft)]
+        there = [draft for draft in drafts if not self._is_kept_here(draft) and not self._is_growth_of_cell(draft)]
         kept = {draft.key: self._memory.keep(draft) for draft in here}
         stored = self._inner.save_many(there) if there else []
         saved = {draft.key: entry for draft, entry in zip(there, stored, strict=True)}
@@ -151,6 +151,10 @@ class CellStore:
     def _is_kept_here(self, draft: Draft) -> bool:
         task = self._task_of(draft.task)
         return task is not None and not task.pure
+
+    def _is_growth_of_cell(self, draft: Draft) -> bool:
+        """Whether a cell gave lazy results: the notebook wants these themselves, so that the cell runs again."""
+        return isinstance(draft.value, Grown) and self._task_of(draft.task) is not None
 
     def _task_of(self, name: str) -> CellTask | None:
         return self._cells.tasks.get(name)

@@ -86,6 +86,8 @@ def run_named(session: Session, words: Sequence[str]) -> Any:
     parser = _parser(vars(CascadeMagics.run_cell)["parser"])
     with short_errors(session.shell):
         found = parse_line(parser, " ".join(words))
+        if len(found.target or ()) > 1:
+            usage_error("%cascade run runs one task cell, with all that it needs: %cascade run clean.")
         name = _name_of(found, "%cascade run takes the name of a task cell: %cascade run clean.", session.cells.tasks)
         wanted = _Wanted(session.cells.get(name), _options(found))
         begun = _begin(session, wanted)
@@ -164,7 +166,10 @@ def _name_of(found: argparse.Namespace, told: str, known: Iterable[str]) -> str:
         names = list(known)
         usage_error(told + (f" The tasks are: {', '.join(names)}." if names else ""))
     if len(words) > 1 or not words[0].isidentifier() or iskeyword(words[0]):
-        usage_error(f"The name of a task is a Python name, not '{' '.join(words)}'.")
+        text = " ".join(words).strip("'\"")
+        made = re.sub(r"\W+", "_", text).strip("_")
+        hint = f" Take {made}, for example." if made.isidentifier() and not iskeyword(made) else ""
+        usage_error(f"The name of a task is a Python name, not '{text}'.{hint}")
     return words[0]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Final
+from warnings import warn_explicit
 
 from cascade.interfaces.cell_errors import CellError, MutationError
 from cascade.notebook.cell_body import CellTask
@@ -19,6 +20,9 @@ from cascade.notebook.cell_body import CellTask
 __all__ = ["Absent", "Guard", "collect_results"]
 
 MOST: Final = 256 << 20  # bytes of an input beyond which it is compared only if the text says that it is changed
+WATCHED: Final = 1 << 20  # bytes of a value of the notebook beyond which nobody looks whether it was changed
+_CONTAINERS: Final = (list, dict, set, bytearray, deque)
+_TABLES: Final = frozenset({"pandas", "polars", "numpy"})
 _FIXED: Final = (int, float, complex, bool, str, bytes, type(None), type, range, ModuleType)
 
 
@@ -45,6 +49,7 @@ class Guard:
         self._givers = givers
         self._copies: dict[str, tuple[Any, Any]] = {}
         self._keys: dict[str, tuple[Any, str]] = {}
+        self._seen: dict[str, tuple[Any, str]] = {}
 
     def take(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the inputs as the body may have them.
@@ -76,8 +81,16 @@ class Guard:
             self._keys[name] = (value, key)
         return value
 
+    def watch(self, values: Mapping[str, Any]) -> None:
+        """Look at values of the notebook that the body, or a function that it calls, may change behind its back."""
+        from cascade.identity.data import data_key
+
+        for name, value in values.items():
+            if _can_change(value) and (key := data_key(value, limit=WATCHED)).startswith("v:"):
+                self._seen[name] = (value, key)
+
     def check(self) -> None:
-        """Compare the inputs with what they were.
+        """Compare the inputs with what they were; what became of the notebook's values is only told.
 
         Raises:
             MutationError: for the first one that is not as it was.
@@ -91,6 +104,17 @@ class Guard:
         for name, (value, before) in self._keys.items():
             if data_key(value) != before:
                 raise self._changed(name)
+        for name, (value, before) in self._seen.items():
+            if data_key(value) != before:
+                self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        task = self._task
+        told = (
+            f"Cell '{task.name}' changed '{name}' of the notebook in place, through a function that it calls or "
+            "another name for it: a stored result does not do that again. Return a new value instead."
+        )
+        warn_explicit(told, UserWarning, task.file, task.flow.reads.get(name, 1), registry={})
 
     def _changed(self, name: str) -> MutationError:
         task, giver = self._task, self._givers.get(name, "")
@@ -100,6 +124,11 @@ class Guard:
         return MutationError.for_input(task.name, name, line, giver, task.text_of(line))
 
 
+def _can_change(value: Any) -> bool:
+    is_table = type(value).__module__.partition(".")[0] in _TABLES and hasattr(value, "copy")
+    return isinstance(value, _CONTAINERS) or (is_table and not isinstance(value, type))
+
+
 def _copy(value: Any) -> Any:
     """Return a copy of a container, frame or array that shares nothing that can change; any other value itself.
 
@@ -107,10 +136,10 @@ def _copy(value: Any) -> Any:
     """
     import copy
 
-    if type(value).__module__.partition(".")[0] in {"pandas", "polars", "numpy"} and hasattr(value, "copy"):
-        return value.copy()
-    if not isinstance(value, (list, dict, set, bytearray, deque)):
+    if not _can_change(value):
         return value
+    if not isinstance(value, _CONTAINERS):
+        return value.copy()
     try:
         return copy.deepcopy(value)
     except Exception:  # noqa: BLE001 - what cannot be copied is compared instead

@@ -14,6 +14,7 @@ from cascade.notebook.bundle import finished_bundle
 from cascade.notebook.bundle import graph_bundle as bundle_of_drawing
 from cascade.notebook.figures import enlarge
 from cascade.notebook.folding import Drawing, draw_graph
+from cascade.notebook.intake import Intake
 from cascade.notebook.record import RunRecord
 from cascade.runtime.collector import UNKNOWN, calm_collector
 
@@ -90,8 +91,13 @@ def record_of(run: Any) -> RunRecord:
     with calm_collector(UNKNOWN):
         graph = run.graph
         record = RunRecord(graph, locate=session.locate) if session is not None else RunRecord(graph)
-        walk = getattr(run, "_walk_events", None)  # one that was read from a journal has a list
-        record.apply(walk() if walk is not None else run.events)
+        journal = getattr(getattr(run, "_flow", None), "journal", None)
+        if journal is None:  # one that was read from a file has a list
+            record.apply(run.events)
+        else:
+            intake = Intake(record, journal)
+            intake.catch_up()
+            intake.close()
     return record
 
 

@@ -27,6 +27,9 @@ LONGEST_ID = 60
 _BANDS = 40
 _VALUES = frozenset({"param", "env"})  # they stand after all nodes, and lead to any of them
 
+_to_json = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":")
+).encode  # made once: a frame weighs a hundred parts
 Walk = Callable[[], Iterable[tuple[str, str, EdgeKind]]]  # goes through the arrows: source, target, kind
 
 
@@ -53,7 +56,8 @@ class Drawing:
 
 def weight(value: object) -> int:
     """Return the size of a value as JSON, in bytes."""
-    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+    text = _to_json(value)
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def draw(nodes: Sequence[Node], edges: Sequence[Edge]) -> Drawing:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from cascade.notebook.plain import plain
 
-__all__ = ["ORDER", "ItemBook"]
+__all__ = ["ORDER", "ItemBook", "code_of"]
 
 MOST_TEXTS = 100
 MOST_ITEMS = 2_000_000
@@ -19,14 +19,23 @@ _STATES = ("pending", *(state for state in ORDER if state != "pending"))  # pend
 _CODES = {state: code for code, state in enumerate(_STATES)}
 
 
-class ItemBook:
-    """The state of each item of one map, by index."""
+def code_of(state: str) -> int:
+    """Return the byte that stands for `state`."""
+    return _CODES[state]
 
-    __slots__ = ("_codes", "texts", "times")
+
+class ItemBook:
+    """The state of each item of one map, by index.
+
+    Attributes:
+        codes: a byte for each item of which something may have been told.
+    """
+
+    __slots__ = ("codes", "texts", "times")
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._codes = bytearray()
+        self.codes = bytearray()
         self.texts: dict[int, str] = {}
         self.times: dict[int, float] = {}
 
@@ -35,13 +44,18 @@ class ItemBook:
         end = first + count
         if end > MOST_ITEMS:
             return
-        if end > len(self._codes):
-            self._codes.extend(bytes(end - len(self._codes)))
-        self._codes[first:end] = bytes([_CODES[state]]) * count
+        if end > len(self.codes):
+            self.codes.extend(bytes(end - len(self.codes)))
+        self.codes[first:end] = bytes([_CODES[state]]) * count
         if text and len(self.texts) < MOST_TEXTS:
             self.texts[first] = plain(text, 160)
         if seconds is not None and count == 1 and len(self.times) < MOST_TEXTS:
             self.times[first] = seconds
+
+    def reserve(self, count: int) -> None:
+        """Make room for `count` items at once."""
+        if len(self.codes) < count <= MOST_ITEMS:
+            self.codes.extend(bytes(count - len(self.codes)))
 
     def note_spans(self, spans: Iterable[tuple[int, int]], state: str) -> int:
         """Items of those spans, each a first index and a count, are in `state`; return how many there are."""
@@ -53,16 +67,16 @@ class ItemBook:
 
     def count_told(self) -> int:
         """How many items something is known of."""
-        return len(self._codes) - self._codes.count(0)
+        return len(self.codes) - self.codes.count(0)
 
     def state(self, index: int) -> str:
         """Return the state of one item."""
-        return _STATES[self._codes[index]] if 0 <= index < len(self._codes) else "pending"
+        return _STATES[self.codes[index]] if 0 <= index < len(self.codes) else "pending"
 
     def order(self, total: int | None) -> Iterator[int]:
         """Yield the indices: those that failed first, then those that are at work, then the others."""
-        length = max(len(self._codes), min(total or 0, MOST_ITEMS))
-        codes = bytes(self._codes) + bytes(length - len(self._codes))
+        length = max(len(self.codes), min(total or 0, MOST_ITEMS))
+        codes = bytes(self.codes) + bytes(length - len(self.codes))
         for state in ORDER:
             code, place = _CODES[state], -1
             while (place := codes.find(code, place + 1)) >= 0:

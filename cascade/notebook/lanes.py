@@ -45,13 +45,14 @@ class Lane:
 
     Args:
         units: how many rows stand for whole units, 0 when rows only pack what takes place at once.
-        users: who is on each row. until: when the last bar of each row ended.
+        taken: on how many rows someone is. users: who is on each row. until: when the last bar of each row ended.
     """
 
     id: str
     name: str
     kind: str
     units: int = 0
+    taken: int = 0
     users: list[Key | None] = field(default_factory=list)
     until: list[float] = field(default_factory=list)
 
@@ -70,6 +71,9 @@ class LaneBook:
 
     Responsible for: capacities, resource instances, tasks, pauses before a retry. Waiting rows are `WaitingRows`.
     Refuses: states and counts (`RunRecord`).
+
+    Attributes:
+        lost: how many had no row. needs_capacity: the nodes that hold something, by id.
     """
 
     def __init__(
@@ -79,21 +83,21 @@ class LaneBook:
         self.bars = BarStore(limit)
         self.rows: list[dict[str, str]] = []
         self._boxes = boxes
-        self._needs_capacity = needs_capacity
+        self.needs_capacity = needs_capacity
         self._apart = apart
         self._lanes: dict[str, Lane] = {}
         self._holds: dict[Key, list[Hold]] = {}
         self._attempt: dict[Key, list[int]] = {}
         self._pauses: dict[Key, tuple[int, Lane, int]] = {}
         self._paused_rows: dict[tuple[str, int], Key] = {}
-        self._lost = 0
+        self.lost = 0
         self._tasks: Lane | None = None
         self.waiting = WaitingRows(self.bars, self.rows, boxes)
 
     @property
     def dropped(self) -> int:
         """How many bars are not shown, since there was no row or no room for them. Merged ones are shown."""
-        return self.bars.lost + self._lost + self.waiting.lost
+        return self.bars.lost + self.lost + self.waiting.lost
 
     # -- capacities and resources ------------------------------------------------------------------------------------
 
@@ -122,12 +126,13 @@ class LaneBook:
         if not rows:
             row = self._free_row(lane, event.elapsed)
             if row < 0:
-                self._lost += 1
+                self.lost += 1
                 return
             rows = [row]
         bars = [self._open(lane, first, span, key, event.name, event.elapsed) for first, span in _stretches(rows)]
         for row in rows:
             lane.users[row] = key
+        lane.taken += len(rows)
         self._holds.setdefault(key, []).append(Hold(lane, rows, bars))
         self._attempt.setdefault(key, []).extend(bars)
 
@@ -159,7 +164,7 @@ class LaneBook:
         lane = self._lane_of(resource, "resource")
         row = self._free_row(lane, max(0.0, end - seconds))
         if row < 0:
-            self._lost += 1
+            self.lost += 1
             return
         bar = Bar(
             _row_id(lane, row), 1, "", label, max(0.0, end - seconds), end, "failed" if note else "setup", note=note
@@ -177,33 +182,41 @@ class LaneBook:
         if event.attempt > 1:
             for place in self._attempt.get(key, ()):
                 self._relabel(place, f"{event.label} · try {event.attempt}")
-        if key in self._attempt or self._is_apart(key):
+        if self._is_apart(key):
             return
-        lane = self._task_lane()
-        row = self._free_row(lane, event.elapsed)
-        if row < 0:
-            self._lost += 1
-            return
-        lane.users[row] = key
-        place = self._open(lane, row, 1, key, event.name, event.elapsed)
+        place = self.begin(key, event.name, event.elapsed)
         if event.attempt > 1:
             self._relabel(place, f"{event.label} · try {event.attempt}")
+
+    def begin(self, key: Key, name: str, moment: float) -> int:
+        """Give a task that holds nothing a row and a bar, if it has none and there is room; return the bar's place."""
+        lane = self._tasks or self._task_lane()
+        if key in self._attempt:
+            return -1
+        row = self._free_row(lane, moment)
+        if row < 0:
+            self.lost += 1
+            return -1
+        lane.users[row] = key
+        lane.taken += 1
+        place = self._open(lane, row, 1, key, name, moment)
         self._attempt[key] = [place]
         self._holds[key] = [Hold(lane, [row], [place])]
+        return place
 
-    def took_no_time(self, begun: NodeStarted, ended: NodeCompleted) -> bool:
+    def took_no_time(self, node: str, name: str, begun: float, ended: float) -> bool:
         """Add the bar of a whole attempt, if it would be the same in two steps; say whether that is done."""
-        key = (ended.node, None)
+        key = (node, None)
         if self._pauses or self.waiting.groups or key in self._attempt or self._is_apart(key):
             return False
-        lane = self._task_lane()
-        row = self._free_row(lane, begun.elapsed)
+        lane = self._tasks or self._task_lane()
+        row = self._free_row(lane, begun)
         if row < 0:
             return False
-        place, box = _row_id(lane, row), self._boxes.get(ended.node, "")
-        if not self.bars.absorb(place, box, ended.name, ended.elapsed):
-            self.bars.settle(self.bars.add(Bar(place, 1, box, ended.name, begun.elapsed, ended.elapsed, "done")))
-        lane.until[row] = ended.elapsed
+        place, box = _row_id(lane, row), self._boxes.get(node, "")
+        if not self.bars.absorb(place, box, name, ended):
+            self.bars.settle(self.bars.add(Bar(place, 1, box, name, begun, ended, "done")))
+        lane.until[row] = ended
         return True
 
     def ended(self, event: NodeCompleted | NodeFailed | NodeRetrying | NodeCancelled | NodeSkipped) -> None:
@@ -220,31 +233,61 @@ class LaneBook:
             del self._holds[key]
         places = self._attempt.pop(key, ())
         if not places and type(event) is NodeCompleted and not self._is_apart(key):
-            self._add_done(event.node, event.label, event.elapsed, event.duration)
+            self.add_done(event.node, event.label, event.elapsed, event.duration)
         for place in places:
             self._conclude(place, state, event)
         if isinstance(event, NodeRetrying) and event.delay > 0 and places and places[-1] >= 0:
             self._pause(key, places[-1], event)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no row for one more task that holds nothing."""
+        return self._tasks is not None and self._tasks.taken >= MOST_ROWS
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether nobody waits or pauses: starts and ends then tell of nobody else."""
+        return not self._pauses and not self.waiting.groups
+
+    def end(self, key: Key, name: str, moment: float, seconds: float) -> None:
+        """As `ended`, for a task that holds nothing and is done, in a calm run."""
+        places = self._attempt.pop(key, None)
+        if places is None:
+            if self.is_full:
+                self.lost += 1
+            else:
+                self.add_done(key[0], name if key[1] is None else f"{name}[{key[1]}]", moment, seconds)
+            return
+        for hold in self._holds.pop(key, ()):
+            self._free(hold.lane, hold.rows, moment)
+        for place in places:
+            if place >= 0:
+                bar = self.bars.items[place]
+                bar.state, bar.note = "done", ""
+                self.bars.changed[place] = None
+                if bar.t1 is None:
+                    bar.t1 = moment
+                self.bars.settle(place)
+
     def items(self, event: ItemsCompleted) -> None:
         """A group of short items of a map is done."""
-        self._add_done(event.node, f"{event.name} ×{event.count:,}", event.elapsed, event.duration, event.count)
+        self.add_done(event.node, f"{event.name} ×{event.count:,}", event.elapsed, event.duration, event.count)
 
     def _is_apart(self, key: Key) -> bool:
         """Whether this has no row among the tasks: maps as a whole, Routers, and whoever has a row of what it holds."""
-        return (key[1] is None and key[0] in self._apart) or key[0] in self._needs_capacity
+        return (key[1] is None and key[0] in self._apart) or key[0] in self.needs_capacity
 
-    def _add_done(self, node: str, label: str, end: float, seconds: float, count: int = 1) -> None:
+    def add_done(self, node: str, label: str, end: float, seconds: float, count: int = 1) -> None:
         """Add the bar of something so short that its begin was not told."""
-        lane = self._task_lane()
+        lane = self._tasks or self._task_lane()
         begin = max(0.0, end - seconds)
         row = self._free_row(lane, begin)
         if row < 0:
-            self._lost += 1
+            self.lost += 1
             return
-        self.bars.settle(
-            self.bars.add(Bar(_row_id(lane, row), 1, self._boxes.get(node, ""), label, begin, end, "done", count))
-        )
+        place, box = _row_id(lane, row), self._boxes.get(node, "")
+        if not self.bars.absorb(place, box, label, end, count):
+            self.bars.settle(self.bars.add(Bar(place, 1, box, label, begin, end, "done", count)))
         lane.until[row] = end
 
     def waits(self, event: NodeWaiting, count: int) -> None:
@@ -313,6 +356,8 @@ class LaneBook:
 
     def _free_row(self, lane: Lane, moment: float) -> int:
         """The first row (beyond the unit rows) that nobody is on since `moment`, -1 if there is none."""
+        if lane.taken >= lane.units + MOST_ROWS:
+            return -1
         for row in range(lane.units, len(lane.users)):
             if lane.users[row] is None and lane.until[row] <= moment + 1e-9:
                 return row
@@ -320,6 +365,7 @@ class LaneBook:
 
     def _free(self, lane: Lane, rows: list[int], moment: float) -> None:
         for row in rows:
+            lane.taken -= lane.users[row] is not None
             lane.users[row] = None
             lane.until[row] = moment
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -45,7 +46,10 @@ class RunCell:
 def cells_of(session: Session) -> list[Cell]:
     """Return the cells that ran in this kernel, in order, as plain Python."""
     history = session.shell.history_manager.input_hist_raw
-    made = [_cell(session, number, str(text)) for number, text in enumerate(history) if str(text).strip()]
+    made: list[Cell | None] = []
+    for number, text in enumerate(history):
+        with suppress(SyntaxError):  # then the cell did not run
+            made.append(_cell(session, number, str(text)) if str(text).strip() else None)
     return [cell for cell in made if cell is not None]
 
 
@@ -254,8 +258,10 @@ def _of_task_cells(session: Session, graph: Any) -> dict[str, Likeness]:
         if task is None:
             continue
         found[name] = Likeness()
+        results, shown = session.cells.results_of(task, session.shell.user_ns), None
         if name in session.cells.touched:
             results, shown = task.unwrap(session.cells.touched[name])
+        if results or name in session.cells.touched:
             found[name] = Likeness.of(
                 shown if not results else results if len(task.gives) > 1 else results[task.gives[0]]
             )

@@ -57,6 +57,8 @@ LINE_LIMIT = 300
 LABEL_LIMIT = 60
 LINES_OF_ONE_WRITE = 200
 
+Told = tuple[int, Event, str]  # number, event and box of a line
+
 
 @dataclass(slots=True)
 class Line:
@@ -150,6 +152,16 @@ class LogBook:
         ring = self._chatter if _is_chatter(event) else self._news
         ring.append(Line(self._count, event, self._boxes.get(getattr(event, "node", ""), ""), before=before))
         self._count += 1
+
+    def take(self, news: Iterable[Told], chatter: Iterable[Told], count: int) -> None:
+        """Add lines about nodes, and about items. Those that would be pushed out at once may be left out.
+
+        Args:
+            news, chatter: in order. count: how many lines there have been with these.
+        """
+        self._news.extend([Line(*told) for told in news])
+        self._chatter.extend([Line(*told) for told in chatter])
+        self._count = count
 
     def _write_output(self, event: OutputWritten) -> None:
         box = self._boxes.get(event.node, "")

@@ -29,6 +29,8 @@ def peek(session: Session, words: Sequence[str]) -> None:
     from IPython.display import display
 
     job, node = job_and_node(session, words, "peek")
+    if len(words) == 1:
+        job = _newest_with(session, job, node)
     display(peek_bundle(_look(job, node)), raw=True)
 
 
@@ -41,6 +43,15 @@ def job_and_node(session: Session, words: Sequence[str], command: str) -> tuple[
         usage_error(f"%cascade {command} takes the name of a node: %cascade {command} clean, or fit[3] for an item.")
     number = [words.pop()] if len(words) > 1 and is_number(words[-1]) else []
     return job_for(session, number), " ".join(words).strip("'\"")
+
+
+def _newest_with(session: Session, latest: Job, node: str) -> Job:
+    """Return the newest job that has a node of that name; the latest if there is none."""
+    name = node.partition("[")[0].partition("#")[0]
+    for job in [latest, *reversed(list(session.jobs.values()))]:
+        if job.views and name in {unit.name for unit in job.views[0].record.units.values()}:
+            return job
+    return latest
 
 
 def _look(job: Job, node: str) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def runs(session: Session, words: Sequence[str]) -> Said:
     """List runs, the latest first."""
     from cascade.tools.history import history
 
-    if words and not is_number(words[0]):
-        usage_error(f"%cascade runs takes how many to list, not '{plain(words[0], 60)}'.")
+    if len(words) > 1 or (words and not (is_number(words[0]) and int(words[0]))):
+        usage_error(f"%cascade runs takes how many to list, not '{plain(' '.join(words), 60)}'.")
     return Said(str(history(session.store, limit=int(words[0]) if words else 20)))
 
 

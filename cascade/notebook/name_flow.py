@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cascade.notebook.cell_magics import code_after_options
 from cascade.notebook.name_changes import changed_by, items_of, root_of
 from cascade.notebook.name_scopes import (
     Comprehension,
@@ -430,7 +431,7 @@ class _Walker(ast.NodeVisitor):
         name = function.attr if isinstance(function, ast.Attribute) else ""
         texts = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
         if name in {"run_line_magic", "run_cell_magic"} and texts and texts[0] in _CODE_MAGICS:
-            self._visit_text(texts[-1], node.lineno, is_apart=texts[0] == "timeit")
+            self._visit_text(code_after_options(texts[-1]), node.lineno, is_apart=texts[0] in {"timeit", "prun"})
         elif name in {"system", "getoutput"} and texts:
             self._read_all((found[1] or found[2] for found in _IN_SHELL.finditer(texts[0])), node.lineno)
         elif name in _QUERIES and texts:

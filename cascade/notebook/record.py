@@ -26,6 +26,8 @@ from cascade.notebook.units import ENDED, UNITS, VALUES, Box, Unit, origin
 
 __all__ = ["GraphLike", "RunRecord"]
 
+_TOLD = (e.NodeAbandoned, e.OutputWritten, e.DisplayShown, e.EventsDropped, e.StoreReported, e.ClusterReported, *REMOTE)
+
 
 class RunRecord:
     """Folds events into what the view shows.
@@ -79,7 +81,7 @@ class RunRecord:
         self.boxes = {box: Box(box, name) for box, name in drawing.names.items()}
         self.track = Track(box.id for box in drawing.shape.boxes)
         self.units: dict[str, Unit] = {}
-        self.steps = StepMarks(self.units, self._touch)
+        self.steps = StepMarks(self.units, self.touch)
         for node in graph.nodes:
             self._add_unit(node, self.boxes[drawing.boxes[node.id]])
         is_known = not drawing.folded and not getattr(graph, "is_flat", False)  # what needs what
@@ -109,8 +111,8 @@ class RunRecord:
         for event in events:
             elapsed = event.elapsed
             if begun is not None:
-                if type(event) is e.NodeCompleted and elapsed <= track.until and self._took_no_time(begun, event):
-                    self.elapsed, begun = max(self.elapsed, elapsed), None
+                if type(event) is e.NodeCompleted and self._took_no_time(begun, event):
+                    begun = None
                     continue
                 self._take_start(begun)
                 begun = None
@@ -130,23 +132,29 @@ class RunRecord:
             take(event)
 
     def _took_no_time(self, begun: e.NodeStarted, ended: e.NodeCompleted) -> bool:
-        """Take begin and end in one step, if the result is the same: nearly all nodes of large graphs are such."""
         unit = self.units.get(ended.node)
-        if unit is None or unit.state != "pending" or unit.kind != "task" or unit.held or unit.expanded:
+        if unit is None or begun.node != ended.node or ended.index is not None or begun.attempt != 1:
             return False
-        if begun.node != ended.node or begun.index is not None or ended.index is not None or begun.attempt != 1:
+        if not self.take_whole(unit, ended.name, begun.elapsed, ended.elapsed, ended.duration):
             return False
-        if self._readiness is not None or not self.lanes.took_no_time(begun, ended):
+        unit.last = unit.box.last = ended
+        self.log.write(ended)
+        return True
+
+    def take_whole(self, unit: Unit, name: str, begun: float, ended: float, duration: float) -> bool:
+        """Take begin and end of a task in one step, if the result is the same: most nodes of large graphs are such."""
+        if unit.state != "pending" or unit.kind != "task" or unit.held or unit.expanded or ended > self.track.until:
+            return False
+        if self._readiness is not None or not self.lanes.took_no_time(unit.id, name, begun, ended):
             return False
         box = unit.box
         self._count(unit, "pending", -1)
         self._count(unit, "done", 1)
-        unit.state, unit.last, unit.t0, unit.t1 = "done", ended, begun.elapsed, ended.elapsed
-        box.last, box.t1 = ended, ended.elapsed
+        unit.state, unit.t0, unit.t1 = "done", begun, ended
+        box.t1, self.elapsed = ended, max(self.elapsed, ended)
         if box.t0 is None:
-            box.t0 = begun.elapsed
-        self._spend(unit.name, ended.duration, 1)
-        self.log.write(ended)
+            box.t0 = begun
+        self.spend(unit.name, duration, 1)
         return True
 
     def document(self, elapsed: float | None = None) -> dict[str, Any]:
@@ -180,7 +188,8 @@ class RunRecord:
 
     # -- counting ----------------------------------------------------------------------------------------------------
 
-    def _touch(self, box: Box) -> None:
+    def touch(self, box: Box) -> None:
+        """Something about `box` may have changed."""
         self.changed[box.id] = None
         self.track.touch(box)
 
@@ -188,22 +197,22 @@ class RunRecord:
         self.counts[state] += change
         tally = unit.box.tally
         tally[state] = tally.get(state, 0) + change
-        self._touch(unit.box)
+        self.touch(unit.box)
 
-    def _move(self, unit: Unit, state: str) -> None:
+    def move(self, unit: Unit, state: str) -> None:
         """A node (or a map as a whole) goes over to `state`."""
         if not unit.expanded and unit.state != state and unit.kind not in VALUES:
             self._count(unit, unit.state, -1)
             self._count(unit, state, 1)
         unit.state = state
-        self._touch(unit.box)
+        self.touch(unit.box)
         if state in ENDED and self._readiness is not None:
             self._queue(self._readiness.settle(unit.id))
 
     def _move_item(self, unit: Unit, index: int, state: str) -> None:
         """An item of a map goes over to `state`."""
         if not unit.expanded:
-            self._expand(unit, None)
+            self.expand(unit, None)
         old = unit.active.pop(index, "")
         if old:
             self._count(unit, old, -1)
@@ -225,7 +234,8 @@ class RunRecord:
             unit.waits = None
             self.lanes.waiting.leave((unit.id, None), self.elapsed)
 
-    def _expand(self, unit: Unit, total: int | None) -> None:
+    def expand(self, unit: Unit, total: int | None) -> None:
+        """From now on a map counts by its items."""
         if not unit.expanded:
             unit.expanded = True
             self._count(unit, unit.state, -1)
@@ -246,7 +256,7 @@ class RunRecord:
         for node in ready:
             unit = self.units[node]
             if unit.state == "pending":
-                self._move(unit, "queued")
+                self.move(unit, "queued")
 
     def _unit(self, event: e.NodeEvent) -> Unit:
         unit = self.units.get(event.node)
@@ -265,7 +275,7 @@ class RunRecord:
         if unit.held:
             self.steps.take_away(unit)
         if event.index is None:
-            self._move(unit, state)
+            self.move(unit, state)
             unit.last = event
         else:
             self._move_item(unit, event.index, state)
@@ -286,49 +296,46 @@ class RunRecord:
 
     def _node_completed(self, event: e.NodeCompleted) -> None:
         unit = self._to(event, "done")
-        if unit.t0 is None:
-            unit.t0 = max(0.0, event.elapsed - event.duration)
-        if unit.box.t0 is None:
-            unit.box.t0 = unit.t0
+        unit.date(max(0.0, event.elapsed - event.duration), event.elapsed)
         if event.index is None:
-            self._end(unit, event.elapsed, "done")
+            self.end(unit, event.elapsed, "done")
         if event.index is not None or not unit.expanded:
-            self._spend(unit.name, event.duration, 1)
+            self.spend(unit.name, event.duration, 1)
 
     def _node_recalled(self, event: e.NodeRecalled) -> None:
         unit = self._to(event, state := "kept" if event.kept else "stored")
         unit.note = "kept" if event.kept else origin(event)
-        self._end(unit, event.elapsed, state)
+        self.end(unit, event.elapsed, state)
 
     def _items_recalled(self, event: e.ItemsRecalled) -> None:
         unit = self._unit(event)
         if not unit.expanded:
-            self._expand(unit, None)
+            self.expand(unit, None)
         self._meet(unit, event.count)
         self._count(unit, state := "kept" if event.kept else "stored", event.count)
         unit.recalled += event.count - unit.items.note_spans(event.spans, state)
 
     def _items_completed(self, event: e.ItemsCompleted) -> None:
-        unit = self._unit(event)
+        self.take_items(self._unit(event), event.first, event.count, event.elapsed, event.duration)
+
+    def take_items(self, unit: Unit, first: int, count: int, elapsed: float, duration: float) -> None:
+        """`count` items from `first` on are done, which took `duration` seconds together."""
         if not unit.expanded:
-            self._expand(unit, None)
-        self._meet(unit, event.count)
-        self._count(unit, "done", event.count)
-        unit.items.note(event.first, "done", event.count)
-        self._spend(unit.name, event.duration, event.count)
-        begin = max(0.0, event.elapsed - event.duration)
-        unit.t0 = begin if unit.t0 is None else unit.t0
-        unit.box.t0 = begin if unit.box.t0 is None else unit.box.t0
-        unit.box.t1 = event.elapsed
+            self.expand(unit, None)
+        self._meet(unit, count)
+        self._count(unit, "done", count)
+        unit.items.note(first, "done", count)
+        self.spend(unit.name, duration, count)
+        unit.date(max(0.0, elapsed - duration), elapsed)
 
     def _node_failed(self, event: e.NodeFailed) -> None:
         unit = self._to(event, "failed")
         self._failures.note(event)
         if event.index is not None:
             unit.items.note(event.index, "failed", 1, f"{event.error_type}: {event.error}", event.duration)
-        if event.index is None:
-            self._end(unit, event.elapsed, "cancelled")
-            self._tell_failure(None)
+            return
+        self.end(unit, event.elapsed, "cancelled")
+        self._tell_failure(None)
 
     def _node_retrying(self, event: e.NodeRetrying) -> None:
         unit = self._to(event, "retry")
@@ -339,7 +346,7 @@ class RunRecord:
         if event.index is None and unit.expanded:
             is_news = unit.waits is None or unit.waits.resource != event.resource
             unit.waits = event
-            self._touch(unit.box)
+            self.touch(unit.box)
             if is_news:
                 self.log.write(event)
         else:
@@ -347,17 +354,13 @@ class RunRecord:
             self.log.write(event)
         self.lanes.waits(event, unit.pending if event.index is None else 1)
 
-    def _node_skipped(self, event: e.NodeSkipped) -> None:
-        unit = self._to(event, "skipped")
+    def _node_stopped(self, event: e.NodeSkipped | e.NodeCancelled) -> None:
+        unit = self._to(event, state := "skipped" if type(event) is e.NodeSkipped else "cancelled")
         if event.index is None:
-            self._end(unit, event.elapsed, "skipped")
+            self.end(unit, event.elapsed, state)
 
-    def _node_cancelled(self, event: e.NodeCancelled) -> None:
-        unit = self._to(event, "cancelled")
-        if event.index is None:
-            self._end(unit, event.elapsed, "cancelled")
-
-    def _end(self, unit: Unit, moment: float, items: str) -> None:
+    def end(self, unit: Unit, moment: float, items: str) -> None:
+        """A node ended; items of it that never began share its fate, which is `items`."""
         unit.t1 = moment if unit.t0 is not None else None
         if unit.expanded:
             self._close_items(unit, items)
@@ -366,12 +369,12 @@ class RunRecord:
         unit = self._unit(event)
         self.steps.mark(unit)
         if unit.state == "pending" and not unit.expanded:
-            self._move(unit, "queued")
+            self.move(unit, "queued")
 
     def _map_expanded(self, event: e.MapExpanded) -> None:
         unit = self._unit(event)
         if unit.state not in ENDED:
-            self._expand(unit, event.total)
+            self.expand(unit, event.total)
 
     def _graph_grown(self, event: e.GraphGrown) -> None:
         self._unit(event).note = f"goes on with {plural(len(event.nodes), 'node')}"
@@ -380,14 +383,15 @@ class RunRecord:
     def _loop_turned(self, event: e.LoopTurned) -> None:
         unit = self._unit(event)
         unit.note = f"turn {event.turns + 1:,}"
-        self._touch(unit.box)
+        self.touch(unit.box)
 
     def _route_chosen(self, event: e.RouteChosen) -> None:
         self._unit(event).note = f"route {event.key}"
         if self._readiness is not None:
             self._queue(self._readiness.choose(event.node, event.key))
 
-    def _spend(self, name: str, seconds: float, count: int) -> None:
+    def spend(self, name: str, seconds: float, count: int) -> None:
+        """Remember how long `count` units of a task took together."""
         spent = self.spent.get(name) or self.spent.setdefault(name, [0.0, 0.0])
         spent[0] += seconds
         spent[1] += count
@@ -401,7 +405,7 @@ class RunRecord:
         for unit in self.units.values():
             if unit.kind in VALUES and unit.name in self.params:
                 unit.note = self.params[unit.name]
-                self._touch(unit.box)
+                self.touch(unit.box)
         for name, total in event.capacities.items():
             self.capacities[name] = {"name": plain(name, 40), "used": 0.0, "total": total, "kind": "capacity"}
         self.lanes.open_capacities(event.capacities, self._parts)
@@ -432,7 +436,7 @@ class RunRecord:
                     self._move_item(unit, index, "cancelled")
                 self._close_items(unit, "cancelled")
             if unit.state not in ENDED and unit.kind not in VALUES:
-                self._move(unit, "cancelled")
+                self.move(unit, "cancelled")
 
     def _tell_failure(self, end: e.RunFinished | None) -> None:
         self.failure = self._failures.card(end, self.units.values(), self.drawing.boxes, self._locate)
@@ -478,23 +482,16 @@ class RunRecord:
             e.NodeRetrying: (self._node_retrying, stop, lanes.ended, log),
             e.NodeWaiting: (self._node_waiting,),
             e.NodeHeld: (self._node_held,),
-            e.StepModeEntered: (self.steps.change_mode, log),
-            e.StepModeLeft: (self.steps.change_mode, log),
-            e.NodeSkipped: (self._node_skipped, stop, lanes.ended, log),
-            e.NodeCancelled: (self._node_cancelled, stop, lanes.ended, log),
-            e.NodeAbandoned: (log,),
+            **dict.fromkeys((e.StepModeEntered, e.StepModeLeft), (self.steps.change_mode, log)),
+            **dict.fromkeys((e.NodeSkipped, e.NodeCancelled), (self._node_stopped, stop, lanes.ended, log)),
             e.MapExpanded: (self._map_expanded, log),
             e.GraphGrown: (self._graph_grown, log),
             e.LoopTurned: (self._loop_turned,),
             e.RouteChosen: (self._route_chosen, log),
-            e.OutputWritten: (log,),
-            e.DisplayShown: (log,),
             e.ResourceAcquired: (self._capacity_used, lanes.acquired),
             e.ResourceReleased: (self._capacity_used, lanes.released),
             e.ResourceSetUp: (lanes.set_up, log),
             e.ResourceTornDown: (lanes.torn_down, log),
-            e.LimitSet: (self.steps.forget_limits, lanes.waiting.forget_limits, log),
-            e.LimitRemoved: (self.steps.forget_limits, lanes.waiting.forget_limits, log),
-            e.EventsDropped: (log,),
-            **dict.fromkeys((e.StoreReported, e.ClusterReported, *REMOTE), (log,)),
+            **dict.fromkeys((e.LimitSet, e.LimitRemoved), (self.steps.forget_limits, lanes.waiting.forget_limits, log)),
+            **dict.fromkeys(_TOLD, (log,)),
         }

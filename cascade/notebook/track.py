@@ -39,9 +39,10 @@ class Track:
 
     Attributes:
         until: seconds after the start up to which what happens belongs to the moment that is being told.
+        touched: the boxes of which something may have changed since the last moment was told, by id.
     """
 
-    __slots__ = ("_cell", "_last", "_moments", "_most", "_places", "_step", "_touched", "_weight", "until")
+    __slots__ = ("_cell", "_last", "_moments", "_most", "_places", "_step", "_weight", "touched", "until")
 
     def __init__(self, boxes: Iterable[str]) -> None:
         """Begin before the first event; `boxes` are the ids of the picture."""
@@ -52,12 +53,12 @@ class Track:
         self.until = 0.0
         self._moments: list[tuple[int, dict[int, State]]] = []
         self._last: dict[int, State] = {}
-        self._touched: dict[str, Box] = {}
+        self.touched: dict[str, Box] = {}
         self._weight = 0
 
     def touch(self, box: Box) -> None:
         """Something about `box` may have changed."""
-        self._touched[box.id] = box
+        self.touched[box.id] = box
 
     def move(self, elapsed: float, run: str, capacities: Mapping[str, Mapping[str, Any]]) -> None:
         """An event comes `elapsed` seconds after the start, which is after `until`: the moment before is complete."""
@@ -69,8 +70,8 @@ class Track:
         """Write down what is different from the moment before."""
         now: dict[int, State] = {-1: _RUN_CODES[run]}
         now |= {-2 - place: _tidy(one["used"]) for place, one in enumerate(capacities.values())}
-        now |= {self._places[box.id]: _state_of(box) for box in self._touched.values() if box.id in self._places}
-        self._touched.clear()
+        now |= {self._places[box.id]: _state_of(box) for box in self.touched.values() if box.id in self._places}
+        self.touched.clear()
         changes = {place: state for place, state in now.items() if self._last.get(place, 0) != state}
         if not changes:
             return

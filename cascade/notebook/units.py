@@ -88,6 +88,14 @@ class Unit:
     max_attempts: int = 0
     held: bool = False
 
+    def date(self, begun: float, now: float) -> None:
+        """Something of it was at work from `begun`, if nothing has been told before, and until `now`."""
+        if self.t0 is None:
+            self.t0 = begun
+        if self.box.t0 is None:
+            self.box.t0 = self.t0
+        self.box.t1 = now
+
     @property
     def active(self) -> dict[int, str]:
         """Made when it is first asked for: of a million nodes, few have items."""

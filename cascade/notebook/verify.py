@@ -63,7 +63,13 @@ class Verification:
         told = [f"{plural(len(self.failed), 'cell')} failed"] if self.failed else []
         told += [f"{plural(bad, 'node')} differ or fail"] if bad > 1 else ["1 node differs or fails"] if bad else []
         if not told:
-            told = ["everything is the same" if self.runs else "no cell failed; it made no runs to compare"]
+            words = [row.word for run in self.runs for row in run.rows]
+            left = words.count("not compared")
+            told = ["no cell failed; it made no runs to compare"]
+            if left < len(words):
+                told = [f"the same but for {plural(left, 'node')} not compared" if left else "everything is the same"]
+            elif left:
+                told = ["no cell failed; none of its nodes could be compared"]
         where = f"{self.file} in a fresh kernel: {plural(self.cells, 'cell')} in {duration(self.seconds)}"
         return f"{where}, {', '.join(told)}"
 

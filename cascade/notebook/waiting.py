@@ -105,6 +105,7 @@ async def _until_shown(job: Job, until: float) -> None:
 
 def _interrupt(job: Job) -> RunInterrupt:
     """Tell in one line what was kept, what was cancelled, what still runs."""
+    job.views[0].catch_up()
     record = job.views[0].record
     if job.run.done() and job.run.state != "cancelled":
         return RunInterrupt(f"{job.called} was over by then: {job.run.state}.")

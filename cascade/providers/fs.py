@@ -295,6 +295,8 @@ def _move(here: LocalSpot, there: LocalSpot, *, overwrite: bool) -> None:
         raise PlaceError.for_folder_name(f"{there.address}/")
     with there.told("written"):
         there.path.parent.mkdir(parents=True, exist_ok=True)
+        if not there.path.is_symlink():  # a link is replaced itself
+            there.replaceable()
         try:
             here.path.replace(there.path)
         except OSError as error:

@@ -72,11 +72,13 @@ class HttpError(ProviderError, OSError):
         return error
 
     @classmethod
-    def for_connection(cls, method: str, url: object, error: Exception, tries: int) -> HttpError:
-        """Nobody answered, or the connection broke."""
+    def for_connection(cls, method: str, url: object, error: Exception, tries: int, proxy: str = "") -> HttpError:
+        """Nobody answered, or the connection broke. `proxy`: the variable that names the proxy that was asked."""
         said = _printable(str(error) or type(error).__name__).rstrip(".")
         told = f"got no whole answer in {_times(tries)}: {said}"
-        return cls(f"{method} {shown_url(url)} {told}. Look whether the service is there and well.")
+        where = f"the proxy that {proxy} names is right; NO_PROXY leaves hosts out" if proxy else ""
+        where = where or "the service is there and well"
+        return cls(f"{method} {shown_url(url)} {told}. Look whether {where}.")
 
     @classmethod
     def for_size(cls, url: object, most: int) -> HttpError:
@@ -97,6 +99,11 @@ class HttpError(ProviderError, OSError):
         return cls(
             f"{shown_url(url)} leads on to {shown_url(target)}, which is not http or https; it was not followed."
         )
+
+    @classmethod
+    def for_way_on(cls, url: object, error: Exception) -> HttpError:
+        """Sent to nowhere."""
+        return cls(f"{shown_url(url)} leads on to what is no address ({_printable(str(error)).rstrip('.')}).")
 
     @classmethod
     def for_redirects(cls, url: object, most: int) -> HttpError:
@@ -124,7 +131,7 @@ class HttpError(ProviderError, OSError):
         return cls(f"json= of a request cannot be sent: {said}. Give lists, dicts, texts and numbers.")
 
     @classmethod
-    def for_content(cls, url: object, error: Exception) -> HttpError:
+    def for_content(cls, url: object, error: object) -> HttpError:
         """Compressed, and broken."""
         return cls(f"The answer of {shown_url(url)} cannot be unpacked: {_printable(str(error))}.")
 

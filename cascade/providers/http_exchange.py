@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import cascade as cs
 from cascade.providers.http_asked import Asked
 from cascade.providers.http_errors import HttpError, HttpTimeoutError, shown_url
+from cascade.providers.http_unpack import unpacked
 from cascade.providers.registry import require
 
 __all__ = ["chunks", "exchange"]
@@ -23,6 +25,8 @@ T = TypeVar("T")
 AGAIN: Final = frozenset({429, 502, 503, 504})  # what a service says when it may be better in a moment
 _FIRST_WAIT: Final = 0.5  # seconds; doubles with each try
 _BODY_IN_ERROR: Final = 4096  # bytes
+_WORDS_TIME: Final = 5.0  # seconds that they may take to come
+_LAST_PORT: Final = 65535
 _REFUSED: Final = 400  # statuses from here on
 # What another host may see of the headers that were given for the first one.
 _HARMLESS: Final = frozenset({"accept", "accept-language", "content-type", "range", "user-agent"})
@@ -54,8 +58,8 @@ async def exchange(client: Any, asked: Asked, take: Callable[[Any], Awaitable[T]
             raise HttpError.for_content(asked.url, error) from None
         except httpx.TransportError as error:
             if tries >= asked.max_attempts or not _may_repeat(httpx, asked, error):
-                raise _broken(httpx, asked, error, tries) from None
-            wait, reason = _backoff(asked, tries), f"broke off ({error or type(error).__name__})"
+                raise _broken(client, asked, error, tries) from None
+            wait, reason = _backoff(asked, tries), f"broke off ({str(error) or type(error).__name__})"
         except (httpx.InvalidURL, UnicodeError) as error:
             raise HttpError.for_url(asked.url, error) from None
         _log.warning(
@@ -71,7 +75,7 @@ async def chunks(answer: Any, most: int) -> AsyncIterator[bytes]:
     if most and told.isdigit() and int(told) > most:
         raise HttpError.for_size(answer.url, most)
     seen = 0
-    async for chunk in answer.aiter_bytes():
+    async for chunk in unpacked(answer):
         seen += len(chunk)
         if most and seen > most:
             raise HttpError.for_size(answer.url, most)
@@ -125,19 +129,36 @@ def _may_repeat(httpx: Any, asked: Asked, error: Exception) -> bool:
     return asked.repeats or not was_sent
 
 
-def _broken(httpx: Any, asked: Asked, error: Exception, tries: int) -> HttpError:
+def _broken(client: Any, asked: Asked, error: Exception, tries: int) -> HttpError:
+    httpx = require("httpx", provider="http", extra="http")
     if isinstance(error, httpx.TimeoutException):
         return HttpTimeoutError.after(asked.method, asked.url, asked.timeout, tries)
-    return HttpError.for_connection(asked.method, asked.url, error, tries)
+    proxy = _proxy(asked.url) if client.trust_env and isinstance(error, (httpx.ConnectError, httpx.ProxyError)) else ""
+    return HttpError.for_connection(asked.method, asked.url, error, tries, proxy)
+
+
+def _proxy(url: str) -> str:
+    """Return the name of the variable that sends a request through a proxy; empty: none does."""
+    from urllib.parse import urlsplit
+    from urllib.request import getproxies, proxy_bypass
+
+    asked = urlsplit(url)
+    found = [kind for kind in (asked.scheme, "all") if getproxies().get(kind)]
+    return f"{found[0].upper()}_PROXY" if found and not proxy_bypass(asked.netloc) else ""
 
 
 async def _refusal(asked: Asked, answer: Any, tries: int) -> HttpError:
-    """Return the error for an answer that says no, with the beginning of its words."""
+    """Return the error for an answer that says no, with the beginning of its words, as far as they come."""
+    import asyncio
+
+    httpx = require("httpx", provider="http", extra="http")
     body = b""
-    async for chunk in answer.aiter_bytes():
-        body += chunk
-        if len(body) > _BODY_IN_ERROR:
-            break
+    with suppress(TimeoutError, HttpError, httpx.TransportError, httpx.DecodingError):
+        async with asyncio.timeout(min(asked.timeout, _WORDS_TIME)):
+            async for chunk in unpacked(answer):
+                body += chunk[:_BODY_IN_ERROR]
+                if len(body) > _BODY_IN_ERROR:
+                    break
     text = body[:_BODY_IN_ERROR].decode("utf-8", "replace")
     return HttpError.for_status(asked.method, answer.url, answer.status_code, answer.reason_phrase, text, tries)
 
@@ -168,7 +189,10 @@ class _Answer:
         _check_scheme(request.url, HttpError.for_scheme(asked.url))
         auth = asked.auth if asked.auth is not None else httpx.USE_CLIENT_DEFAULT
         for _ in range(asked.max_redirects + 1):
-            answer = self._open = await client.send(request, stream=True, auth=auth, follow_redirects=False)
+            try:
+                answer = self._open = await client.send(request, stream=True, auth=auth, follow_redirects=False)
+            except httpx.InvalidURL as error:  # httpx looks where it leads, whether one follows or not
+                raise HttpError.for_way_on(request.url, error) from None
             if not answer.has_redirect_location or asked.max_redirects == 0:
                 return answer
             try:
@@ -216,6 +240,8 @@ class _Answer:
 def _check_scheme(url: Any, error: HttpError) -> None:
     if url.scheme not in ("http", "https") or not url.host:
         raise error
+    if (url.port or 0) > _LAST_PORT:
+        raise HttpError.for_url(url, f"a port is at most {_LAST_PORT}")
 
 
 def _is_same_house(one: Any, other: Any) -> bool:

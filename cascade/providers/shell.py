@@ -134,7 +134,8 @@ async def run_program(
     A list is a program and its arguments, and no shell reads them. Text is read by ``/bin/sh``, with pipes and all, and
     has places for values: ``{name}`` stands for one argument, whatever the value holds, or for several if it is a list.
     A value that begins with ``-`` is refused there unless ``--`` stands before it. In a map, ``cs.unmapped([…])`` keeps
-    a list together. The program runs beside the run itself, also where an executor takes other tasks elsewhere.
+    a list together. The program runs beside the run itself, also where an executor takes other tasks elsewhere. What it
+    leaves in the background ends with it.
 
     Args:
         command: the list, or the text with places. values: what stands in them: text, paths, numbers, lists of these.
@@ -167,6 +168,7 @@ async def run_program(
         async with asyncio.timeout(timeout):
             work = (out.read(process.stdout), err.read(process.stderr), _feed(process, data), process.wait())
             await asyncio.gather(*work)
+        await _end_rest(process, name)
     except TimeoutError:
         await _end(process)
         result = _result(-1 if process.returncode is None else process.returncode, out, err, binary=binary)
@@ -282,6 +284,21 @@ async def _finish_start(starting: Coroutine[Any, Any, Process]) -> Process:
     if started.exception() is None:
         await _end(started.result()[0])
     raise cancelled
+
+
+async def _end_rest(process: Process, name: str) -> None:
+    """End what a program that has ended left behind in its group; what made itself a group of its own stays."""
+    import asyncio
+
+    if os.name != "posix" or not _send(process, 0):
+        return
+    await asyncio.sleep(_LOOK)  # one that is dead has not always been seen by init yet
+    if _send(process, 0):
+        logging.getLogger("cascade.shell").warning(
+            "'%s' left programs in the background, which were ended with it. Begin those that are to stay with setsid.",
+            clip(name),
+        )
+        await _end(process)
 
 
 async def _end(process: Process) -> None:

@@ -93,7 +93,7 @@ class SqlError(ProviderError, ValueError):
     def for_several(cls, statement: str) -> SqlError:
         """More than one statement."""
         return cls(
-            f"This is more than one statement: {clip(' '.join(statement.split()))} "
+            f"This is more than one statement: '{clip(' '.join(statement.split()))}'. "
             "Give each a cs.sql of its own, in one cs.sql.transaction if they belong together."
         )
 

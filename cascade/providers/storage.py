@@ -244,7 +244,7 @@ class LocalSpot:
             PlaceError: when there is a file and `overwrite` is off. FileFaultError: what the disk says.
         """
         with self.told("written"):
-            target = self.path.resolve() if self.path.is_symlink() else self.path
+            target = self.replaceable()
             if target.is_dir():
                 raise PlaceError.for_folder(str(self.path))
             if self.is_folder:
@@ -269,6 +269,20 @@ class LocalSpot:
                 with self.told("written"):
                     raise
             raise
+
+    def replaceable(self) -> Path:
+        """Return what a file that is put here would replace: where a link leads.
+
+        Raises:
+            PlaceError: when that is no file. OSError: when links lead in a circle.
+        """
+        try:
+            target = self.path.resolve() if self.path.is_symlink() else self.path
+        except RuntimeError:  # as Python before 3.13 has it
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(self.path)) from None
+        if target.exists() and not target.is_file() and not target.is_dir():
+            raise PlaceError.for_device(str(self.path))
+        return target
 
     def _show(self, new: Path, target: Path, *, overwrite: bool) -> None:
         """Give a complete file its name."""

@@ -113,6 +113,14 @@ class PlaceError(ProviderError, ValueError):
         return cls(f"'{shown(text)}' is a folder. Name a file in it.")
 
     @classmethod
+    def for_device(cls, text: str) -> PlaceError:
+        """Something that would be gone if a file took its name."""
+        return cls(
+            f"'{shown(text)}' is a device, a pipe or a socket, and is not replaced by a file. Name a file; "
+            "cs.io.stdout writes to the standard output."
+        )
+
+    @classmethod
     def for_taken_folder(cls, text: str) -> PlaceError:
         """A folder with something in it, where another one should come to stand."""
         return cls(f"'{shown(text)}' is a folder with something in it. Move it away first, or take another name.")

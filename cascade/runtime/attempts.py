@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextvars import ContextVar
+from sys import getrefcount
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cascade.runtime.failure import clean_error, facts_of, join_errors
+from cascade.runtime.held import ALONE, MAY_HOLD
 from cascade.runtime.notes import add_note
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ class Attempt:
         writer: takes what it says and shows, if its run keeps that. redact: takes the secrets out of what it says, if
             there are any. aloud: what it says goes where it always went, too.
         handle: the asyncio task or the future. is_turn: of a loop, after its first. holds: it has amounts and resources
-            from the turn before. endings: what is left to do when the function has returned.
+            from the turn before. endings: what is left to do when the function has returned. is_shared: what it
+            returned may hold calls, and something else holds it, too.
     """
 
     __slots__ = (
@@ -70,6 +73,7 @@ class Attempt:
         "holds",
         "id",
         "index",
+        "is_shared",
         "is_turn",
         "mode",
         "name",
@@ -106,6 +110,7 @@ class Attempt:
         self.started = 0.0
         self.stopping = self.timed_out = self.given_up = self.begun = self.closing = self.is_turn = self.holds = False
         self.handle: Any = None
+        self.is_shared = False
         self.worker = ""
         self.id = ""
         self.name = ""
@@ -175,7 +180,10 @@ def _call(attempt: Attempt, gather: Gather) -> Any:
     current_attempt.set(attempt)
     if not attempt.own:
         args, kwargs = gather(attempt, {})
-        return attempt.function(*args, **kwargs)
+        value = attempt.function(*args, **kwargs)
+        if type(value) in MAY_HOLD:
+            attempt.is_shared = getrefcount(value) > ALONE
+        return value
     value, failure = None, None
     opened: list[tuple[str, Any]] = []
     own: dict[str, Any] = {}
@@ -186,6 +194,7 @@ def _call(attempt: Attempt, gather: Gather) -> Any:
             opened.append((name, manager))
         args, kwargs = gather(attempt, own)
         value = attempt.function(*args, **kwargs)
+        attempt.is_shared = type(value) in MAY_HOLD and getrefcount(value) > ALONE
     except BaseException as error:  # noqa: BLE001 - raised again when the resources are closed
         failure = _explain(error, attempt, opened)
     errors: list[BaseException] = []
@@ -286,7 +295,10 @@ async def _await(attempt: Attempt, gather: Gather) -> Any:
         raise CancelledError
     if not attempt.own:
         args, kwargs = gather(attempt, {})
-        return await attempt.function(*args, **kwargs)
+        value = await attempt.function(*args, **kwargs)
+        if type(value) in MAY_HOLD:
+            attempt.is_shared = getrefcount(value) > ALONE
+        return value
     value, failure = None, None
     opened: list[tuple[str, Any]] = []
     own: dict[str, Any] = {}
@@ -297,6 +309,7 @@ async def _await(attempt: Attempt, gather: Gather) -> Any:
             opened.append((name, manager))
         args, kwargs = gather(attempt, own)
         value = await attempt.function(*args, **kwargs)
+        attempt.is_shared = type(value) in MAY_HOLD and getrefcount(value) > ALONE
     except BaseException as error:  # noqa: BLE001 - raised again when the resources are closed
         failure = _explain(error, attempt, opened)
     attempt.closing = True

@@ -68,6 +68,7 @@ def to_exception(error: BaseException, label: str) -> Exception:
         return error
     made = TaskExitError.for_exit(label, error)
     made.__cause__ = error
+    set_trace(error, _without_engine(trace_of(error)))
     made.__traceback__ = trace_of(error)
     return made
 

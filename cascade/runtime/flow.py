@@ -411,7 +411,7 @@ class Flow:
         now = attempt.started = self.now()
         self.running[attempt] = None
         node, index = attempt.node, attempt.index
-        if not attempt.holds:
+        if not attempt.holds and (attempt.amounts or attempt.resources):
             self._acquire(attempt, now)
         if (attempt.rows is None or len(attempt.rows) == 1) and not attempt.is_turn:
             self.record((jr.STARTED, now, node, index, attempt.number, attempt.worker))

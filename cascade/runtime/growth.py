@@ -26,7 +26,9 @@ from cascade.spec.routing import Router
 if TYPE_CHECKING:
     from cascade.graph.check import Amounts
     from cascade.graph.model import Graph
+    from cascade.interfaces.records import Entry
     from cascade.runtime.flow import Flow
+    from cascade.runtime.maps import Row
     from cascade.spec.input import Input
     from cascade.spec.resource import Resource
 
@@ -67,22 +69,71 @@ class Growth:
 
     Attributes:
         began: when the nodes that grew and have no rules were started, by number. version: odd while the graph is
-            being changed.
+            being changed. stored: where the calls of a node, or of an item of it, came from, if from the store.
     """
 
-    __slots__ = ("_extension", "_items", "began", "flow", "version")
+    __slots__ = ("_extension", "_items", "began", "flow", "stored", "version")
 
     def __init__(self, flow: Flow) -> None:
         """Nothing has grown."""
         self.flow = flow
         self.began: dict[int, float] = {}
         self.version = 0
+        self.stored: dict[tuple[int, int | None], Entry] = {}
         self._extension: Extension | None = None
         self._items: dict[int, list[object]] = {}
 
     def takes(self, attempt: Attempt) -> bool:
         """Whether what `attempt` returns may be a part of its own: a map goes on as a whole, unless it has rules."""
         return attempt.index is None or self.flow.parts.is_itemwise(attempt.node)
+
+    def returned(
+        self, node: int, value: object, began: float, attempt: Attempt | None = None, *, is_shared: bool = False
+    ) -> None:
+        """A call returned the lazy `value`: see `grow`. Which calls that are is stored before any of them starts.
+
+        Args:
+            is_shared: something else holds the value, too.
+        """
+        flow, rebuilder = self.flow, self.flow.rebuilder
+        if rebuilder is None or node not in rebuilder.policies or type(value) is Jump:
+            self.grow(node, value, began, attempt)
+            return
+        item = attempt if attempt is not None and attempt.row is not None else None
+        if item is not None:
+            flow.map_side.states[node].running += 1  # until it is known what becomes of it, its map waits for it
+
+        def go_on() -> None:
+            if item is not None:
+                flow.map_side.item_ended(item)
+            self.grow(node, value, began, attempt)
+            if item is not None:
+                flow.map_side.finish_if_over(node)
+
+        row = item.row if item is not None else None
+        rebuilder.save_growth(node, row, value, flow.now() - began, go_on, is_shared=is_shared)
+
+    def recall(self, node: int, value: object, entry: Entry, row: Row | None = None) -> None:
+        """`node`, or an item of it, returned the lazy `value` when it last ran: it goes on as if it had run now."""
+        attempt = None
+        if row is not None:
+            attempt = Attempt(node, INLINE, self.flow.graph.calls[node]._task.func)  # noqa: SLF001
+            attempt.index, attempt.row = row[0], row
+        self.stored[node, row[0] if row is not None else None] = entry
+        self.grow(node, value, self.flow.now(), attempt)
+
+    def tell(self, node: int, index: int | None, number: int, duration: float, summary: str) -> None:
+        """What `node`, or an item of it, returned in attempt `number` has its value; so has the call."""
+        flow, now, entry = self.flow, self.flow.now(), self.stored.pop((node, index), None)
+        if entry is None or flow.rebuilder is None:
+            flow.record((jr.COMPLETED, now, node, index, number, duration, summary))
+        elif index is not None:
+            flow.record((jr.ITEMS_RECALLED, now, node, 1, entry.duration, ((index, 1),)))
+        else:
+            flow.rebuilder.note_stored(node, entry._replace(summary=summary, size=0))
+            made_in = flow.rebuilder.number_of(entry.run_id)
+            told = (summary, entry.run_id, entry.made_at, entry.duration, made_in)
+            flow.record((jr.RECALLED, now, node, None, number, 0.0, *told))
 
     def grow(self, node: int, value: object, began: float, attempt: Attempt | None = None) -> None:
         """`node`, which began at `began`, returned the lazy `value`, perhaps by `attempt`, perhaps for one item."""
@@ -96,8 +147,6 @@ class Growth:
         if flow.core.cancelling or node in flow.parts.dropped:  # nothing starts that the value could come from
             flow.stops.cancelled(flow.outcomes.attempt_of(part))
             return
-        if flow.rebuilder is not None:
-            flow.rebuilder.pass_over(node, part.index)
         self.version += 1
         try:
             self._grow(part, value)

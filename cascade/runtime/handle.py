@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -453,10 +453,6 @@ class Run:
     def events(self) -> list[ev.Event]:
         """All events so far, in order."""
         return self._flow.journal.events()
-
-    def _walk_events(self) -> Iterator[ev.Event]:
-        """Yield all events so far, in order; of a large run, that takes less memory than `events`."""
-        return self._flow.journal.walk()
 
     def redact(self, text: str) -> str:
         """Return `text` without the values of this run's secrets."""

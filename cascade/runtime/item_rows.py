@@ -17,7 +17,11 @@ from cascade.interfaces.records import Entry, StoreMiss
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import CachePolicy, Store
 
-__all__ = ["ELEMENT", "Items", "Served", "load_items"]
+__all__ = ["ELEMENT", "Calls", "Items", "Served", "load_items"]
+
+Calls = dict[int, tuple[Any, Entry]]
+"""The calls that items returned instead of values, by their places, and the entries that say where they are from."""
+
 
 MOST_TOLD: Final = 20  # places of items that ran
 MOST_RUNS: Final = 10  # that made the others

@@ -7,7 +7,7 @@ record is a fact that has happened; appending costs one tuple and no lock (list.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
@@ -69,7 +69,6 @@ _CLASSES: Final[dict[int, type[ev.Event]]] = {
     KEPT: ev.NodeRecalled,
     ITEMS_KEPT: ev.ItemsRecalled,
 }
-_AT_ONCE: Final = 10_000
 Record = tuple[Any, ...]
 
 
@@ -105,12 +104,6 @@ class Journal:
         """Return the events of the records from `first` up to `last`."""
         return self.decode(first, self.records[first:last], None, ev.Event)
 
-    def walk(self) -> Iterator[ev.Event]:
-        """Yield the events so far one by one: of a large run, fewer live at once than `events` makes."""
-        end = len(self.records)
-        for first in range(0, end, _AT_ONCE):
-            yield from self.events(first, min(first + _AT_ONCE, end))
-
     def decode(
         self, first: int, records: Sequence[Record], codes: frozenset[int] | None, kind: type[ev.Event]
     ) -> list[ev.Event]:
@@ -133,6 +126,15 @@ class Journal:
                 keep(event, (fills[code], seq, record))
                 add(event)
         return made
+
+    def event(self, seq: int, record: Record) -> ev.Event:
+        """Return the event of one record, which is number `seq`."""
+        code = record[0]
+        if code == TOLD:
+            return record[2](**self._head(seq, record[1]), **record[3])  # type: ignore[no-any-return]
+        event = object.__new__(_CLASSES[code])
+        _SOURCE(event, (self._fills[code], seq, record))
+        return event
 
     def _head(self, seq: int, at: float) -> dict[str, Any]:
         elapsed = at - self.start

@@ -18,6 +18,7 @@ from cascade.runtime.threads import run_in_thread
 
 if TYPE_CHECKING:
     from cascade.runtime.flow import Flow
+    from cascade.runtime.item_rows import Calls
     from cascade.runtime.maps import Row
 
 __all__ = ["MapSide"]
@@ -96,7 +97,8 @@ class MapSide:
         assert rebuilder is not None  # noqa: S101 - the caller has looked
         state.pulling = True
 
-        def found(values: dict[int, Any], saved: float) -> None:
+        def found(values: dict[int, Any], saved: float, calls: Calls) -> None:
+            state.calls.update(calls)
             if values and self.flow.core.state[node] == core_.RUNNING:
                 self.flow.record((jr.ITEMS_RECALLED, self.flow.now(), node, len(values), saved, spans_of(values)))
                 state.put_stored(values)
@@ -124,6 +126,12 @@ class MapSide:
             except BaseException as error:  # noqa: BLE001 - an input of the map raised
                 state.stop()
                 state.error = error if state.error is None else state.error
+        if rows and state.calls:
+            rows = self._recall_calls(attempt.node, state, rows)
+            if not rows:
+                self._undo_start(attempt.node)
+                self.offer_more(attempt.node)
+                return False
         if not rows:
             self._undo_start(attempt.node)
             if state.has_more:
@@ -136,6 +144,14 @@ class MapSide:
         attempt.rows = rows if items is not None else None
         attempt.number = state.attempts.get(attempt.index, 0) + 1
         return True
+
+    def _recall_calls(self, node: int, state: MapState, rows: list[Row]) -> list[Row]:
+        """Go on with the calls that items returned when they last ran; return the rows of those that are to run."""
+        rest = [row for row in rows if row[0] not in state.calls]
+        for row in rows:
+            if row[0] in state.calls:
+                self.flow.growth.recall(node, *state.calls.pop(row[0]), row)
+        return rest
 
     def offer_more(self, node: int) -> None:
         """Queue the map again while it has items that may start."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cascade.interfaces.exceptions import MapError
 from cascade.spec.lazy_types import Unmapped
+
+if TYPE_CHECKING:
+    from cascade.runtime.item_rows import Calls
 
 __all__ = ["MapState", "Row", "is_mapped"]
 
@@ -41,7 +44,8 @@ class MapState:
             lock. pulling: someone does. waiting: items pulled but not handed out. again: items to be tried again.
         apart: items that wait for what they returned, as far as they count for `max_concurrency`.
         cut: items were left when it was stopped. chunk: how many short items a thread takes at once.
-        error: of the first item that failed for good.
+        error: of the first item that failed for good. calls: what items that have not been handed out returned when
+            they last ran.
     """
 
     __slots__ = (
@@ -51,6 +55,7 @@ class MapState:
         "again",
         "apart",
         "attempts",
+        "calls",
         "chunk",
         "collect",
         "cut",
@@ -98,6 +103,7 @@ class MapState:
         self.total: int | None = sizes.pop() if known else None
         self.lazy = not all(isinstance(c, _AT_HAND) or hasattr(c, "shape") for c in columns)
         self._rows = self._zip(label, columns, shown)
+        self.calls: Calls = {}
         self.results: list[Any] = [None] * (self.total or 0)
         self.again: deque[Row] = deque()
         self.waiting: deque[Row] = deque()

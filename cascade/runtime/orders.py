@@ -109,7 +109,7 @@ class Orders:
             assert rebuilder is not None  # noqa: S101 - who else would have recalled it
             rebuilder.recall(node, rebuilder.recalled[node])
         elif node in graph.aliases:
-            flow.outcomes.complete(node, flow.arguments.resolve(graph.aliases[node]), flow.growth.began.get(node))
+            flow.outcomes.alias_completed(node, flow.arguments.resolve(graph.aliases[node]))
         elif node in graph.routes:
             self._route(node)
         elif flow.arguments.resolve(graph.gates[node]):
@@ -142,7 +142,11 @@ class Orders:
         if rebuilder is None or node not in rebuilder.policies or self.flow.graph.kinds[node] == MAP:
             self._prepare(node)
         else:
-            rebuilder.check(node, lambda: self._guard(node, self._prepare))
+            rebuilder.check(node, lambda: self.prepare(node))
+
+    def prepare(self, node: int) -> None:
+        """Nothing stored serves `node`: have done what must be done before it starts."""
+        self._guard(node, self._prepare)
 
     def _prepare(self, node: int) -> None:
         flow, graph = self.flow, self.flow.graph

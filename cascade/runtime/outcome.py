@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 from cascade.graph.build import refs_in
@@ -26,6 +27,7 @@ from cascade.runtime.arguments import GONE
 from cascade.runtime.attempts import Attempt
 from cascade.runtime.failure import causes_of, hide_secrets, join_errors, note_origin, own_frames, text_of, to_exception
 from cascade.runtime.growth import ODD, is_lazy
+from cascade.runtime.held import ALONE
 from cascade.runtime.loops import ending
 from cascade.runtime.summary import preview_arguments, summarize
 from cascade.spec.control import Jump
@@ -100,7 +102,7 @@ class Outcomes:
         elif error is not None:
             self.decide(attempt, error)
         elif type(value) in ODD and flow.growth.takes(attempt) and is_lazy(value):
-            flow.growth.grow(attempt.node, value, attempt.started, attempt)
+            flow.growth.returned(attempt.node, value, attempt.started, attempt, is_shared=attempt.is_shared)
         else:
             self._succeed(attempt, value)
 
@@ -111,7 +113,8 @@ class Outcomes:
 
     def give_back(self, attempt: Attempt) -> None:
         """Give back what `attempt` held."""
-        self.give_back_of(attempt.node, attempt.index, attempt.amounts, attempt.resources)
+        if attempt.amounts or attempt.resources:
+            self.give_back_of(attempt.node, attempt.index, attempt.amounts, attempt.resources)
         if attempt.amounts:
             self.flow.core.release(attempt.amounts)
         if attempt.ticket:
@@ -141,7 +144,7 @@ class Outcomes:
         if rebuilder is not None and node in rebuilder.policies:
             self._remember(attempt, value, now - began)
             return
-        self._tell_success(attempt, value, now - began)
+        self._tell_success(attempt, value, now, now - began)
 
     def _remember(self, attempt: Attempt, value: Any, duration: float) -> None:
         """Store a value before anyone hears of it."""
@@ -149,17 +152,16 @@ class Outcomes:
         assert rebuilder is not None  # noqa: S101 - the caller has looked
 
         def tell() -> None:
-            self._tell_success(attempt, self.flow.process_side.left_there(attempt, value), duration)
+            self._tell_success(attempt, self.flow.process_side.left_there(attempt, value), self.flow.now(), duration)
 
         if attempt.index is None:
             rebuilder.save(node, value, duration, tell)
         elif attempt.row is not None:
             rebuilder.save_item(node, attempt.row, value, duration, tell)
 
-    def _tell_success(self, attempt: Attempt, value: Any, duration: float) -> None:
-        now = self.flow.now()
+    def _tell_success(self, attempt: Attempt, value: Any, now: float, duration: float) -> None:
         node, index = attempt.node, attempt.index
-        shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
+        shown = self._show(value)
         self.flow.record((jr.COMPLETED, now, node, index, attempt.number, duration, shown))
         if index is not None:
             self.flow.map_side.put_item(node, index, value)
@@ -179,18 +181,26 @@ class Outcomes:
 
     def part_completed(self, part: Part, value: Any) -> None:
         """What the call at `part` returned has its value: it is the call's."""
-        now = self.flow.now()
-        shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
-        self.flow.record((jr.COMPLETED, now, part.node, part.index, part.number, now - part.began, shown))
+        duration = self.flow.now() - part.began
+        self.flow.growth.tell(part.node, part.index, part.number, duration, self._show(value))
         if part.index is not None:
             self.flow.map_side.put_item(part.node, part.index, value)
         else:
             self._has_value(part.node, value)
 
+    def alias_completed(self, node: int, value: Any) -> None:
+        """What `node` returned, or the equal call that it stands for, has its value: it is the node's."""
+        now = self.flow.now()
+        self.flow.growth.tell(node, None, 1, now - self.flow.growth.began.get(node, now), self._show(value))
+        self._has_value(node, value)
+
+    def _show(self, value: Any) -> str:
+        return self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
+
     def complete(self, node: int, value: Any, began: float | None = None) -> None:
         """`node` has its value without an attempt of its own: a route, a fallback, a whole map."""
         now = self.flow.now()
-        shown = self.flow.settings.redact(summarize(value)) if self.flow.settings.watched else ""
+        shown = self._show(value)
         self.flow.record((jr.COMPLETED, now, node, None, 1, now - began if began is not None else 0.0, shown))
         self._has_value(node, value)
 
@@ -247,7 +257,8 @@ class Outcomes:
         if type(value) is Jump:
             self.plain_failure(node, began, JumpError.for_unbound(self.flow.graph.label(node), value.key))
         elif is_lazy(value):
-            self.flow.growth.grow(node, value, began)
+            is_shared = getrefcount(value) > ALONE + 1  # the caller has it, too
+            self.flow.growth.returned(node, value, began, is_shared=is_shared)
         else:
             return False
         return True
@@ -285,6 +296,7 @@ class Outcomes:
     def part_failed(self, part: Part, error: BaseException) -> None:
         """What a call returned failed, or took too long: the call did."""
         flow = self.flow
+        flow.growth.stored.pop((part.node, part.index), None)
         if part.index is None:
             flow.core.reopen(part.node)
         if part.index is None and flow.graph.kinds[part.node] == MAP:
@@ -348,6 +360,8 @@ class Outcomes:
                 return
             if index is not None:
                 flow.map_side.try_item_again(attempt)
+            elif flow.core.hold[node] & core_.PREPARE:  # what it returned before came from the store
+                flow.orders.prepare(node)
             else:
                 flow.core.offer(node)
 

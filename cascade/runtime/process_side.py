@@ -154,11 +154,15 @@ class ProcessSide:
             heard = (True,) if attempt.is_heard else ()
             call = run_shipment, Shipment(self._portable(attempt), args, kwargs, label=attempt.name), *heard
         try:
-            return executor.submit(*call)
+            future: Future[Any] = executor.submit(*call)
         except (RecursionError, NotImplementedError):
             raise
         except RuntimeError as error:  # as concurrent.futures has it, of executors that are closed or broken
             raise ExecutorClosedError.for_executor(executor, error) from error
+        if not hasattr(future, "add_done_callback"):
+            told = f"whose submit() returned {type(future).__name__} and not a concurrent.futures.Future"
+            raise ExecutorClosedError.for_answer(executor, told)
+        return future
 
     def _lose(self, attempt: Attempt, error: ExecutorClosedError) -> None:
         """The executor takes no calls: that is no failure of a task, and the end of the run."""
@@ -192,11 +196,16 @@ class ProcessSide:
         """A future is done; on some thread of the executor."""
         value: Any = None
         error: BaseException | None
+        executor = self.flow.settings.executor
         if future.cancelled():
-            error = CancelledError()
+            is_asked = executor is None or attempt.stopping or attempt.given_up
+            error = CancelledError() if is_asked else _explain_cancel(executor, attempt)
         else:
             error = future.exception()
             value = None if error is not None else future.result()
+            if error is None and executor is not None and not _is_outcome(value):
+                told = f"whose future brought {type(value).__name__} and not what the call of '{attempt.name}' returned"
+                error = ExecutorClosedError.for_answer(executor, told)
             if str(error).startswith("Could not pickle the task"):  # as loky has it, without saying what of it
                 error = self._find_unsendable(attempt) or error
         self.flow.post(lambda: self._settle(attempt, value, error))
@@ -391,6 +400,18 @@ def _end(pool: Any) -> None:
     with suppress(AttributeError):
         pool.shutdown(wait=False, kill_workers=True)
     pool.cascade_ear.close()
+
+
+def _is_outcome(value: Any) -> bool:
+    """Say whether `value` is what a call gives back in an executor: whether it went well, its value, what it wrote."""
+    return isinstance(value, (tuple, list)) and len(value) > 1 and isinstance(value[0], bool)
+
+
+def _explain_cancel(executor: object, attempt: Attempt) -> BaseException:
+    """Return the error of a call that an executor cancelled by itself, as its shutdown can."""
+    label = attempt.name if attempt.index is None else f"{attempt.name}[{attempt.index}]"
+    told = f"that cancelled the call of '{label}', which nobody asked for; keep it open until the run is over"
+    return ExecutorClosedError.for_answer(executor, told)
 
 
 def _is_death(error: BaseException) -> bool:

@@ -19,23 +19,24 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cascade.graph.model import ROUTE
-from cascade.identity.data import data_key
 from cascade.identity.errors import IdentityError
 from cascade.interfaces.exceptions import DependencyMissingError
-from cascade.interfaces.records import Draft, Entry, StoreMiss
+from cascade.interfaces.records import Entry, Grown, StoreMiss
 from cascade.runtime import states as st
+from cascade.runtime.drafts import Drafts, Save
 from cascade.runtime.errands import Errands
-from cascade.runtime.item_rows import Served, load_items
-from cascade.runtime.keepsakes import Keepsakes
+from cascade.runtime.grown_calls import UNREAD, GrownCalls
+from cascade.runtime.item_rows import Calls, Served, load_items
 from cascade.runtime.node_keys import NodeKeys, digest_of
 from cascade.runtime.node_rows import Learnt, rows_of
 from cascade.runtime.recipes import Recipes
 from cascade.runtime.single_flight import Flights
-from cascade.runtime.summary import summarize
+from cascade.runtime.summary import describe
 from cascade.spec.cache import ByContent, TimeToLive
 
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import CachePolicy, Store
+    from cascade.interfaces.records import Draft
     from cascade.runtime.flow import Flow
     from cascade.runtime.maps import Row
 
@@ -48,6 +49,7 @@ _TASK_OF: Final = attrgetter("_task")
 SLICE: Final = 0.005  # seconds; nodes that are looked up or stored together do not wait longer for each other
 
 Job = Callable[[], None]
+Found = Callable[[dict[int, Any], float, Calls], None]  # values of items by place, seconds saved, calls of others
 
 
 class _Look(NamedTuple):
@@ -56,16 +58,6 @@ class _Look(NamedTuple):
     node: int
     entry: Entry | None
     go_on: Job | None
-
-
-class _Save(NamedTuple):
-    """Store the value of a node, or of an item of a map; then call `done`."""
-
-    node: int
-    row: Row | None
-    value: Any
-    duration: float
-    done: Job
 
 
 class Rebuilder:
@@ -86,13 +78,14 @@ class Rebuilder:
         self.is_fresh = is_fresh
         self.policies: dict[int, CachePolicy] = {}
         self.recalled: dict[int, Entry] = {}
-        self.keys = NodeKeys(flow, secret, lambda value: flow.settings.redact(summarize(value)))
-        self.keepsakes = Keepsakes()
+        self.keys = NodeKeys(flow, secret, lambda value: flow.settings.redact(describe(value)))
         self._learnt = Learnt()
         self._recipes = Recipes(flow, store, self.keys)
         self._warned: set[int] = set()
-        self._passed: set[int] = set()
-        self._errands: Errands[_Look | _Save | Job] = Errands(self._carry_out, flow.break_down)
+        self._grown = GrownCalls(flow, self.policies, self._complain)
+        self._drafts = Drafts(flow, store, self.keys, self._learnt, self.policies, self._grown)
+        self.keepsakes = self._drafts.keepsakes
+        self._errands: Errands[_Look | Save | Job] = Errands(self._carry_out, flow.break_down)
         self._flights = Flights(store, self._is_wanted, flow.break_down)
 
     # -- before the run -------------------------------------------------------------------------------------------
@@ -123,9 +116,14 @@ class Rebuilder:
         return not isinstance(self.policies[node], _SIMPLE)
 
     def find_entry(self, node: int) -> Entry | None:
-        """Return what would serve a node whose inputs are known; loads nothing."""
+        """Return what would serve a node whose inputs are known; loads no value."""
         key, _ = self.keys.node_key(node)
-        return self._entry_of(node, key, self._find([key])) if key else None
+        entry = self._entry_of(node, key, self._find([key])) if key else None
+        return entry if entry is not None and self.can_serve(node, entry) else None
+
+    def can_serve(self, node: int, entry: Entry, row: Row | None = None) -> bool:
+        """Whether an entry holds a value, or calls that can still be made; of an item, whose arguments are `row`."""
+        return not entry.is_growth or self._read(node, self.store.load(entry), row) is not UNREAD
 
     def look_at(self, nodes: Iterable[int]) -> None:
         """See which of `nodes` are remembered: pure ones, and those with a policy."""
@@ -189,33 +187,25 @@ class Rebuilder:
 
     def save(self, node: int, value: Any, duration: float, done: Job) -> None:
         """Store the value that `node` computed, then call `done` under the lock."""
-        self._errands.add(_Save(node, None, value, duration, done))
+        self._errands.add(Save(node, None, value, duration, done))
 
-    def check_items(self, node: int, rows: list[Row], done: Callable[[dict[int, Any], float], None]) -> None:
-        """Find the stored items of a map; `done` is called under the lock with their values by index."""
+    def check_items(self, node: int, rows: list[Row], done: Found) -> None:
+        """Find the stored items of a map; `done` is called under the lock with what was found."""
         self._errands.add(lambda: self._look_up_items(node, rows, done))
 
     def save_item(self, node: int, row: Row, value: Any, duration: float, done: Job) -> None:
         """Store one item of a map, then call `done` under the lock."""
-        self._errands.add(_Save(node, row, value, duration, done))
+        self._errands.add(Save(node, row, value, duration, done))
 
-    def pass_over(self, node: int, index: int | None) -> None:
-        """`node`, or an item of it, returned calls: its key says nothing of their code, so that nothing is stored.
+    def save_growth(
+        self, node: int, row: Row | None, value: Any, duration: float, done: Job, *, is_shared: bool
+    ) -> None:
+        """Store which calls `node`, or an item of it, returned; then call `done` under the lock."""
+        self._errands.add(Save(node, row, value, duration, done, is_growth=True, is_shared=is_shared))
 
-        The calls are looked up on their own. Who asked for more than that with a policy is told.
-        """
-        if index is not None and node in self.policies:
-            self._learnt.items_of(node).waiting.pop(index, None)
-        options, graph = self.flow.graph.options(node), self.flow.graph
-        task = None if graph.kinds[node] == ROUTE else graph.calls[node]._task  # noqa: SLF001
-        if options is None or not options.cache or task is None or id(task) in self._passed:
-            return
-        self._passed.add(id(task))
-        self._complain(
-            node,
-            "it returned calls, and its key says nothing of their code. Give the policy to these calls, "
-            "with_cache(…) or pure=True: each is then looked up on its own",
-        )
+    def note_stored(self, node: int, entry: Entry) -> None:
+        """`node` has its value from calls that are stored under `entry`."""
+        self._learnt.found[node] = entry
 
     def is_stored(self, node: int) -> bool:
         """Whether the value of `node` came from the store."""
@@ -232,12 +222,12 @@ class Rebuilder:
 
     # -- on the thread --------------------------------------------------------------------------------------------
 
-    def _carry_out(self, jobs: list[_Look | _Save | Job]) -> None:
+    def _carry_out(self, jobs: list[_Look | Save | Job]) -> None:
         """Do what has come: first store what others may look for."""
-        self._save_all([job for job in jobs if type(job) is _Save])
+        self._save_all([job for job in jobs if type(job) is Save])
         self._look_up_all([job for job in jobs if type(job) is _Look])
         for job in jobs:
-            if type(job) is not _Save and type(job) is not _Look:
+            if type(job) is not Save and type(job) is not _Look:
                 job()  # type: ignore[operator, unused-ignore]
         self._recipes.write(is_last=False)
         self._flights.sweep()
@@ -329,14 +319,16 @@ class Rebuilder:
     def _answer(self, look: _Look, entry: Entry | None) -> Job:
         """Return what the driver does about a node, under the lock; its value is loaded here and now."""
         flow, node, go_on = self.flow, look.node, look.go_on
-        value = StoreMiss("", "not there") if entry is None else self.store.load(entry)
+        value = UNREAD if entry is None else self.store.load(entry)
+        is_growth = isinstance(value, Grown)
+        value = self._read(node, value)
         outputs: str | None = None
-        is_found = not isinstance(value, StoreMiss)
+        is_found = value is not UNREAD
         if is_found and entry is not None:
             self._flights.land(node)
             outputs = self.store.get_text(entry.outputs) if entry.outputs else None
             self._learnt.learn_number(self.store, entry.run_id)
-            if go_on is not None:
+            if go_on is not None and not is_growth:
                 self._recipes.note(node, entry.key)
 
         def answer() -> None:
@@ -344,7 +336,10 @@ class Rebuilder:
                 self.recalled.pop(node, None)
             if flow.core.state[node] != st.PENDING:
                 return
-            if is_found and entry is not None:
+            if is_growth and is_found and entry is not None:
+                flow.output_side.repeat(node, outputs)
+                flow.growth.recall(node, value, entry)
+            elif is_found and entry is not None:
                 self.keys.digests[node], self.keys.texts[node] = entry.digest, entry.summary
                 self._learnt.found[node], self._learnt.keys[node] = entry, entry.key
                 flow.output_side.repeat(node, outputs)
@@ -356,9 +351,15 @@ class Rebuilder:
 
         return answer
 
+    def _read(self, node: int, value: Any, row: Row | None = None) -> Any:
+        """Return a value as it came from the store, or the calls that were stored instead; `UNREAD`: neither."""
+        if isinstance(value, Grown):
+            return self._grown.read(node, row, value)
+        return UNREAD if isinstance(value, StoreMiss) else value
+
     # -- storing --------------------------------------------------------------------------------------------------
 
-    def _save_all(self, saves: list[_Save]) -> None:
+    def _save_all(self, saves: list[Save]) -> None:
         """Store values, in one transaction all that are keyed within a slice of time."""
         drafts: list[Draft | None] = []
         until = time.perf_counter() + SLICE
@@ -369,40 +370,14 @@ class Rebuilder:
                 saves, drafts, until = saves[len(drafts) :], [], time.perf_counter() + SLICE
         self._put(saves, drafts)
 
-    def _draft(self, save: _Save) -> Draft | None:
-        """Return what is to be stored; None where nothing is."""
+    def _draft(self, save: Save) -> Draft | None:
         try:
-            return self._draft_item(save, save.row) if save.row is not None else self._draft_node(save)
+            return self._drafts.draft(save, self._arguments)
         except BaseException as error:  # noqa: BLE001 - what cannot be stored is computed again next time
             self._complain(save.node, f"{type(error).__name__}: {error}")
             return None
 
-    def _draft_node(self, save: _Save) -> Draft | None:
-        node, value = save.node, save.value
-        key = self._learnt.keys.get(node, "")
-        if not key or not self.policies[node].stores(value, self._arguments(node)):
-            return None
-        digest = data_key(value)
-        if digest.startswith("o:"):
-            digest = f"r:{key}"  # the recipe stands in for a value that has no key of its own
-        self.keys.digests[node] = digest
-        draft = self._make_draft(key, save, digest)
-        self.keys.texts[node] = draft.summary
-        return self.keepsakes.attach(draft, self.store, node)
-
-    def _draft_item(self, save: _Save, row: Row) -> Draft | None:
-        """Return what is to be stored of an item, under the key from before it ran: it may have changed its input."""
-        key = self._learnt.items_of(save.node).waiting.pop(row[0], "")
-        if not key or not self.policies[save.node].stores(save.value, {}):
-            return None
-        return self.keepsakes.attach(self._make_draft(key, save, None), self.store, save.node, row[0])
-
-    def _make_draft(self, key: str, save: _Save, digest: str | None) -> Draft:
-        task = self.flow.graph.calls[save.node]._task.name  # noqa: SLF001
-        shown = self.flow.settings.redact(summarize(save.value))
-        return Draft(key, save.value, digest, task, shown, self.flow.journal.run_id, save.duration)
-
-    def _put(self, saves: list[_Save], drafts: list[Draft | None]) -> None:
+    def _put(self, saves: list[Save], drafts: list[Draft | None]) -> None:
         """Store the drafts; then, and not before, have it told that their nodes are done."""
         ready = [draft for draft in drafts if draft is not None]
         try:
@@ -411,19 +386,22 @@ class Rebuilder:
             stored = {}
             self._complain(saves[0].node, f"{type(error).__name__}: {error}")
         for save, draft in zip(saves, drafts, strict=False):
-            self._learnt.measure(save.node, stored.get(draft.key, 0) if draft is not None else 0)
-            if save.row is None:
+            is_stored = draft is not None and draft.key in stored
+            if draft is not None and not save.is_growth:
+                self._learnt.measure(save.node, stored.get(draft.key, 0))
+            if save.row is None and (is_stored or not save.is_growth):
                 self._flights.land(save.node)
-                if draft is not None and draft.key in stored:
+                if draft is not None and is_stored and not save.is_growth:
                     self._recipes.note(save.node, draft.key)
-            elif not self._learnt.items_of(save.node).waiting:
+            elif save.row is not None and not self._learnt.items_of(save.node).waiting:
                 self._flights.land(save.node)
         self._post([save.done for save, _ in zip(saves, drafts, strict=False)])
 
     # -- items of maps --------------------------------------------------------------------------------------------
 
-    def _look_up_items(self, node: int, rows: list[Row], done: Callable[[dict[int, Any], float], None]) -> None:
+    def _look_up_items(self, node: int, rows: list[Row], done: Found) -> None:
         keys: dict[int, str] = {}
+        calls: Calls = {}
         found = Served({}, {})
         try:
             keys = self.keys.item_keys(node, rows)
@@ -436,6 +414,7 @@ class Rebuilder:
                 ):
                     return
             found = load_items(self.store, self.policies[node], keys, self._find([key for key in keys.values() if key]))
+            calls = self._take_out_calls(node, rows, found)
             self.flow.output_side.repeat_items(node, found.entries, self.store)
             for entry in found.entries.values():
                 self._learnt.learn_number(self.store, entry.run_id)
@@ -445,7 +424,19 @@ class Rebuilder:
         saved = items.meet(len(rows), keys, found.entries)
         if not items.waiting:
             self._flights.land(node)
-        self._post([lambda: done(found.values, saved)])
+        self._post([lambda: done(found.values, saved, calls)])
+
+    def _take_out_calls(self, node: int, rows: list[Row], found: Served) -> Calls:
+        """Return the calls that items returned; what cannot be read is not found."""
+        calls: Calls = {}
+        for row in [row for row in rows if isinstance(found.values.get(row[0]), Grown)]:
+            index = row[0]
+            value = self._read(node, found.values.pop(index), row)
+            if value is UNREAD:
+                del found.entries[index]
+            else:
+                calls[index] = value, found.entries[index]
+        return calls
 
     # -- one computation for all ----------------------------------------------------------------------------------
 

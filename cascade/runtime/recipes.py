@@ -68,7 +68,7 @@ class Recipes:
             return {}
         entries = self._store.find(list(dict.fromkeys(keys.values())))
         found = {node: entries[keys[recipe]] for node, recipe in recipes.items() if keys[recipe] in entries}
-        if len(found) < len(recipes):
+        if len(found) < len(recipes) or any(entry.is_growth for entry in found.values()):
             return {}
         self._ends = {}  # they are written already
         return found
@@ -90,7 +90,7 @@ class Recipes:
             now, frontier = time.time(), []
             for node in layer:
                 entry = entries.get(keys.get(asked.get(node, ""), ""))
-                if entry is not None and policies[node].serves(entry, now, {}):
+                if entry is not None and not entry.is_growth and policies[node].serves(entry, now, {}):
                     recalled[node] = entry
                     self._note_end(node, entry.key)
                 else:

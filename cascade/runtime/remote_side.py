@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["RemoteSide"]
 
 TOLD_ONE_BY_ONE: Final = 20  # refusals that each have an event; then at 40, 80, …
+MOST_LOOKED_AT: Final = 262_144  # bytes of a message that was refused: for the id in it, so that its sender hears why
 MOST_LIMITS: Final = 1_000  # from outside, in force at once
 _OWN: Final = "run "  # no topic begins so
 _STATES: Final = {
@@ -238,8 +239,11 @@ def _request_of(data: Any) -> str:
     """Return the id of a message that was refused, so that who sent it knows the answer; empty where there is none."""
     import json
 
+    is_text = isinstance(data, (bytes, bytearray))
+    if is_text and len(data) > MOST_LOOKED_AT:
+        return ""
     try:
-        found = json.loads(data) if isinstance(data, (bytes, bytearray)) else data
+        found = json.loads(data) if is_text else data
         name = found.get("id")
     except (ValueError, AttributeError, RecursionError):
         return ""

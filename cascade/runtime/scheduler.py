@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cascade.runtime.limits import Limits, Names, Ticket
     from cascade.runtime.stepping import Stepping
 
-__all__ = ["CANCELLED", "DONE", "DORMANT", "FAILED", "PENDING", "RUNNING", "SKIPPED", "Scheduler"]
+__all__ = ["CANCELLED", "DONE", "DORMANT", "FAILED", "PENDING", "PREPARE", "RUNNING", "SKIPPED", "Scheduler"]
 
 
 _WITHOUT_VALUE = (FAILED, SKIPPED)

@@ -9,13 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cascade.identity.origin import library_of_class
+from cascade.identity.showing import show_value
 from cascade.runtime.cluster_values import RemoteValue
 from cascade.spec.file import File
 from cascade.spec.logins import hide_logins
 
-__all__ = ["preview_arguments", "summarize"]
+__all__ = ["describe", "preview_arguments", "summarize"]
 
 MOST = 80
+_CONTAINERS = (list, tuple, set, frozenset, dict)
 LONGEST_PATH = 48
 
 
@@ -30,6 +33,20 @@ def summarize(value: Any) -> str:
         return _summarize(value)
     except Exception:  # noqa: BLE001 - a summary is a courtesy; a value's own faults must not matter
         return type(value).__name__
+
+
+def describe(value: Any) -> str:
+    """Return the same of an argument, but what is in it where that fits into the line: who asks why wants to see it.
+
+    Example:
+        >>> describe({"degree": 2}), describe(list(range(1000)))
+        ("{'degree': 2}", 'list of 1,000')
+    """
+    kind = type(value)
+    if kind not in _CONTAINERS and library_of_class(kind) is not None:
+        return summarize(value)
+    shown = show_value(value)
+    return summarize(value) if "…" in shown else shown
 
 
 def _summarize(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value

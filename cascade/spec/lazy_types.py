@@ -99,7 +99,7 @@ class LazyResult(StandIn, Generic[R]):
     def with_cache(self, policy: object) -> LazyResult[R]:
         """Return a call whose result is stored as `policy` says.
 
-        The value of a call that returns calls is not stored: give them the policy.
+        Of a call that returns calls, which ones they are is stored, and their values are not: give them the policy.
         """
         return self._with(self._now.but(cache=policy))
 

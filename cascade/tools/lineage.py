@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from cascade.interfaces.naming import clip
 from cascade.runtime.run import open_store
+from cascade.spec.task import Task
 from cascade.tools.history import ago, run_word
-from cascade.tools.why import find_row, read_code
+from cascade.tools.why import MOST_BACK, find_row, read_code
 
 if TYPE_CHECKING:
     from cascade.interfaces.protocols import Store
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Lineage", "lineage"]
 
 MOST_STEPS = 10_000
+MOST_LINES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,8 @@ class Lineage:
         node: its id. run_id: the run that computed it. made_at: when it began, seconds since the epoch.
         duration: seconds. summary: a short text of the value. code: the digest of the code.
         number: of the run in the store, 0 if it has none.
-        inputs: what it was given: argument, short text, and where that comes from (None: written there, or a Param).
+        inputs: what it was given: argument, short text, and where that comes from (None: written there, or a Param). An
+            argument that holds values of several nodes stands there as a whole, and then once for each of them.
         libraries: versions by name. machine: what is known of where it ran: host, Python, process.
     """
 
@@ -78,7 +82,8 @@ class Lineage:
             if not again:
                 lines += [f"{'  ' * (depth + 1)}{n} = {text}" for n, text, above in step.inputs if above is None]
                 stack += [(depth + 1, n, above) for n, _, above in reversed(step.inputs) if above is not None]
-        return "\n".join(lines)
+        rest = len(lines) - MOST_LINES
+        return "\n".join([*lines[:MOST_LINES], f"… and {rest:,} more lines"] if rest > 0 else lines)
 
     def __repr__(self) -> str:
         """Show the list."""
@@ -144,9 +149,11 @@ def lineage(of: Any, *, run: int | str | None = None, cache: Any = None) -> Line
 
 def _find(store: Store, of: Any, run: int | str | None) -> NodeRow:
     label = of if isinstance(of, str) else getattr(of, "_label", None)
+    if isinstance(of, Task):
+        label = of.name
     try:
         if isinstance(label, str):
-            return find_row(store, label, run)
+            return _with_value(store, find_row(store, label, run), is_asked=run is not None)
     except ValueError:
         if not isinstance(of, str):
             raise
@@ -157,6 +164,23 @@ def _find(store: Store, of: Any, run: int | str | None) -> NodeRow:
     found = _row_of_value(store, of)
     if found is None:
         raise ValueError("The store does not know this value. It knows values that remembered tasks have returned.")
+    return found
+
+
+def _with_value(store: Store, row: NodeRow, *, is_asked: bool) -> NodeRow:
+    """Return the row, or the last one before it that has a value; that of a run that was asked for alone.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    found: NodeRow | None = row
+    for _ in range(MOST_BACK):
+        if found is None or found.outcome in {"ran", "stored"}:
+            break
+        found = None if is_asked else store.latest(row.node, found.run_id)
+    if found is None:
+        told = run_word(row.run_id, store.run_numbers([row.run_id]).get(row.run_id, 0))
+        raise ValueError(f"'{clip(row.node)}' has no value: in {told} it was {row.outcome} ({row.reason}).")
     return found
 
 
@@ -178,6 +202,8 @@ class _Reader:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.rows: dict[str, dict[str, NodeRow]] = {}
+        self.by_key: dict[str, dict[str, NodeRow]] = {}
+        self.told: set[tuple[str, str]] = set()  # the rows that have a place in the lineage
         self.runs = {row.run_id: row for row in store.runs()}
         self.libraries: dict[str, dict[str, str]] = {}
 
@@ -189,11 +215,18 @@ class _Reader:
         if row is not None and row.outcome == "stored" and row.key:
             made_by = row.reason.removeprefix("made in run ")
             if made_by not in {row.reason, run_id}:
-                if made_by not in self.rows:
+                if made_by not in self.by_key:
                     self.rows[made_by] = {each.node: each for each in self.store.nodes(made_by)}
-                made = [each for each in self.rows[made_by].values() if each.key == row.key]
-                return made[0] if made else row
+                    self.by_key[made_by] = {each.key: each for each in reversed(self.rows[made_by].values())}
+                return self.by_key[made_by].get(row.key, row)
         return row
+
+    def above(self, run_id: str, source: str) -> list[NodeRow]:
+        """Return the rows of the nodes that an argument came from: several where they stood in one list."""
+        whole = self.row(run_id, source) if source else None
+        if whole is not None or ", " not in source:
+            return [whole] if whole is not None else []
+        return [row for name in source.split(", ") if (row := self.row(run_id, name)) is not None]
 
     def read(self, row: NodeRow) -> Lineage:
         """Return the lineage of a row; the rows above are read first, without recursion."""
@@ -204,10 +237,11 @@ class _Reader:
             current = stack.pop()
             order.append(current)
             for _, _, source in _given(current):
-                above = self.row(current.run_id, source) if source else None
-                if above is not None and (above.run_id, above.node) not in seen:
-                    seen.add((above.run_id, above.node))
-                    stack.append(above)
+                for above in self.above(current.run_id, source):
+                    if (above.run_id, above.node) not in seen:
+                        seen.add((above.run_id, above.node))
+                        stack.append(above)
+        self.told = {(each.run_id, each.node) for each in order}
         made: dict[tuple[str, str], Lineage] = {}
         pending = order[::-1]
         for _ in range(len(pending) + 1):  # a row is made when all above it are; each round makes some
@@ -220,10 +254,12 @@ class _Reader:
     def _make(self, row: NodeRow, made: dict[tuple[str, str], Lineage]) -> bool:
         inputs: list[tuple[str, str, Lineage | None]] = []
         for name, text, source in _given(row):
-            above = self.row(row.run_id, source) if source else None
-            if above is not None and (above.run_id, above.node) not in made:
+            above = [each for each in self.above(row.run_id, source) if (each.run_id, each.node) in self.told]
+            if any((each.run_id, each.node) not in made for each in above):
                 return False
-            inputs.append((name, text, made[above.run_id, above.node] if above is not None else None))
+            if len(above) != 1:
+                inputs.append((name, text, None))
+            inputs += [(name, text, made[each.run_id, each.node]) for each in above]
         run = self.runs.get(row.run_id)
         facts = run.facts if run is not None else {}
         machine = {name: facts[name] for name in ("host", "python", "pid") if name in facts}

@@ -123,7 +123,8 @@ def _seconds(step: Step) -> str:
 
 
 def _size(step: Step) -> str:
-    return "?" if step.size is None else in_bytes(step.size)
+    """What is kept in the kernel alone was never measured: it says nothing."""
+    return "?" if step.size is None else in_bytes(step.size) if step.size else ""
 
 
 def plan(

@@ -29,6 +29,7 @@ __all__ = ["Status", "Step", "find_steps"]
 
 Status = Literal["run", "stored", "unknown", "not needed"]
 MOST_ITEMS: Final = 100_000  # of a map, that are looked up for a plan
+MOST_BACK: Final = 20  # runs, for one that made the key of a node
 LARGEST: Final = 64 << 20  # bytes of stored values that are loaded to see which items a map has
 
 
@@ -107,6 +108,9 @@ class _Steps:
         if graph.kinds[node] == MAP and self._is_known(node):
             return self._map_step(node, seconds, size)
         entry = self.rebuilder.recalled.get(node) or self._look_up(node)
+        if entry is not None and entry.is_growth:  # what these calls give is known when the run has looked them up
+            made = run_word(entry.run_id, self._number(entry.run_id))
+            return Step(label, "stored", seconds, f"{made} knows which calls it returns; these may run", size)
         if entry is not None:
             self.entries[node] = entry
             self.rebuilder.keys.digests[node] = entry.digest
@@ -150,9 +154,16 @@ class _Steps:
         before = self.store.latest(self.graph.ids[node])
         if before is None:
             return "it has not run before"
-        if before.key and before.key == self.rebuilder.keys.node_key(node)[0]:
-            return "its result has expired or is not in the store any more"
-        return "code or inputs changed"
+        for _ in range(MOST_BACK):  # where nothing needed it, nobody made its key
+            earlier = None if before.key else self.store.latest(self.graph.ids[node], before.run_id)
+            if earlier is None:
+                break
+            before = earlier
+        if not before.key or before.key != self.rebuilder.keys.node_key(node)[0]:
+            return "code or inputs changed"
+        if before.outcome in {"failed", "cancelled"}:
+            return f"it {'failed' if before.outcome == 'failed' else 'was stopped'} the last time"
+        return "its result has expired or is not in the store any more"
 
     # -- maps -----------------------------------------------------------------------------------------------------
 
@@ -167,8 +178,12 @@ class _Steps:
         keys = self.rebuilder.keys.item_keys(node, rows)
         found = self.store.find(list(dict.fromkeys(key for key in keys.values() if key)))
         policy, now = self.rebuilder.policies[node], time()
+        by_place = {row[0]: row for row in rows}
+        entries = {place: found[key] for place, key in keys.items() if key in found}
         stored = {
-            place: found[key] for place, key in keys.items() if key in found and policy.serves(found[key], now, {})
+            place: entry
+            for place, entry in entries.items()
+            if policy.serves(entry, now, {}) and self.rebuilder.can_serve(node, entry, by_place[place])
         }
         bytes_stored = sum(entry.size for entry in stored.values())
         items = len(stored), len(rows)
@@ -203,9 +218,9 @@ class _Steps:
 
     def _load_items(self, node: int, stored: Mapping[int, Entry], size: int) -> None:
         """Load the value of a map that is stored whole, so that what needs it can be looked up."""
-        values = (
-            [self.store.load(stored[place]) for place in sorted(stored)] if size <= LARGEST else [StoreMiss("", "")]
-        )
+        if size > LARGEST or any(entry.is_growth for entry in stored.values()):
+            return
+        values = [self.store.load(stored[place]) for place in sorted(stored)]
         if not any(isinstance(value, StoreMiss) for value in values):
             self.flow.values[node] = values
             self.loaded.add(node)

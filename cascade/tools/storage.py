@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from cascade.interfaces.exceptions import SettingError
-from cascade.interfaces.naming import clip
+from cascade.interfaces.naming import clip, nearest
 from cascade.interfaces.protocols import Store
 from cascade.interfaces.records import StorePart
 from cascade.messaging.catalogue import in_seconds
@@ -20,6 +20,15 @@ from cascade.tools.sizes import UNITS, in_bytes
 __all__ = ["ACTIONS", "storage"]
 
 MOST_SHOWN: Final = 50
+_MOST_WORDS: Final = {"ls": 1, "size": 0, "check": 0, "gc": 2, "limit": 2, "clear": 1}
+_TAKES: Final = {
+    "ls": "It takes one task.",
+    "size": "It takes none.",
+    "check": "It takes none.",
+    "gc": "It takes a size and an age, such as 2GB 30d.",
+    "limit": "It takes a size and an age, such as 2GB 30d.",
+    "clear": "It takes one task; without one, all results go.",
+}
 LARGEST: Final = 1e15  # of a size or an age in its unit: beyond what there is
 _TIMES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -34,7 +43,7 @@ def storage(action: str = "size", *words: str, cache: Any = None) -> str:
         cache: as for `run`; by default the folder ``.cascade``.
 
     Raises:
-        SettingError: when there is no such action, with the nearest.
+        SettingError: when there is no such action, with the nearest; for words that it does not take.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -45,13 +54,17 @@ def storage(action: str = "size", *words: str, cache: Any = None) -> str:
     function = ACTIONS.get(action)
     if function is None:
         raise SettingError.for_choice("The action on a store", action, ACTIONS)
-    return function(open_store(True if cache is None else cache), words)
+    if len(words) > _MOST_WORDS[action]:
+        raise SettingError(f"'{clip(words[_MOST_WORDS[action]])}' is one word too many for {action}. {_TAKES[action]}")
+    store = open_store(True if cache is None else cache)
+    told, fault = function(store, words), getattr(store, "off", None)
+    return f"{told}\n{fault}" if fault and fault not in told else told
 
 
 def _ls(store: Store, words: Sequence[str]) -> str:
     entries = store.ls(words[0] if words else None) if not any(map(is_unsayable, words)) else []
     if not entries:
-        return "Nothing is stored."
+        return f"Nothing is stored{_hint(store, words)}" if words else "Nothing is stored."
     rows = [("task", "value", "size", "took", "when", "run")]
     numbers = store.run_numbers(list({entry.run_id for entry in entries[:MOST_SHOWN]}))
     for entry in entries[:MOST_SHOWN]:
@@ -62,6 +75,12 @@ def _ls(store: Store, words: Sequence[str]) -> str:
     lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
     rest = len(entries) - MOST_SHOWN
     return "\n".join([*lines, f"… and {rest:,} more"] if rest > 0 else lines)
+
+
+def _hint(store: Store, words: Sequence[str]) -> str:
+    """Return that there is nothing of a task, with the name that may be meant."""
+    known = {entry.task for entry in store.ls()}
+    return f" of a task '{clip(words[0])}'.{nearest(words[0], known)}"
 
 
 def _measure(store: Store, words: Sequence[str]) -> str:
@@ -134,7 +153,8 @@ def _split(word: str) -> tuple[float, str]:
 
 def _clear(store: Store, words: Sequence[str]) -> str:
     count = store.clear(words[0] if words else None) if not any(map(is_unsayable, words)) else 0
-    return f"{count:,} result{'' if count == 1 else 's'} forgotten"
+    told = f"{count:,} result{'' if count == 1 else 's'} forgotten"
+    return f"{told}: nothing is stored{_hint(store, words)}" if words and not count else told
 
 
 ACTIONS: Final[dict[str, Callable[[Store, Sequence[str]], str]]] = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cascade.runtime.run import open_store
+from cascade.spec.task import Task
 from cascade.tools.files import tell_file
 from cascade.tools.history import ago, find_run, is_unsayable, run_word
 from cascade.tools.items import PastItems, read_items, split_item, tell_item, tell_makers, tell_new
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
     from cascade.interfaces.protocols import Store
     from cascade.interfaces.records import NodeRow
 
-__all__ = ["Why", "compare_rows", "explain_row", "find_row", "read_code", "why"]
+__all__ = ["Why", "compare_rows", "explain_row", "find_row", "read_code", "why", "with_inputs"]
 
 MOST_BACK = 100  # runs
+MOST_SOURCES = 3  # nodes that one input came from
 MADE = "made in run "  # as `node_rows` writes it; the id of the run follows
 
 
@@ -54,7 +56,7 @@ def why(node: Any, *, run: int | str | None = None, cache: Any = None) -> Why:
     """Say why a node ran in a run, or why it did not.
 
     Args:
-        node: its name or id, or the lazy result itself; ``fit[3]`` is an item of a map.
+        node: its name or id, or the task or the lazy result itself; ``fit[3]`` is an item of a map.
         run: the number of a run, or its id, or the beginning of that; None: the last run in which it took part.
         cache: as for `run`; by default the folder ``.cascade``.
 
@@ -72,13 +74,20 @@ def why(node: Any, *, run: int | str | None = None, cache: Any = None) -> Why:
         ran: degree 2 → 3
     """
     store = open_store(True if cache is None else cache)
-    name = node if isinstance(node, str) else getattr(node, "_label", "") or str(node)
-    row, place = _find_row_or_item(store, name, run)
+    row, place = _find_row_or_item(store, _name_of(node), run)
     if place is not None:
         return _why_item(store, row, place)
     items = read_items(row)
     ran = str(items) if items is not None and items.total and row.outcome == "ran" else ""
     return Why(row.node, row.run_id, row.outcome, tuple(explain_row(store, row)), ran)
+
+
+def _name_of(node: Any) -> str:
+    name = node if isinstance(node, str) else node.name if isinstance(node, Task) else getattr(node, "_label", None)
+    if isinstance(name, str):
+        return name
+    kind = type(node).__name__
+    raise ValueError(f"A node is named by its name, its task or its lazy result, not by a value of type {kind}.")
 
 
 def _find_row_or_item(store: Store, name: str, run: int | str | None) -> tuple[NodeRow, int | None]:
@@ -190,10 +199,28 @@ def _find_before(store: Store, row: NodeRow) -> NodeRow | None:
     """Return the last row of the node with known inputs: where its value was found at once, nobody looked at them."""
     before = store.latest(row.node, row.run_id)
     for _ in range(MOST_BACK):
-        if before is None or _has_keys(before) or not _has_keys(row):
+        if before is None or not _has_keys(row):
+            break
+        before = with_inputs(store, before)
+        if _has_keys(before):
             break
         before = store.latest(row.node, before.run_id)
     return before
+
+
+def with_inputs(store: Store, row: NodeRow, made: dict[str, dict[str, NodeRow]] | None = None) -> NodeRow:
+    """Return the row of a stored value with the inputs of the run that made it, if it has none of its own.
+
+    Args:
+        made: keeps the rows of those runs by key, for who asks more than once.
+    """
+    made_by = row.reason.removeprefix(MADE)
+    if row.outcome != "stored" or not row.key or made_by == row.reason or _has_keys(row):
+        return row
+    made = {} if made is None else made
+    if made_by not in made:
+        made[made_by] = {each.key: each for each in store.nodes(made_by)}
+    return row._replace(inputs=made[made_by].get(row.key, row).inputs)
 
 
 def _has_keys(row: NodeRow) -> bool:
@@ -211,17 +238,39 @@ def compare_rows(store: Store, before: NodeRow, after: NodeRow) -> list[str]:
     old, new = _inputs(before), _inputs(after)
     for name, (key, text, source) in new.items():
         if name not in old:
-            found.append(f"{name} is a new argument")
+            found.append(f"{_named(name)} is new")
         elif old[name][0] != key and key and old[name][0]:
-            found.append(_tell_input(name, old[name][1], text, source))
-    found += [f"the argument {name} is gone" for name in old if name not in new]
+            found.append(_tell_input(name, old[name][:2], (key, text), _tell_sources(store, after, source)))
+    found += [f"{_named(name)} is gone" for name in old if name not in new]
     return found
 
 
-def _tell_input(name: str, before: str, after: str, source: str) -> str:
+def _tell_sources(store: Store, row: NodeRow, sources: str) -> str:
+    """Return the nodes that an input came from; of many, those that ran in the same run, if that is known."""
+    names = sources.split(", ")
+    if len(names) <= MOST_SOURCES:
+        return sources
+    ran = {each.node for each in store.nodes(row.run_id) if each.outcome == "ran"}
+    shown = [name for name in names if name in ran] or names
+    rest = len(shown) - MOST_SOURCES
+    return ", ".join(shown[:MOST_SOURCES]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def _named(name: str) -> str:
+    """Return ``the argument limit``; arguments after the named ones have a number."""
+    return f"the {name}" if name.startswith("argument ") else f"the argument {name}"
+
+
+def _tell_input(name: str, was: tuple[str, str], now: tuple[str, str], source: str) -> str:
+    """Return how an input changed, of which the keys and short texts before and after are known."""
+    (key, before), (new_key, after) = was, now
     if (file := tell_file(before, after)) is not None:
         return f"{name} {file}"
-    change = f"{before} → {after}" if before != after else f"{after}, with another content"
+    change = f"{before} → {after}"
+    if before == after:  # digests of secrets stay where they are
+        short = [each.removeprefix("v:")[:8] for each in (key, new_key) if ":" not in each.removeprefix("v:")]
+        digests = f": digest {short[0]} → {short[1]}" if len(short) > 1 else ""
+        change = f"{after}, with another content{digests}"
     if source and source != name:
         return f"{name} is new from {source} ({change})"
     return f"{name} {change}"

@@ -12,7 +12,7 @@ from benchmarks.workloads import BY_NAME, Workload
 
 SMALL = {"chain": 30, "fan_in": 30, "map": 30, "dag": 60, "dag_threads": 60, "async_naps": 5, "naps": 5}
 SMALL |= {"growth_1m": 60, "simulate_1k": 60, "plan_10k": 60, "view_10k": 60}
-SMALL |= {"visualize_100k": 60, "report_10k": 60}
+SMALL |= {"visualize_100k": 60, "report_10k": 60, "watch": 200}
 OWN = ("cascade_run", "direct", "bare_asyncio", "bare_threads")
 
 

@@ -26,6 +26,9 @@ EXTENSION = ROOT / "cascade" / "notebook" / "static" / "labextension"
 PICTURES = ROOT / "build" / "screenshots"
 KERNEL = {"kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}}
 START_LIMIT = 60.0
+# Each page would have the server start Node.js to see whether JupyterLab should be built anew, and a server that is to
+# end waits for that.
+QUIET_PAGES = {"page_config_data": {"buildCheck": False, "buildAvailable": False}}
 
 
 class Server:
@@ -41,6 +44,7 @@ class Server:
             self.port = probe.getsockname()[1]
         self.origin = f"http://127.0.0.1:{self.port}"
         self.log = home / "server.log"
+        self._ending: list[threading.Thread] = []
         environment = self._environment(home)
         expose = {
             "lab": "--LabApp.expose_app_in_browser=True",
@@ -50,7 +54,7 @@ class Server:
         command = [
             sys.executable, "-m", modules[application], "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={self.port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={self.token}",
-            f"--ServerApp.root_dir={self.root}", expose[application],
+            f"--ServerApp.root_dir={self.root}", expose[application], f"--ServerApp.tornado_settings={QUIET_PAGES}",
         ]  # fmt: skip
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=self.root)
@@ -70,11 +74,13 @@ class Server:
         settings.mkdir(parents=True)
         quiet = {"fetchNews": "false", "checkForUpdates": False}
         (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
-        installed = Path(sys.prefix) / "share" / "jupyter" / "labextensions" / "cascade-notebook"
-        if not installed.exists():
-            shutil.copytree(EXTENSION, home / "data" / "labextensions" / "cascade-notebook")
+        installed = Path(sys.prefix) / "share" / "jupyter" / "labextensions" / "cascade-notebook" / "package.json"
         path = os.pathsep.join(p for p in (str(ROOT), os.environ.get("PYTHONPATH", "")) if p)
-        return {**os.environ, **{k: str(v) for k, v in folders.items()}, "PYTHONPATH": path}
+        made = {**os.environ, **{k: str(v) for k, v in folders.items()}, "PYTHONPATH": path}
+        if not installed.exists() or installed.read_bytes() != (EXTENSION / "package.json").read_bytes():
+            shutil.copytree(EXTENSION, home / "data" / "labextensions" / "cascade-notebook")
+            made["JUPYTER_PREFER_ENV_PATH"] = "0"  # the tree as it is now comes before what was installed once
+        return made
 
     def _wait_until_up(self) -> None:
         limit = time.monotonic() + START_LIMIT
@@ -88,6 +94,8 @@ class Server:
 
     def stop(self) -> None:
         """End the server and its kernels."""
+        for one in self._ending:  # a server that is told to end while it ends a kernel waits for that for 15 s
+            one.join(15)
         self.process.terminate()
         try:
             self.process.wait(15)
@@ -110,6 +118,7 @@ class Server:
                 self.ask("DELETE", f"sessions/{session}")
 
         ends = [threading.Thread(target=end, args=[one["id"]], daemon=True) for one in self.ask("GET", "sessions")]
+        self._ending = ends
         for one in ends:
             one.start()
         for one in ends if wait else []:

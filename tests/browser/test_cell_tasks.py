@@ -38,3 +38,26 @@ def test_exploratory_cells_become_a_graph(lab: Any) -> None:
     lab.picture("cell-task", lab.page.locator(".jp-Notebook .jp-Cell").nth(1))
     lab.picture("cell-task-run", lab.page.locator(".jp-Notebook .jp-Cell").nth(4))
     lab.picture("cell-task-spoil", lab.page.locator(".jp-Notebook .jp-Cell").nth(5))
+
+
+PLOT = """%%cascade task plot
+import matplotlib.pyplot as plt
+for i in range(15):
+    print("line", i)
+fig, ax = plt.subplots(figsize=(3, 2))
+ax.plot([1, 4, 9])
+ax.set_title("squares")
+plt.show()"""
+
+
+def test_a_cell_that_draws_shows_its_picture_without_scrolling(either: Any) -> None:
+    """Below the result, live and in the saved notebook; the log has it too, further down than one sees."""
+    name = either.server.write("drawn.ipynb", ["%load_ext cascade", PLOT])
+    either.open(name).run_all()
+    picture = either.page.locator(".cascade-result .cascade-figures img")
+    picture.wait_for(timeout=60_000)
+    assert "squares" in picture.get_attribute("alt")
+    either.page.locator(".cascade-status", has_text="done").wait_for()
+    either.save()
+    either.page.reload()
+    picture.wait_for(timeout=60_000)

@@ -111,3 +111,33 @@ def test_a_page_that_was_loaded_again_still_finds_its_kernel(lab: Any) -> None:
     view.locator(".cascade-peek", has_text="Reads the birds.").wait_for()
     assert view.get_by_role("button", name="Retry").count() == 0
     assert lab.errors == []
+
+
+MANY = """
+import warnings
+import cascade as cs
+%load_ext cascade
+
+@cs.task(mode="inline")
+def step(x):
+    return x
+
+@cs.task
+def gather(xs):
+    warnings.warn("look out")
+    return len(xs)
+"""
+
+
+def test_a_warning_is_no_retry_and_a_folded_task_is_no_map(lab: Any) -> None:
+    """A warning has a sign of its own in the log; a box that stands for many calls says so."""
+    name = lab.server.write("signs.ipynb", [MANY, "%%cascade\ngather([step(i) for i in range(2500)])"])
+    lab.open(name).run_all()
+    page = lab.page
+    page.locator(".cascade-status", has_text="done").wait_for()
+    line = page.locator(".cascade-line", has_text="UserWarning: look out")
+    line.wait_for()
+    assert line.locator(".cascade-icon path").get_attribute("d").startswith("M0,-5L")
+    page.get_by_placeholder("Find a node").fill("step")
+    page.get_by_placeholder("Find a node").press("Enter")
+    page.locator(".cascade-detail-head .cascade-kind", has_text="nodes of one task").wait_for()

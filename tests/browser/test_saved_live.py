@@ -166,7 +166,8 @@ def test_a_kernel_that_goes_leaves_what_was_there(lab: Any) -> None:
     page = lab.page
     page.locator(".cascade-is-live .cascade-node", has_text="5 of 10").wait_for()
     page.evaluate("() => { window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }")
-    page.locator(".cascade-saved-note", has_text="Saved while it ran").wait_for(timeout=20_000)
+    page.locator(".cascade-saved-note", has_text="Its kernel ended while it ran").wait_for(timeout=20_000)
     page.locator(".cascade-view .cascade-node", has_text="5 of 10").wait_for()
     assert page.locator(".cascade-is-live").count() == 0
+    assert "running when its kernel ended" in page.locator(".cascade-view .cascade-status").inner_text()
     assert_no_error(lab)

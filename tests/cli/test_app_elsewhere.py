@@ -77,7 +77,12 @@ def test_steering_two_engines(place: Any, where: str, request: pytest.FixtureReq
     assert f"Run {two.run_id} (two) is paused by itself: cascade resume {two.run_id}" in text
     assert "not more than 1 of 'fit*' at once" in text
     assert "nothing was changed" in said(place, "resume", *by)
+    text = said(place, "resume", two.run_id, "--scope", "task:none", *by)
+    assert "has no pause of its own of 'task:none'; nothing was changed" in text
+    assert f"Run {two.run_id} (two) is paused by itself: cascade resume {two.run_id}" in text
+    assert "may go on" not in text
     assert "may go on" in said(place, "resume", two.run_id, *by)
+    assert "has no pause of its own; nothing was changed" in said(place, "resume", two.run_id, *by)
     assert "1 limit of 'task:fit*' lifted" in said(place, "unlimit", "--scope", "task:fit*", *by)
     assert "nothing was changed" in said(place, "limit", "--clear", *by)
     assert json.loads(said(place, "limits", "--json", *by)) == []
@@ -110,6 +115,10 @@ def test_limits_of_one_run(place: Any) -> None:
         ("limit", "--concurrency", "0"),
         ("limit", "--rate", "often"),
         ("limit", "--concurrency", "1", "--scope", "fit"),
+        ("limit", "--concurrency", "1", "--scope", "task:"),
+        ("pause", "--scope", "task:a+b"),
+        ("resume", "--scope", "task:a//b"),
+        ("unlimit", "--scope", "task:#"),
         ("limit", "--clear", "--concurrency", "1"),
         ("pause", "--ttl", "soon"),
         ("pause", "--ttl", "-5m"),

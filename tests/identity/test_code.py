@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import itertools
 import json
 import math
 import sys
@@ -426,3 +428,54 @@ def test_a_foreign_record_is_refused(data: Any) -> None:
     """What `to_dict` never writes is an error with a sentence."""
     with pytest.raises(IdentityError, match="stored code key is not valid"):
         CodeKey.from_dict(data)
+
+
+def test_a_module_that_a_body_takes_from_its_package_counts(
+    program: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``from . import part`` counts by what the part holds, also if nobody has imported it yet."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "flow.py").write_text("def f(x):\n    from . import part\n    return part.go(x)\n")
+    keys = []
+    for body in ("x + 1", "x + 2", "x + 2  # two"):
+        (package / "part.py").write_text(f"def go(x):\n    return {body}\n")
+        for name in [name for name in sys.modules if name.startswith("own_package")]:
+            monkeypatch.delitem(sys.modules, name)
+        importlib.invalidate_caches()
+        keys.append(code_key(importlib.import_module("own_package.flow").f).digest)
+    assert keys[0] != keys[1] == keys[2]
+
+
+@pytest.mark.parametrize("place", ["global", "closure"])
+def test_the_function_of_another_task_counts_by_its_code(program: Any, place: str) -> None:
+    """Who calls ``other.func`` runs its code; who passes the task on has its name only."""
+    keys = []
+    for use, body in itertools.product(("other.func(x)", "other"), ("x", "x + 1")):
+        define = f"@cs.task\ndef other(x): return {body}\n"
+        text = f"{define}def f(x): return {use}\n"
+        if place == "closure":
+            inner = "".join(f"    {line}\n" for line in text.splitlines())
+            text = f"def make():\n{inner}    return f\nf = make()\n"
+        keys.append(code_key(program(text, cs=cs)["f"]).digest)
+    assert keys[0] != keys[1]
+    assert keys[2] == keys[3]
+
+
+def test_a_bound_slot_counts_by_what_it_is_bound_to() -> None:
+    """Methods of numbers, which C makes, differ by their number."""
+    assert code_key((1).__add__).digest != code_key((2).__add__).digest
+    assert code_key((1).__add__).digest == code_key((1).__add__).digest
+
+
+def test_a_function_that_numpy_made_is_not_taken_for_another(program: Any) -> None:
+    """``numpy.frompyfunc`` gives no name that leads back to it: there is a warning, and strict mode refuses it."""
+    text = "g = np.frompyfunc(lambda x: x + 1, 1, 1)\ndef f(x): return g(x)\n"
+    found = program(text, np=np)["f"]
+    assert any("numpy.ufunc" in warning for warning in code_key(found).warnings)
+    with pytest.raises(IdentityError):
+        code_key(found, strict=True)
+    assert not code_key(program("def f(x): return np.add(x, x), h\n", np=np, h=np.add)["f"]).warnings

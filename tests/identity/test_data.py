@@ -351,3 +351,17 @@ def test_numpy_stays_out_until_it_is_needed() -> None:
     environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_what_lies_between_long_numbers_does_not_count() -> None:
+    """The bytes that pad NumPy's longest numbers hold whatever was in the memory before."""
+    wide = np.array([1, 2, 3], dtype=np.longdouble)
+    dirty = np.empty(3, dtype=np.longdouble)
+    dirty.view(np.uint8)[:] = 255
+    dirty[:] = 1, 2, 3
+    if np.finfo(np.longdouble).nmant == 63:  # Intel's: ten bytes, and others have no padding
+        dirty.view(np.uint8).reshape(3, -1)[:, 10:] = 7
+    assert data_key(dirty) == data_key(wide)
+    assert data_key(dirty[1]) == data_key(wide[1]) != data_key(wide[2])
+    assert data_key(dirty * 2) != data_key(wide)
+    assert data_key(dirty.astype(np.clongdouble)) == data_key(wide.astype(np.clongdouble))

@@ -37,6 +37,7 @@ EDITS = [
     (("0.3", "0.4"), "global THRESHOLD 0.3 → 0.4 (used in scale)"),
     (("n=3", "n=5"), "default of n 3 → 5"),
     (("y - n", "y + n"), "clean changed, line 11 (- → +)"),
+    (("n=3", "n=int"), "default of n 3 → int"),
     (("    y = scale(x)\n", "    y = scale(x)\n    y = y or 1\n"), "clean changed, line 11"),
     (("y - n", "math.sqrt(y)"), "clean changed, line 11"),
 ]
@@ -165,3 +166,123 @@ def test_every_edit_has_an_explanation(program: Any, kind: str, has_source: bool
     for name, pieces in IGNORED.items():
         if kind != "nested" or name != "annotations":
             assert explain_code(plain, key(pieces)) == (), name
+
+
+CLASSES = """
+import enum, re, functools
+from dataclasses import dataclass
+
+class Base:
+    rate = 2
+
+class Box(Base):
+    def __init__(self, size, password):
+        self.size = size
+        self.password = password
+
+    def grow(self, by=1):
+        return self.size * FACTOR + by
+
+FACTOR = 3
+BOX = Box(1, "hunter2")
+WORDS = re.compile("a+")
+LOGIN = {"user": "ada", "password": "hunter2"}
+JOIN = "-".join
+
+@dataclass
+class Point:
+    x: int = 0
+    y: int = 0
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+@functools.singledispatch
+def show(x): return "?"
+
+@show.register(int)
+def show_int(x): return "int"
+
+def clean(x):
+    return BOX.grow(), WORDS, LOGIN, Point(x), Colour.RED, show(x), JOIN, (show_int, show)
+"""
+
+OBJECTS = [
+    (('Box(1, "', 'Box(2, "'), ["global BOX Box(size=1, password=•••) → Box(size=2, password=•••) (used in clean)"]),
+    (("rate = 2", "rate = 3"), ["attribute rate 2 → 3 (of Base)"]),
+    (("size * FACTOR", "size + FACTOR"), ["helper Box.grow changed, line 14 (* → +)"]),
+    (("by=1", "by=2"), ["default of by 1 → 2 (of Box.grow)"]),
+    (("FACTOR = 3", "FACTOR = 4"), ["global FACTOR 3 → 4 (used in Box.grow)"]),
+    (('"a+"', '"a+", re.I'), ["global WORDS re.compile('a+') → re.compile('a+', re.IGNORECASE) (used in clean)"]),
+    (
+        ("ada", "bob"),
+        ["global LOGIN {'user': 'ada', 'password': •••} → {'user': 'bob', 'password': •••} (used in clean)"],
+    ),
+    (('"-"', '"+"'), ["the object '-' → '+' (used in JOIN)"]),
+    (("    x: int = 0\n    y: int = 0", "    y: int = 0\n    x: int = 0"), ["fields x=0, y=0 → y=0, x=0 (of Point)"]),
+    (("BLUE = 2", "BLUE = 3"), ["members RED=1, BLUE=2 → RED=1, BLUE=3 (of Colour)"]),
+    (
+        ("register(int)", "register(float)"),
+        ["enclosing value registry {object: show, int: show_int} → {object: show, float: show_int} (used in dispatch)"],
+    ),
+    (("class Box(Base):", "class Box(Base, object):"), ["class Box has other bases (Base → Base, object)"]),
+]
+
+
+@pytest.mark.parametrize(("edit", "sentences"), OBJECTS)
+def test_what_changed_in_a_class_or_an_object_is_told_alone(
+    program: Any, edit: tuple[str, str], sentences: list[str]
+) -> None:
+    """An object whose class has another method is not said to have changed; no address and no secret is shown."""
+    assert CLASSES.count(edit[0]) == 1
+    assert told(program, CLASSES, CLASSES.replace(*edit)) == sentences
+
+
+def test_the_functions_of_a_list_are_told_by_name(program: Any) -> None:
+    """What a list holds is shown without addresses, and only if the list itself is another one."""
+    text = "def a(x): return x\ndef b(x): return -x\nLIST = [a, b]\ndef clean(x): return LIST\n"
+    assert told(program, text, text.replace("-x", "+x")) == ["helper b changed, line 2 (- → +)"]
+    assert told(program, text, text.replace("[a, b]", "[b, a]")) == ["global LIST [a, b] → [b, a] (used in clean)"]
+
+
+def test_a_library_used_in_another_way_is_told(program: Any) -> None:
+    """Where the text is the same and a name means another function of the library, the library is named."""
+    text = "from math import sin as g\ndef clean(x): return g(x)\n"
+    found = told(program, text, text.replace("sin", "cos"))
+    assert len(found) == 1
+    assert found[0].startswith("g uses something else of python 3.")
+
+
+def test_a_version_that_is_new_or_gone_is_told() -> None:
+    """A version that stands for the code from now on, or no longer, is said to."""
+
+    def clean(x: int) -> int:
+        return x
+
+    plain, labelled = code_key(cs.task(clean)), code_key(cs.task(version="2")(clean))
+    assert [str(change) for change in explain_code(plain, labelled)] == ["version 2 stands for the code now"]
+    assert str(explain_code(labelled, plain)[0]) == "version 2 no longer stands for the code"
+
+
+def test_a_value_that_holds_itself_is_shown(program: Any) -> None:
+    """A list in itself ends with a dot, and a large value is not written whole to be cut."""
+    text = "LIST = [1]\nLIST.append(LIST)\ndef clean(x): return LIST\n"
+    assert told(program, text, text.replace("[1]", "[2]")) == ["global LIST [1, …] → [2, …] (used in clean)"]
+
+
+def test_what_a_wrapper_holds_is_told_when_it_comes_and_goes(program: Any) -> None:
+    """A function that gets a cache, other settings of it, or bound arguments, is told in words."""
+    text = "import functools\ndef g(x, n=1): return x\nh = g\ndef clean(x): return h(x)\n"
+    cached = text.replace("h = g", "h = functools.lru_cache(maxsize=3)(g)")
+    bound = text.replace("h = g", "h = functools.partial(g, n=2)")
+    assert "h now uses a cache" in told(program, text, cached)
+    assert "h no longer uses a cache" in told(program, cached, text)
+    assert told(program, cached, cached.replace("=3", "=4"))[0].startswith("a cache {'maxsize': 3, 'typed': False} → ")
+    assert "h now uses bound arguments" in told(program, text, bound)
+
+
+def test_a_class_of_a_library_as_a_default_is_told(program: Any) -> None:
+    """A default that is another class of Python's than before is named."""
+    text = "def clean(x, kind=int): return kind(x)\n"
+    assert told(program, text, text.replace("=int", "=float")) == ["default of kind int → float"]

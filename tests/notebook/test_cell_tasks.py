@@ -126,7 +126,7 @@ def test_a_changed_input_is_noticed_and_explained(fresh: Kernel) -> None:
     assert fresh.value("rows") == list(range(10))
     assert fresh.run("def spoil(values): values.clear()").ok
     cell = fresh.run("%%cascade task bad\nspoil(rows)\nx = 1", "b")
-    assert "reads 'rows' in line 2, which cell 'load' gives, and something that it calls changed" in cell.error
+    assert "reads 'rows' in line 2, which cell 'load' gives, and the value was changed in place" in cell.error
     took(fresh)
     cell = fresh.run("%cascade run total")
     assert took(fresh) == ["load"]
@@ -183,6 +183,14 @@ def test_cells_that_need_each_other_are_told(fresh: Kernel) -> None:
     assert fresh.run("%cascade run total").ok
 
 
+def test_what_would_end_the_program_shows_the_lines_of_the_cell_alone(fresh: Kernel) -> None:
+    """The frames of the engine say nothing to whoever wrote the cell."""
+    told = fresh.run("%%cascade task leave\nimport sys\nsys.exit()", "e").error
+    assert "Task 'leave' raised SystemExit()" in told
+    assert "----> 3 sys.exit()" in told
+    assert "cascade/" not in told
+
+
 def test_errors_point_at_the_cell_and_the_line(fresh: Kernel) -> None:
     """The traceback has the user's frames only, in the cell that failed; what was computed before it is bound."""
     assert fresh.run("%%cascade task load --define\nrows = [1, 0]", "c0").ok
@@ -201,7 +209,8 @@ def test_errors_point_at_the_cell_and_the_line(fresh: Kernel) -> None:
     ("code", "told"),
     [
         ("%%cascade task", "%%cascade task takes a name"),
-        ("%%cascade task my-cell\nx = 1", "The name of a task is a Python name, not 'my-cell'."),
+        ("%%cascade task my-cell\nx = 1", "a Python name, not 'my-cell'. Take my_cell, for example."),
+        ("%%cascade task 'my cell'\nx = 1", "a Python name, not 'my cell'. Take my_cell, for example."),
         ("%%cascade task class\nx = 1", "The name of a task is a Python name, not 'class'."),
         ("%%cascade task a b\nx = 1", "The name of a task is a Python name, not 'a b'."),
         ("%%cascade task a\n", "The cell is empty."),
@@ -209,10 +218,15 @@ def test_errors_point_at_the_cell_and_the_line(fresh: Kernel) -> None:
         ("%%cascade task a --gvies x\nx = 1", "Did you mean '--gives'?"),
         ("%%cascade task a --gives q\nx = 1", "Cell 'a' does not assign 'q'"),
         ("%%cascade task a\nfrom math import *\nx = 1", "'from math import *' hides which names the cell gives"),
+        ("%%cascade task a\nx = _ + 1", "Cell 'a' reads '_' in line 2, which stands for what some cell showed"),
+        ("%%cascade task a\nx = Out[1]", "Cell 'a' reads 'Out' in line 2"),
+        ("%%cascade task a\n%%time\n%%capture out\nx = 1", "Cell 'a', line 3: %%capture runs the code among"),
+        ("%%cascade task a\n\nif 1:\n    x = 1\n  y = 2", ">:5\n"),
         ("%%cascade task a\nreturn 1", "'return' outside function"),
         ("%%cascade task a\nx = = 1", "invalid syntax"),
         ("%%cascade task a\nx = cs.Param('p')", "Cell 'a' makes the Param 'x' itself"),
         ("%cascade run", "%cascade run takes the name of a task cell"),
+        ("%cascade run a b", "%cascade run runs one task cell, with all that it needs"),
         ("%cascade run nobody", "No cell is the task 'nobody'."),
         ("%cascade forget", "%cascade forget takes the name"),
         ("%cascade forget nobody", "No cell is the task 'nobody'."),
@@ -245,6 +259,11 @@ def test_values_that_cannot_be_handed_on(fresh: Kernel, giver: str, reader: str,
     [
         ("import asyncio\nx = await asyncio.sleep(0.01, result=[5])\nx", "[5]"),
         ("%time x = sum(range(4))\nwords = !echo {x} two\nlist(words)", "['6 two']"),
+        ("\n%%time\nx = [1]\nx", "[1]"),
+        ("for x in range(3):\n    %time y = x; z = y\n%time (x, y, z)", "(2, 2, 2)"),
+        ("%time x = 'ä'; x += 'ß'\nx", "'äß'"),
+        ("x = [4]\n%timeit -n1 -r1 sum(x)\nx", "[4]"),
+        ("for _ in range(3): pass\nx = _\nx", "2"),
         ("x = 0\ndef inc():\n    global x, y\n    x += 1\n    y = 2\ninc(); inc()\nx, y", "(2, 2)"),
         ("class A:\n    n = 2\n    def f(self): return [self.n * k for k in range(3)]\nx = A().f()\nx", "[0, 2, 4]"),
         ("x = 1\nif __name__ == '__main__':\n    y = x + 1\ny", "2"),
@@ -265,6 +284,84 @@ def test_all_of_python_works_in_a_body(fresh: Kernel, body: str, value: str) -> 
     if "x" in body and "only" not in body:
         assert fresh.run("x").ok
     assert states(fresh.run("%cascade run body")) == {"body": "stored"}
+
+
+@pytest.mark.parametrize(
+    "body", ["%time x = [scaled(k) for _ in rows]\nx", "%%time\nx = [scaled(k) for _ in rows]\nx"], ids=["line", "cell"]
+)
+def test_timed_code_is_code_of_the_cell(fresh: Kernel, body: str) -> None:
+    """It gets the inputs as they are now, reruns when a helper changes, says how long it took, and leaves as code."""
+    assert fresh.run("def scaled(x): return 2 * x").ok
+    assert fresh.run("%%cascade task load\nrows = [0, 0]\nk = 1", "c0").ok
+    cell = fresh.run(f"%%cascade task use\n{body}", "u")
+    assert cell.value == "[2, 2]"
+    assert any("Wall time: " in line["text"] for line in cell.document["log"])
+    assert fresh.run("%%cascade task load --define\nrows = [0]\nk = 5", "c0").ok
+    assert fresh.run("%cascade run use").value == "[10]"
+    assert fresh.run("def scaled(x): return 3 * x").ok
+    assert fresh.run("%cascade run use").value == "[15]"
+    told = fresh.run("%cascade export timed.py use --check --force").value
+    assert "2 same" in told or "1 same" in told, told
+    failed = fresh.run(f"%%cascade task use\n\n{body}\n1 / 0", "u").error
+    assert f"----> {3 + len(body.splitlines())} 1 / 0" in failed
+
+
+@pytest.mark.parametrize("magic", ["%timeit -n 2 -r 1 {}", "%%timeit -n 2 -r 1\n{}"], ids=["line", "cell"])
+def test_measured_code_finds_the_names_of_the_cell(fresh: Kernel, magic: str) -> None:
+    """What it calls counts as code of the cell, and nothing is left behind in the notebook."""
+    assert fresh.run("def scaled(x):\n    ran.append(x)\n    return x").ok
+    assert fresh.run("%%cascade task load\nk = 1", "c0").ok
+    assert fresh.run("%%cascade task load --define\nk = 7", "c0").ok
+    body = magic.format("sum(scaled(k) for _ in (1, 2))")
+    assert states(fresh.run(f"%%cascade task use\n{body}", "u")) == {"load": "done", "use": "done"}
+    assert took(fresh) == [7] * 4
+    assert states(fresh.run("%cascade run use")) == {"load": "stored", "use": "stored"}
+    assert fresh.run("def scaled(x):\n    ran.append(0)\n    return x").ok
+    assert states(fresh.run("%cascade run use")) == {"load": "stored", "use": "done"}
+
+
+def test_a_function_that_assigns_a_global_does_that_to_the_cell_that_calls_it(fresh: Kernel) -> None:
+    """The cell sees the same as an ordinary one would, each time it runs, and the notebook's name stays."""
+    setup = "z = 0\ndef bump():\n    global z\n    z += 1\ndef tell(): return z"
+    assert fresh.run(setup).ok
+    assert fresh.run("%%cascade task count\nbump()\nbump()\nx = z, tell()\nx", "k").value == "(2, 2)"
+    assert fresh.run("%cascade run count --fresh").value == "(2, 2)"
+    assert fresh.value("z") == 0
+
+
+def test_what_a_function_changes_in_the_notebook_is_told(fresh: Kernel) -> None:
+    """The value cannot be known to be changed before the cell runs; its log says so."""
+    assert fresh.run("y = {}\ndef note(key): y[key] = 1").ok
+    log = fresh.run("%%cascade task noting\nnote('a')\nx = len(y)", "k").document["log"]
+    assert any("Cell 'noting' changed 'y' of the notebook in place" in line["text"] for line in log)
+    log = fresh.run("%%cascade task quiet\nx = len(y)", "k").document["log"]
+    assert not any("in place" in line["text"] for line in log)
+
+
+def test_what_is_said_of_cells_that_failed_or_ran_before_others(fresh: Kernel) -> None:
+    """A node is looked up in the newest job that has it; a failed cell is not up to date; no size is invented."""
+    three(fresh)
+    assert not fresh.run("%%cascade task broken\ny = 1 / 0", "b").ok
+    assert fresh.run("%cascade peek total").bundle["text/plain"].startswith("total: ")
+    assert "Did you mean 'broken'?" in fresh.run("%cascade peek broke").error
+    told = fresh.run("%cascade auto on").value
+    assert "broken: failed, and nothing that it reads has changed since" in told
+    assert "total: up to date" in told
+    assert fresh.run("%cascade auto off").ok
+    plan = fresh.run("%cascade plan total").value
+    assert "◆  load" in plan
+    assert " 0 B" not in plan
+
+
+def test_a_cell_that_was_no_python_does_not_hinder_an_export(fresh: Kernel) -> None:
+    """It did not run; and what the notebook still has of an older run is compared."""
+    assert not fresh.run("for x in y:\n  a\n b").ok
+    three(fresh)
+    assert fresh.run("%%cascade task other\nz = [1]\nlen(z)", "o").ok
+    assert fresh.run("%cascade run load").ok
+    told = fresh.run("%cascade export mended.py other --check --force").value
+    assert "1 same" in told
+    assert "Wrote mended.py" in told
 
 
 def test_functions_of_task_cells_and_of_ordinary_cells_reach_across(fresh: Kernel) -> None:
@@ -373,3 +470,14 @@ def test_controls_on_the_line_begin_with_its_values(kernel: Kernel) -> None:
     assert kernel.run("both = %cascade controls [pick_some, pick_none] -p low_end=7", "both").ok
     assert kernel.run("_ = both.start(); _ = both.result()").ok
     assert kernel.run("picked[0], none_picked").value == "(8, [])"
+
+
+def test_a_pure_cell_that_gives_a_lazy_result_gives_it_to_the_notebook(fresh: Kernel) -> None:
+    """The next ordinary cell has the lazy result itself, so that the cell runs again; what it stands for is stored."""
+    assert fresh.run("@cs.task(pure=True)\ndef leaf(x): return x + 1").ok
+    for state in ("done", "stored"):
+        assert fresh.run("%unload_ext cascade\n%load_ext cascade").ok
+        cell = fresh.run("%%cascade task giver --pure\nran.append('giver')\ny = leaf(1)\nz = 5", "g")
+        assert states(cell) == {"leaf": state, "giver": "done"}
+        assert fresh.value("repr((y, z))") == "(<lazy leaf(1)>, 5)"
+        assert took(fresh) == ["giver"]

@@ -186,6 +186,26 @@ def test_a_notebook_that_does_the_same_is_the_same(desk: Kernel, tmp_path: Path)
     assert desk.value(runs) == known
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("same", "looks the same"), "everything is the same"),
+        (("same", "not compared"), "the same but for 1 node not compared"),
+        (("not compared", "not compared"), "no cell failed; none of its nodes could be compared"),
+        (("not compared", "differs"), "1 node differs or fails"),
+        ((), "no cell failed; it made no runs to compare"),
+    ],
+)
+def test_the_headline_claims_no_more_than_was_compared(words: tuple[str, ...], told: str) -> None:
+    """A node of which one side knows nothing is not called the same."""
+    from cascade.notebook.verify import Verification
+    from cascade.tools.comparison import Comparison, Row
+
+    runs = (Comparison("run", tuple(Row(word, word) for word in words), ()),) if words else ()
+    made = Verification("lesson.ipynb", 1.0, 2, (), runs, ())
+    assert made.headline().endswith(f", {told}")
+
+
 def test_what_differs_fails_or_is_missing_is_told(desk: Kernel, tmp_path: Path) -> None:
     """Hidden state, changed values, failed cells and cells that were not saved are all named."""
     shaky = "@cs.task\ndef shaky(xs):\n    import os\n    return len(xs) + (os.getpid() != PID)"

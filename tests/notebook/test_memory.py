@@ -84,6 +84,8 @@ def test_a_cell_remembers_and_the_commands_tell(kernel: Kernel) -> None:
         ("%cascade plan", "takes a target"),
         ("%cascade plan mem_target -p limit", "-p takes NAME=VALUE"),
         ("%cascade runs many", "takes how many to list"),
+        ("%cascade runs 0", "takes how many to list"),
+        ("%cascade store clear load clean", "'clean' is one word too many for clear"),
         ("%cascade diff a", "takes the numbers of two runs"),
         ("%cascade diff zz yy", "No run begins with 'zz'"),
         ("%cascade diff 1 99", "There is no run 99 in this store: the latest is run "),

@@ -278,7 +278,7 @@ def test_begin_and_end_in_one_step_tell_the_same() -> None:
     run = cs.start(lazy, log_level=None)
     run.result(30)
     together, apart = RunRecord(run.graph), RunRecord(run.graph)
-    together.apply(run._walk_events())
+    together.apply(run.events)
     for event in run.events:
         apart.apply([event])  # nothing follows
     one, other = together.document(), apart.document()

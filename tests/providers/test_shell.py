@@ -174,6 +174,16 @@ def test_a_timeout_ends_all_that_was_started(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no process groups")
+def test_what_a_program_leaves_in_the_background_ends_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A program that ends well while another one of its own goes on leaves nothing behind; that is said."""
+    result = run("sleep 60 >/dev/null 2>&1 </dev/null & echo $!")
+    assert result.ok
+    assert until(lambda: not is_alive(int(result.stdout)))
+    assert "left programs in the background" in caplog.text
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["cancel", "timeout", "stubborn"])
 def test_a_cancel_ends_all_that_was_started(tmp_path: Path, how: str) -> None:
     """A cancel, and the node's own timeout, end the whole process group within a second, one that resists too."""

@@ -198,3 +198,33 @@ def test_a_table_in_the_place_of_the_path_is_told_which_comes_first() -> None:
     """Pandas has the table first; who writes it so here learns the order."""
     with pytest.raises(PlaceError, match=r"not list\. It comes first: .* cs\.write\.csv\('out\.csv', table\)"):
         find_spot([{"a": 1}])  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path) -> None:
+    """A pipe, as a device of the machine, stays what it is, also behind a link and where something moves onto it."""
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    file.write_text("kept")
+    for call in (
+        cs.write.text(str(pipe), "x"),
+        cs.write.json(str(link), 1),
+        cs.fs.copy(str(file), str(pipe)),
+        cs.fs.move(str(file), str(pipe)),
+    ):
+        with pytest.raises(PlaceError, match="a device, a pipe or a socket, and is not replaced"):
+            cs.run(call, log_level=None)
+    assert pipe.is_fifo()
+    assert file.read_text() == "kept"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link", "pipe"]
+
+
+def test_writing_where_links_lead_in_a_circle(tmp_path: Path) -> None:
+    """A circle of links is told as the system tells it, whether one reads or writes."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    for call in (cs.write.text(str(loop), "x"), cs.read.text(str(loop))):
+        with pytest.raises(OSError, match="Too many levels of symbolic links"):
+            cs.run(call, log_level=None)
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]

@@ -82,11 +82,28 @@ def part(x):
 
 @cs.task(pure=True)
 def grow(count, more):
-    """Returns calls, so that it runs in each run: only the calls are remembered."""
+    """Returns calls, after work of its own: which calls they are is remembered."""
+    write("ran", "grow")
+    time.sleep(NAP)
     parts = [mix(f"grown{i}", more, i).named(f"grown{i}") for i in range(count)]
-    return join("leafage", join("leaves", *parts).named("leaves"), total(part.map(x=list(range(count))))).named(
-        "leafage"
-    )
+    leaves = join("leaves", *parts).named("leaves")
+    return join("leafage", leaves, total(part.map(x=list(range(count)))), deepen(more)).named("leafage")
+
+
+@cs.task(pure=True)
+async def deepen(more):
+    """Returns calls, and is among the calls that another one returned."""
+    write("ran", "deepen")
+    await asyncio.sleep(NAP)
+    return mix("deep", more, 100).named("deep")
+
+
+@cs.task(pure=True)
+def branch(x):
+    """Returns a call for each item of a map."""
+    write("ran", f"branch[{x}]")
+    time.sleep(NAP)
+    return join(f"twig{x}", x, x).named(f"twig{x}")
 
 
 @cs.task(pure=True, mode="inline")
@@ -96,7 +113,7 @@ def total(values):
 
 
 def make():
-    """Return the target: 60 nodes, and 13 more that it grows."""
+    """Return the target: 62 nodes, and 19 more that it grows."""
     loads = [load(i).named(f"load{i}") for i in range(ITEMS)]
     measured = total(measure.map(row=loads)).named("total12")
     shifted = total(shift.map(x=list(range(9)))).named("total9")
@@ -109,7 +126,8 @@ def make():
     way = cs.Router(selector=choose(measured), routes=ways)
     crunched = [crunch(f"crunch{i}", sums[i]).named(f"crunch{i}") for i in range(4)]
     tails = [mix(f"tail{i}", sums[i % 10], sums[(i + 1) % 10]).named(f"tail{i}") for i in range(12)]
-    return join("end", way, shifted, grow(8, sums[2]), *crunched, *tails).named("end")
+    branches = total(branch.map(x=list(range(4)))).named("total4")
+    return join("end", way, shifted, grow(8, sums[2]), branches, *crunched, *tails).named("end")
 
 
 def completed(event):
@@ -124,6 +142,6 @@ def completed(event):
 
 if __name__ == "__main__":
     store, os.environ["RESUME_NOTES"], os.environ["RESUME_ATTEMPT"] = sys.argv[1:]
-    heard = [(kind, completed) for kind in (ev.NodeCompleted, ev.ItemsCompleted)]
+    heard = [(kind, completed) for kind in (ev.NodeCompleted, ev.ItemsCompleted, ev.GraphGrown)]
     write("begun", "now")
     print(cs.run(make(), cache=store, log_level=None, subscribers=heard))

@@ -394,3 +394,29 @@ def test_a_run_whose_target_was_skipped_is_called_so(store: LocalStore) -> None:
     past = history(store)[0]
     assert (past.status, past.failed, past.skipped) == ("skipped", 0, 1)
     assert "skipped" in str(history(store)).splitlines()[1]
+
+
+def test_a_stored_value_is_compared_by_the_inputs_that_it_was_made_with(store):
+    """Where a run found a value at once, nobody looked at its inputs: those of the run that made it tell them."""
+    make = pipeline()
+    for limit in (3, 4, 3, 5):
+        go(store, make(), limit=limit)
+    assert [row.outcome for row in store.nodes(store.runs()[1].run_id) if row.node == "clean"] == ["stored"]
+    assert str(why("clean", cache=store)) == "ran: limit 3 → 5"
+    assert diff(2, 3, cache=store).changes["clean"] == ("limit 4 → 3",)
+    assert "clean" not in diff(1, 3, cache=store).changes
+
+
+def test_a_store_takes_no_words_that_it_would_not_heed(store):
+    """A second task to clear, or an option that is none, is refused; an unknown task is told, with the nearest."""
+    go(store, pipeline()())
+    for words in (("clear", "load", "clean"), ("ls", "load", "clean"), ("size", "load"), ("gc", "1GB", "2d", "x")):
+        with pytest.raises(SettingError, match=f"'{words[-1]}' is one word too many for {words[0]}"):
+            storage(*words, cache=store)
+    assert storage("size", cache=store).startswith("2 results, ")
+    assert storage("clear", "claen", cache=store) == (
+        "0 results forgotten: nothing is stored of a task 'claen'. Did you mean 'clean'?"
+    )
+    assert storage("ls", "claen", cache=store) == "Nothing is stored of a task 'claen'. Did you mean 'clean'?"
+    storage("clear", cache=store)
+    assert storage("ls", "clean", cache=store) == "Nothing is stored of a task 'clean'."

@@ -105,6 +105,9 @@ class Wire:
         finally:
             if (left := client.socket()) is not None:
                 left.close()
+            end = self._client._disconnected  # noqa: SLF001 - as above
+            if end.done() and not end.cancelled():
+                end.exception()  # if nobody has seen it, asyncio complains on stderr; why it ended is said elsewhere
 
     async def begin(self, subscriptions: list[Subscription], alive: Letter | None) -> None:
         """Say that this process is alive after all, and subscribe to what was subscribed before."""

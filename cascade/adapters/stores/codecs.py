@@ -130,12 +130,12 @@ def _words(error: BaseException) -> str:
 
 
 def default_codecs() -> Codecs:
-    """Return the codecs of a new store: text, bytes, JSON, arrays, frames, and pickle for the rest."""
+    """Return the codecs of a new store: text, bytes, JSON, arrays, frames, calls, and pickle for the rest."""
     from cascade.adapters.stores.array_codec import ArrayCodec
     from cascade.adapters.stores.frame_codecs import PandasCodec, PolarsCodec, TableCodec
+    from cascade.adapters.stores.growth_codec import GrowthCodec
     from cascade.adapters.stores.pickle_codec import PickleCodec
     from cascade.adapters.stores.plain_codecs import BytesCodec, JsonCodec, TextCodec
 
-    return Codecs([
-        JsonCodec(), TextCodec(), BytesCodec(), ArrayCodec(), PandasCodec(), PolarsCodec(), TableCodec(), PickleCodec(),
-    ])  # fmt: skip
+    safe: list[Codec] = [ArrayCodec(), PandasCodec(), PolarsCodec(), TableCodec()]
+    return Codecs([JsonCodec(), TextCodec(), BytesCodec(), *safe, GrowthCodec(safe), PickleCodec()])

@@ -25,11 +25,12 @@ __all__ = ["History", "facts_of", "is_alive", "text_digest", "to_text", "unpack_
 _FIELDS: Final = NodeRow._fields
 _COLUMNS: Final = ", ".join(_FIELDS)
 _PUT_NODE: Final = f"INSERT OR REPLACE INTO nodes ({_COLUMNS}) VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608 - the fields of a record
+# Runs are in the order of their rows: a clock that somebody sets back must not make the last run an old one.
 _LATEST: Final = (
     f"SELECT {', '.join('nodes.' + name for name in _FIELDS)} FROM nodes JOIN runs USING (run_id) "  # noqa: S608 - the same
-    "WHERE (node = :name OR task = :name) AND (:before IS NULL OR (runs.begun_at, runs.rowid) < "
-    "(SELECT begun_at, rowid FROM runs WHERE run_id = :before)) "
-    "ORDER BY runs.begun_at DESC, runs.rowid DESC, node = :name DESC, nodes.rowid DESC LIMIT 1"
+    "WHERE (node = :name OR task = :name) "
+    "AND (:before IS NULL OR runs.rowid < (SELECT rowid FROM runs WHERE run_id = :before)) "
+    "ORDER BY runs.rowid DESC, node = :name DESC, nodes.rowid DESC LIMIT 1"
 )
 _BEGIN_RUN: Final = (
     "INSERT INTO runs VALUES (?, ?, NULL, ?) ON CONFLICT (run_id) DO UPDATE SET facts = excluded.facts, ended_at = NULL"
@@ -149,7 +150,7 @@ class History:
 
     def runs(self, limit: int | None) -> list[RunRow]:
         """Return runs, the latest first."""
-        wanted = f"{_RUNS} ORDER BY begun_at DESC, runs.rowid DESC LIMIT ?"
+        wanted = f"{_RUNS} ORDER BY runs.rowid DESC LIMIT ?"
         return _runs(self._index.rows(wanted, (-1 if limit is None else limit,)))
 
     def find_runs(self, word: str) -> list[RunRow]:
@@ -158,7 +159,7 @@ class History:
         if not found and word.isascii() and word.isdigit() and len(word) < 19:  # noqa: PLR2004 - an SQLite integer
             found = _runs(self._index.rows(f"{_RUNS} WHERE number = ?", (int(word),)))
         if not found and word:
-            wanted = f"{_RUNS} WHERE substr(runs.run_id, 1, ?) = ? ORDER BY begun_at DESC, runs.rowid DESC"
+            wanted = f"{_RUNS} WHERE substr(runs.run_id, 1, ?) = ? ORDER BY runs.rowid DESC"
             found = _runs(self._index.rows(wanted, (len(word), word)))
         return found
 

@@ -21,6 +21,7 @@ from cascade.adapters.stores.index_file import (
     PATIENCE,
     ForeignIndexError,
     connect,
+    fault_of,
     inode_of,
     is_busy,
     is_torn,
@@ -62,6 +63,8 @@ class Index:
         """
         with self._lock:
             if self._connection is None and not self.path.exists():
+                if os.path.lexists(self.path.parent) and not self.path.parent.is_dir():
+                    raise StoreFault.for_no_folder(self.path.parent)
                 return []
             return self._with_connection(lambda connection: _read(connection, statement, values))
 
@@ -119,7 +122,7 @@ class Index:
                     repairs += 1
                     self._repair(str(error))
                 else:
-                    raise StoreFault.for_failure(self.path, error) from error
+                    raise fault_of(error, self.path) from error
             except OSError as error:
                 raise StoreFault.for_failure(self.path, error) from error
 

@@ -18,7 +18,7 @@ from cascade.adapters.stores.claims import hold
 from cascade.adapters.stores.file_ops import FileOps
 from cascade.interfaces.store_errors import StoreFault
 
-__all__ = ["FORM", "ForeignIndexError", "connect", "move_aside"]
+__all__ = ["FORM", "ForeignIndexError", "connect", "fault_of", "move_aside"]
 
 APPLICATION: Final = 0x63617374  # "cast": SQLite keeps this number in the header for those who want to be known
 FORM: Final = (1, 3)  # a newer minor form only adds to an older one; a newer major form is another language
@@ -207,6 +207,16 @@ def _name_of(error: sqlite3.Error) -> str:
 
 def _is_denied(error: sqlite3.Error) -> bool:
     return _name_of(error).startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
+
+
+def fault_of(error: Exception, path: Path) -> StoreFault:
+    """Return what an error of the index means for the store."""
+    if isinstance(error, sqlite3.Error):
+        if is_busy(error):
+            return StoreFault.for_locked(path, PATIENCE)
+        if _name_of(error).startswith(("SQLITE_READONLY", "SQLITE_FULL")):
+            return StoreFault.for_read_only(path.parent, error)
+    return StoreFault.for_failure(path, error)
 
 
 def is_busy(error: sqlite3.Error) -> bool:

@@ -375,7 +375,10 @@ class LocalStore:
             return self._parts
 
     def _make_folder(self) -> None:
-        self._files.mkdir(self.folder)
+        try:
+            self._files.mkdir(self.folder)
+        except FileExistsError:
+            raise StoreFault.for_no_folder(self.folder) from None
         ignore = self.folder / ".gitignore"
         if not ignore.exists():
             with suppress(FileExistsError), self._files.open(ignore) as file:
@@ -443,9 +446,11 @@ class LocalStore:
         """Return what `work` returns; after a fault, tell and return `otherwise`."""
         try:
             return work()
-        except (StoreFault, OSError) as fault:
+        except StoreFault as fault:
             self._reports.switch_off(str(fault))
-            return otherwise
+        except OSError as error:
+            self._reports.switch_off(str(StoreFault.for_failure(self.folder, error)))
+        return otherwise
 
     def _writing(self, work: Callable[[], T], otherwise: T) -> T:
         """Return what `work` returns; with a store that is off, or after a fault, `otherwise`."""

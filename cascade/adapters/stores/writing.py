@@ -42,8 +42,11 @@ def write_all(
     fault_point("save.before_rows")
     try:
         put(ready)
-    except (StoreFault, OSError) as fault:
+    except StoreFault as fault:
         reports.switch_off(str(fault))
+        return [None] * len(drafts)
+    except OSError as error:
+        reports.switch_off(str(StoreFault.for_failure(blobs.objects.parent, error)))
         return [None] * len(drafts)
     return [each.entry if each is not None else None for each in whole]
 

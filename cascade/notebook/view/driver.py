@@ -1,24 +1,24 @@
 """A run → its display, kept up to date until the run is over.
 
-In: a `Run`. Out: at most five frames a second on the best rung that works. Invariant: events are only queued on the
-run's own thread; everything else happens on the view's thread, and nothing that happens there can fail the run.
+In: a `Run`. Out: at most five frames a second on the best rung that works. Invariant: everything happens on the view's
+thread, and nothing that happens there can fail the run.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from cascade.interfaces.events import Event, RunFinished
+from cascade.interfaces.events import Event
 from cascade.notebook import document
 from cascade.notebook.bundle import finished_bundle, static_bundle
 from cascade.notebook.cell_showing import preview_result
 from cascade.notebook.figures import enlarge
 from cascade.notebook.record import GraphLike, RunRecord
+from cascade.notebook.view.feed import Feed, open_feed
 from cascade.notebook.view.questions import ask, peeker_of
 from cascade.notebook.view.routing import CellMark
 from cascade.notebook.view.rungs import Rung, make_fallback, show_bundle
@@ -65,8 +65,8 @@ class RunLike(Protocol):
 class RunView:
     """One display of one run.
 
-    Responsible for: queueing events, frames in time, commands of the view, the last picture. Refuses: what is true of
-    the run (`RunRecord`) and how it is shown (`Rung`).
+    Responsible for: frames in time, commands of the view, the last picture. Refuses: where news come from (`Feed`),
+    what is true of the run (`RunRecord`) and how it is shown (`Rung`).
 
     Args:
         run: a handle. mark: the cell that the display belongs to. current: tells which cell runs now.
@@ -105,14 +105,13 @@ class RunView:
         self._on_end = on_end
         self.place: Any = None
         self.lock = threading.RLock()
-        self._inbox: deque[list[Event]] = deque()
         self._wake = threading.Event()
+        self._feed: Feed | None = None
         self._ending = threading.Event()
         self._resend = False
         self._discard = False
         self._fallen = False
         self._grown_at = 0.0
-        self._unsubscribe: Callable[[], None] = _nothing
 
     @property
     def is_live(self) -> bool:
@@ -138,7 +137,7 @@ class RunView:
         document.catch_up(self.record)
         if self._rung is not None:
             self._try(self._rung.open)
-        self._unsubscribe = self.run.subscribe(self._receive)
+        self._feed = open_feed(self.run, self.record, self._wake)
         threading.Thread(target=self._keep, name="cascade-view", daemon=True).start()
 
     def wait(self, timeout: float) -> bool:
@@ -150,6 +149,11 @@ class RunView:
         self._discard = self._discard or discard
         self._ending.set()
         self._wake.set()
+
+    def catch_up(self) -> None:
+        """Bring the record up to now: between two frames it is a little behind."""
+        with self.lock:
+            self._fold()
 
     # -- what a rung asks --------------------------------------------------------------------------------------------
 
@@ -166,7 +170,7 @@ class RunView:
     def make_document(self) -> dict[str, Any]:
         """Return the whole document, with what has been told by now."""
         with self.lock:
-            self._fold()
+            self.catch_up()
             return self.record.document(self.run.elapsed)
 
     def make_bundle(self, note: str = "") -> dict[str, Any]:
@@ -224,13 +228,6 @@ class RunView:
 
     # -- the view's thread -------------------------------------------------------------------------------------------
 
-    def _receive(self, events: list[Event]) -> None:
-        """Queue a batch; runs on the run's delivery thread."""
-        self._inbox.append(events)
-        if any(type(event) is RunFinished for event in reversed(events[-8:])):
-            self._ending.set()
-        self._wake.set()
-
     def _keep(self) -> None:
         """Show what comes until the run is over or the display is closed.
 
@@ -250,7 +247,7 @@ class RunView:
         due = time.monotonic()
         reassure = due + _REASSURE_FIRST
         while True:
-            self._wake.wait(max(0.05, min(idle, reassure - time.monotonic())))
+            self._wait_for_news(min(time.monotonic() + idle, reassure))
             self._fold_until(due)
             if self._ending.is_set():
                 return
@@ -260,18 +257,29 @@ class RunView:
                 self._resend = True
             self._show()
 
+    def _wait_for_news(self, until: float) -> None:
+        feed = self._feed
+        assert feed is not None  # noqa: S101 - it is open before this thread begins
+        while not feed.waiting and not self._wake.is_set() and (left := until - time.monotonic()) > 0:
+            self._wake.wait(min(feed.period, left))
+
     def _fold_until(self, due: float) -> None:
         """Fold what is there, and what comes until a frame is due: the frame waits for no more than the last of it.
 
         All at once would keep the run from its interpreter for as long as a frame may take to reach the page.
         """
+        feed = self._feed
+        assert feed is not None  # noqa: S101 - it is open before this thread begins
         while not self._ending.is_set():
+            has_rung = self._wake.is_set()
             self._wake.clear()
-            self._fold()
             left = due - time.monotonic()
+            if has_rung or left <= 0 or feed.waiting >= feed.worth:
+                self._fold()
             if left <= 0:
                 return
-            self._wake.wait(left)
+            if not self._ending.is_set():
+                self._wake.wait(min(2 * feed.period, left) if feed.is_busy else left)
 
     def _show(self) -> None:
         if self._rung is None:
@@ -285,8 +293,10 @@ class RunView:
 
     def _fold(self) -> None:
         with self.lock:
-            while self._inbox:
-                self.record.apply(self._inbox.popleft())
+            if self._feed is not None:
+                self._feed.fold(self.record)
+                if self._feed.is_over:
+                    self._ending.set()
             if self.record.unknown and time.monotonic() > self._grown_at + _GROW_EVERY:
                 self._grow()
 
@@ -294,11 +304,9 @@ class RunView:
         """A task returned a lazy result, so the graph is larger now: begin a new record with the same events."""
         self._grown_at = time.monotonic()
         self.record.unknown = False
-        events = list(self.run.events)
-        if not events or events[0].seq != 0 or events[-1].elapsed < self.record.elapsed:
-            return
         fresh = RunRecord(self.run.graph, usual=self._usual, locate=self.locate)
-        fresh.apply(events)
+        if self._feed is None or not self._feed.begin_again(fresh) or fresh.elapsed < self.record.elapsed:
+            return
         fresh.frames.seq = self.record.frames.seq
         document.catch_up(fresh)
         self.record = fresh
@@ -317,7 +325,8 @@ class RunView:
             self._close_rung()
         except Exception as error:  # noqa: BLE001 - the run's value must reach its user without a last picture
             self.fault = f"{type(error).__name__}: {error}"
-        self._unsubscribe()
+        if self._feed is not None:
+            self._feed.close()
         if self._on_end is not None:
             self._on_end(self)
 
@@ -379,7 +388,3 @@ class RunView:
 
 def _nothing_kept(_name: str) -> None:
     """Stands for asking a run that keeps no pictures."""
-
-
-def _nothing() -> None:
-    """Stands for unsubscribing before there is a subscription."""

@@ -15,9 +15,11 @@ import time
 from pathlib import Path
 
 import pytest
+from aiomqtt import MqttError
 
 import cascade as cs
 from cascade.adapters.connectors.mqtt import MqttConnector
+from cascade.adapters.connectors.mqtt_wire import Subscription, Wire
 from cascade.interfaces.remote_errors import ConnectorError
 
 CHILD = Path(__file__).with_name("engine_child.py")
@@ -269,3 +271,26 @@ async def test_who_needs_the_broker_can_wait_for_it(refused):
     with pytest.raises(ConnectorError, match="refused"):
         await connector.wait_connected(0.05)
     await connector.disconnect()
+
+
+async def test_a_broker_that_hangs_up_leaves_no_complaint_of_asyncio():
+    """A broker that greets and closes the connection at the next word is an error, and nothing else on stderr."""
+
+    async def hang_up(reader, writer):
+        await reader.read(1000)
+        writer.write(b"\x20\x02\x00\x00")  # CONNACK
+        await reader.read(1000)
+        writer.close()
+
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    settings = MqttConnector("127.0.0.1", patience=0.2)._settings
+    wire = Wire("127.0.0.1", server.sockets[0].getsockname()[1], "me", None, settings)
+    with pytest.raises(MqttError):
+        async with wire:
+            await wire.begin([Subscription("a/b", print, is_raw=False)], None)
+    del wire
+    gc.collect()
+    server.close()
+    assert complaints == []

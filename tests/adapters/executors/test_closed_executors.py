@@ -62,6 +62,64 @@ def test_executor_that_breaks_in_mid_run() -> None:
     executor.pool.shutdown()
 
 
+def ready(value: Any = None, *, is_cancelled: bool = False) -> Future[Any]:
+    """A future that is over."""
+    future: Future[Any] = Future()
+    if is_cancelled:
+        future.cancel()
+        future.set_running_or_notify_cancel()
+    else:
+        future.set_result(value)
+    return future
+
+
+class Odd(Executor):
+    """An executor that answers each call by itself."""
+
+    def __init__(self, answer: Any) -> None:
+        """Keep what it answers."""
+        self.answer = answer
+
+    def submit(self, _fn: Any, /, *_args: Any, **_kwargs: Any) -> Any:
+        """Make no call."""
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (None, "whose submit() returned NoneType and not a concurrent.futures.Future"),
+        (ready("surprise"), "whose future brought str and not what the call of 'same' returned"),
+        (ready(None), "whose future brought NoneType"),
+        (ready(is_cancelled=True), "that cancelled the call of 'same', which nobody asked for"),
+    ],
+)
+def test_an_executor_that_does_as_none_does_is_named(answer: Any, words: str) -> None:
+    """No future, a value of somebody else, a cancel by itself: the error names the executor and what it did."""
+    error = cs.start(same(1), executor=Odd(answer), log_level=None).exception(20)
+    assert isinstance(error, ExecutorClosedError)
+    assert f"executor= got a Odd {words}" in str(error)
+
+
+def test_an_executor_that_is_shut_down_in_mid_run() -> None:
+    """Calls that its shutdown cancels fail with a sentence, and nothing hangs."""
+    pool, begun, gate = ThreadPoolExecutor(1), threading.Event(), threading.Event()
+
+    @cs.task
+    def hold(n: int) -> int:
+        begun.set()
+        gate.wait(20)
+        return n
+
+    run = cs.start([hold(1), hold(2)], executor=pool, log_level=None)
+    assert begun.wait(20)
+    pool.shutdown(wait=False, cancel_futures=True)
+    gate.set()
+    error = run.exception(20)
+    assert isinstance(error, ExecutorClosedError)
+    assert "ThreadPoolExecutor" in str(error)
+
+
 def test_arguments_that_cannot_be_sent_are_no_such_thing() -> None:
     """An executor that refuses one call because of what it holds fails that call alone."""
 

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_an_index_of_before_gets_numbers(make: Callable[..., LocalStore], tmp_pa
         store.begin_run(run, {})
         store.record_nodes(run, [NodeRow(run, "n", "t", "ran", items="{}")])
     store.close()
-    with sqlite3.connect(tmp_path / "store" / "index.db") as database:
+    with closing(sqlite3.connect(tmp_path / "store" / "index.db")) as database, database:
         database.execute("DROP TABLE run_numbers")
         database.execute("ALTER TABLE nodes DROP COLUMN items")
         database.execute("PRAGMA user_version = 1001")
@@ -126,3 +127,21 @@ def test_costs_are_looked_up_not_searched(store: LocalStore) -> None:
         assert told
         assert all("INDEX nodes_by_task" in line and line.startswith("SEARCH") for line in told), told
         assert not [step for step in steps if "TEMP B-TREE" in step[3]], "nothing is sorted"
+
+
+def test_a_clock_that_was_set_back(make: Callable[..., LocalStore]) -> None:
+    """The last run is the one that began last, whatever the clock said."""
+    store = make(clock=lambda: 2_000_000.0)
+    store.begin_run("first", {})
+    store.record_nodes("first", [NodeRow("first", "fit", "fit", "ran")])
+    later = make(clock=lambda: 1_000_000.0)
+    later.begin_run("second", {})
+    later.record_nodes("second", [NodeRow("second", "fit", "fit", "stored")])
+    assert [run.run_id for run in later.runs()] == ["second", "first"]
+    found = later.latest("fit")
+    assert found is not None
+    assert found.run_id == "second"
+    before = later.latest("fit", "second")
+    assert before is not None
+    assert before.run_id == "first"
+    assert later.latest("fit", "first") is None

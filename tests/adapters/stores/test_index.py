@@ -4,16 +4,19 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cascade.adapters.stores import index as index_module
 from cascade.adapters.stores import index_file, upkeep
 from cascade.adapters.stores.file_ops import FileOps
 from cascade.adapters.stores.index import Index
 from cascade.adapters.stores.local import LocalStore
 from cascade.interfaces.store_errors import StoreFault
+from cascade.tools.storage import storage
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ def test_readers_and_a_writer_side_by_side(index: Index) -> None:
     """Where the disk can, readers need not wait for a writer."""
     put(index, "a")
     assert index.rows("PRAGMA journal_mode") == [("wal",)]
-    with sqlite3.connect(index.path, isolation_level=None) as other:
+    with closing(sqlite3.connect(index.path, isolation_level=None)) as other, other:
         other.execute("BEGIN IMMEDIATE")
         assert index.rows("SELECT digest FROM texts") == [("a",)]
         other.execute("ROLLBACK")
@@ -124,7 +127,7 @@ def test_only_large_values_are_looked_up_by_content(tmp_path: Path) -> None:
     with LocalStore(tmp_path / "store", key_file=tmp_path / "key") as store:
         store.save("small", 1)
         store.save("large", bytes(20_000))
-        with sqlite3.connect(store.folder / "index.db") as database:
+        with closing(sqlite3.connect(store.folder / "index.db")) as database, database:
             asked = upkeep._IS_NAMED  # what is asked decides whether the index serves
             plan = database.execute(f"EXPLAIN QUERY PLAN {asked}", ("x",)).fetchall()
             assert "USING INDEX entries_by_file" in str(plan)
@@ -133,3 +136,38 @@ def test_only_large_values_are_looked_up_by_content(tmp_path: Path) -> None:
         database.close()
         assert store.clear() == 2
         assert not [file for file in (store.folder / "objects").rglob("*") if file.is_file()]
+
+
+def test_an_index_that_another_program_holds(
+    make: Callable[..., LocalStore], reports: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who finds the index locked is told so, not to look at the disk's space; what is stored still serves."""
+    for module in (index_module, index_file):
+        monkeypatch.setattr(module, "PATIENCE", 0.05)
+    make().save("a", 1)
+    store = make()
+    other = sqlite3.connect(store.folder / "index.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert store.save("b", 2) is None
+    assert store.load(store.find(["a"])["a"]) == 1
+    assert "another program held index.db" in storage("gc", cache=store)
+    assert "Close that program" in reports[-1][2]
+    other.execute("ROLLBACK")
+    other.close()
+
+
+@pytest.mark.parametrize("what", ["a link that leads nowhere", "no folder"])
+def test_something_else_stands_where_the_folder_should_be(
+    make: Callable[..., LocalStore], tmp_path: Path, reports: list[Any], what: str
+) -> None:
+    """A file or a dead link at the place of the folder is left alone, and whoever asks the store is told."""
+    place = tmp_path / "store"
+    if what == "no folder":
+        place.write_text("mine")
+    else:
+        place.symlink_to(tmp_path / "nowhere")
+    for action in ("ls", "size", "check", "gc", "clear"):
+        assert f"it is {what}. Move it away" in storage(action, cache=make()), action
+    assert make().save("k", 1) is None
+    assert f"it is {what}. Move it away" in reports[-1][2]
+    assert place.is_symlink() or place.read_text() == "mine"

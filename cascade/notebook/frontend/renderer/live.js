@@ -77,6 +77,7 @@ export class LiveWidget extends RunWidget {
   /** The widget, or its kernel, has gone: the document as the widget showed it last takes its place. */
   takeOver() {
     const document = keptIn(this.node);
+    if (document && !ENDED.has(document.run.state) && meeting()?.standing(this.node) !== "up") document.run.lost = true;
     this.lostModel = this.handover?.reference.model_id ?? "";
     this.endHandover();
     if (document) this.hold(document);

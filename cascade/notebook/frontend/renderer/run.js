@@ -91,7 +91,9 @@ export class RunWidget extends Panel {
     }
     this.stop();
     this.stop = link.listen(run, (message) => this.take(run, message));
-    link.send(this.kind === MIME ? { type: "hello", run } : { type: "hello", run, open: true });
+    // What is open comes back as a run, when it is over as its last picture; controls are more than the run in them.
+    const isOpen = this.kind !== MIME && !this.shown?.controls;
+    link.send(isOpen ? { type: "hello", run, open: true } : { type: "hello", run });
   }
 
   leave() {

@@ -41,8 +41,8 @@ function stillForm(form) {
 /** @param {RunDocument} document */
 function noteOf(document) {
   if (document.controls) return "Not live: the controls as they stood. Run the cell to move them.";
-  const { state, started, elapsed } = document.run;
+  const { state, started, elapsed, lost } = document.run;
   if (["completed", "failed", "cancelled"].includes(state)) return "";
   const at = started > 0 ? ` at ${new Date((started + elapsed) * 1000).toLocaleString()}` : "";
-  return `Saved while it ran: the run as it stood${at}.`;
+  return `${lost ? "Its kernel ended" : "Saved"} while it ran: the run as it stood${at}.`;
 }

@@ -16,6 +16,9 @@ const KINDS = /** @type {Record<string, string>} */ ({
   env: "environment value",
 });
 
+/** Whether a box stands for many nodes that are no items of one map. @param {import("./types.js").Box} box */
+export const isGroup = (box) => box.kind === "map" && / nodes$/.test(box.note);
+
 /** @param {Context} context @returns {Panel} */
 export function createDetail(context) {
   const { model, selection } = context;
@@ -41,7 +44,7 @@ export function createDetail(context) {
         {},
         icon(entry.s, 14),
         html("b", "", {}, box.name),
-        html("span", "kind", {}, KINDS[box.kind] ?? box.kind),
+        html("span", "kind", {}, isGroup(box) ? "nodes of one task" : KINDS[box.kind] ?? box.kind),
         html("span", "status", {}, [wordFor(entry.s), entry.d].filter(Boolean).join(" · ")),
         html("span", "gap"),
         lineageSwitch(context),

@@ -59,7 +59,8 @@ export function createHead(context) {
 function statusText({ model, live }) {
   const { run } = model.document;
   if (model.at !== null) return `${stateWord(run)} · replay`;
-  const words = [live || model.ended ? stateWord(run) : `${stateWord(run)} when this was saved`];
+  const then = run.lost ? "when its kernel ended" : "when this was saved";
+  const words = [live || model.ended ? stateWord(run) : `${stateWord(run)} ${then}`];
   const elapsed = model.elapsed(live);
   if (run.state !== "pending") words.push(duration(elapsed));
   const left = (run.eta ?? 0) - (elapsed - run.elapsed);

@@ -15,6 +15,8 @@ const ALIASES = /** @type {Record<string, string>} */ ({
   setup: "queued",
   env: "param",
 });
+/** What has a state's colour and a shape of its own: a warning is no retry. */
+const SHAPES = /** @type {Record<string, string>} */ ({ warning: "warning" });
 const RUN_WORDS = /** @type {Record<string, string>} */ ({
   completed: "done",
   paused: "paused",
@@ -40,7 +42,7 @@ export function wordFor(name) {
 export function glyph(name) {
   const state = stateFor(name);
   const group = svg("g", "glyph");
-  for (const shape of state ? iconShapes[states[state].icon] : [])
+  for (const shape of state ? iconShapes[SHAPES[name] ?? states[state].icon] : [])
     group.append(svg("path", `ink-${shape.paint}`, { d: shape.d }));
   return group;
 }

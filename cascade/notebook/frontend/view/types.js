@@ -6,7 +6,7 @@
  *
  * @typedef {{id: string, name: string, state: RunState, started: number, elapsed: number, live: boolean,
  *   message: string, eta: number|null, counts: Record<string, number>, step?: boolean,
- *   simulated?: boolean}} Run `simulated`: it has not taken place
+ *   simulated?: boolean, lost?: boolean}} Run `simulated`: it has not taken place; `lost`: its kernel ended before it did
  * @typedef {{id: string, name: string, kind: string, note: string, x: number, y: number, w: number, h: number}} Box
  * @typedef {{source: string, target: string, kind: string, label: string, d: string, lx: number, ly: number}} Arrow
  * @typedef {{width: number, height: number, boxes: Box[], arrows: Arrow[]}} Picture
