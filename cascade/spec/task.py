@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from functools import partial, update_wrapper
 from operator import attrgetter
+from pathlib import Path
 from types import MethodType
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, Self, TypeVar, overload
 
@@ -40,7 +41,7 @@ class Task(Generic[P, R]):
     """A function that records its calls; calling it gives a `LazyResult`.
 
     Attributes:
-        func: the undecorated function. name: shown in views and logs. key: ``module:qualname``.
+        func: the undecorated function. name: shown in views and logs. key: ``module:qualname``, see `_home_of`.
         mode: ``blocking``, ``inline``, ``compute`` or ``async``.
         binds: what stands before the arguments of a call when the task is read from a class: the ``instance``, the
             ``class`` or ``nothing``. is_method: it was written in a class, and binds something.
@@ -74,7 +75,7 @@ class Task(Generic[P, R]):
         self.depends_on = depends_on
         self.ignore = ignore
         self.options = options
-        self.key = f"{getattr(inner, '__module__', '')}:{getattr(inner, '__qualname__', self.name)}"
+        self.key = f"{_home_of(inner)}:{getattr(inner, '__qualname__', self.name)}"
         around = str(getattr(inner, "__qualname__", "")).rpartition(".")[0]
         self.is_method = self.binds != "nothing" and bool(around) and not around.endswith("<locals>")
         update_wrapper(self, inner, updated=())
@@ -350,6 +351,16 @@ def _name_of(func: Any) -> str:
     """Return a name for people: that of the function, or of the class of an object that can be called."""
     *_, innermost = (layer for layer in _layers(func) if layer is func or isinstance(func, partial))
     return str(getattr(func, "__name__", None) or getattr(innermost, "__name__", None) or type(innermost).__name__)
+
+
+def _home_of(func: Any) -> str:
+    """Return the module of a function; that of a script is the one that it is where something imports it."""
+    module = str(getattr(func, "__module__", ""))
+    main = sys.modules.get("__main__")
+    if module != "__main__" or main is None:
+        return module
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    return spec.name if spec is not None else Path(file).stem if file else module
 
 
 def _holds_special(value: object, depth: int = 0) -> bool:

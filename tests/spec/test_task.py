@@ -6,6 +6,9 @@ import functools
 import inspect
 import operator
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -311,3 +314,39 @@ def test_travelling_registers_nothing() -> None:
     pickle.loads(pickle.dumps(made))
     made.with_constraints(gpu=1)
     assert get_current_context().tasks[made.key] is made
+
+
+GROWING = """
+import cascade as cs
+
+@cs.task(pure=True)
+def clean(n):
+    return n + 1
+
+@cs.task(pure=True)
+def listing():
+    print("listing", end=" ")
+    return [clean(n) for n in range(3)]
+
+if __name__ == "__main__":
+    print(clean.key, cs.run(listing(), cache=".cascade", log_level=None))
+"""
+
+
+@pytest.mark.slow
+def test_a_script_is_the_module_of_its_name(tmp_path: Path) -> None:
+    """What a script remembers serves, whether it is run by its path, as a module, or imported."""
+    (tmp_path / "flow.py").write_text(GROWING)
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / "other.py").write_text(GROWING)
+    imported = (
+        "import cascade as cs, flow; print(flow.clean.key, cs.run(flow.listing(), cache='.cascade', log_level=None))"
+    )
+
+    def say(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    assert say("flow.py") == "listing flow:clean [1, 2, 3]\n"
+    assert say("flow.py") == say("-m", "flow") == say("-c", imported) == "flow:clean [1, 2, 3]\n"
+    assert say("-m", "pack.other").split()[1] == "pack.other:clean"
