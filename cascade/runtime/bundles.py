@@ -266,6 +266,7 @@ def _hold(number: int, value: Any, box: Box, order: Order) -> bytes | Kept:
     elif not _is_known(value):
         _dumps(value, [])
     box.values[number] = value
+    box.size += size
     return Kept(summarize(value), size, head_of(value) if order.wants_heads else None)
 
 
