@@ -126,6 +126,7 @@ class Stopped(BaseException):
 
 _lock = threading.Lock()
 _threads: dict[str, int] = {}  # bundles that run here, and where
+_stopped: set[str] = set()  # those of them whose thread was told to stop
 _unwanted: dict[str, None] = {}  # bundles that were stopped, perhaps before they came
 _functions: dict[bytes, Any] = {}
 _capture = OutputCapture()
@@ -140,7 +141,8 @@ def stop_bundles(names: Sequence[str]) -> None:
         for name in names:
             _unwanted[name] = None
             if name in _threads:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(_threads[name]), ctypes.py_object(Stopped))
+                _stopped.add(name)
+                _raise_in(_threads[name])
         for name in list(_unwanted)[: -10 * MOST_FUNCTIONS]:
             del _unwanted[name]
 
@@ -169,12 +171,35 @@ def run_bundle(payload: bytes, boxes: Sequence[Box], tell: Callable[[bytes], obj
     except Stopped:
         pass
     finally:
-        with _lock:
-            if _threads.pop(order.name, None) is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None)
+        _leave(order.name, thread)
     teller.add(Over())
     teller.flush()
     return teller.box
+
+
+def _leave(name: str, thread: int) -> None:
+    """Be stopped no more; an exception that is still on its way ends here.
+
+    It is not taken back by an exception of None: from then on, CPython 3.11 looks for one at every turn of every loop
+    of the process, and a function that is traced never ends.
+    """
+    while True:
+        try:
+            with _lock:
+                _threads.pop(name, None)
+                is_stopped = name in _stopped
+                _stopped.discard(name)
+            if is_stopped:
+                _raise_in(thread)  # in the place of one that may be on its way, and heard at once
+                while True:
+                    pass
+        except Stopped:
+            continue
+        return
+
+
+def _raise_in(thread: int) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Stopped))
 
 
 def _run_steps(order: Order, boxes: Sequence[Box], teller: _Teller) -> None:
