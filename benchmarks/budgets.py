@@ -94,6 +94,8 @@ BUDGETS: Mapping[str, Budget] = {
     "cluster_slow": Budget(None, (Ratio("cluster", 1.0),)),
     "cluster_chain": Budget(None, (Ratio("cluster", 1.0),)),
     "cluster_map": Budget(None, (Ratio("cluster", 1.0),)),
+    "cluster_large": Budget(None, (Ratio("cluster", 1.0),)),
+    "cluster_back": Budget(None, (Ratio("cluster", 1.0),)),
     "pool_map": Budget(None, (Ratio("loky", 1.15),)),
     "telemetry": Budget(None, (Ratio(OURS, 1.02, workload="untold"),)),
     "import": Budget(30, (faster("doit", 4), faster("dask", 7))),

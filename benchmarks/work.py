@@ -10,6 +10,7 @@ NAP = 0.02  # seconds
 SPINS = 5_000_000  # some 0.2 s of one core
 PRIME = 1_000_003
 TICK = 0.001  # seconds
+BLOB = 5_000_000  # bytes
 
 
 def inc(x: int) -> int:
@@ -74,6 +75,16 @@ def tick(x: int, y: int = 0) -> int:
 def tock(x: int, y: int = 0) -> int:
     """A task that computes for ten milliseconds."""
     return hold(10 * TICK, x, y)
+
+
+def blob(x: int) -> bytes:
+    """A task that makes 5 MB."""
+    return bytes([x % 256]) * BLOB
+
+
+def weigh(blob: bytes) -> int:
+    """A task that reads a large value."""
+    return len(blob) + blob[-1]
 
 
 def hold(seconds: float, x: int, y: int) -> int:

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from benchmarks.work import PRIME, add, ground, inc, spun, total
+from benchmarks.work import BLOB, PRIME, add, blob, ground, inc, spun, total
 
 Kind = Literal[
     "chain", "fan_in", "map", "dag", "dag_threads", "async_naps", "naps", "cpu",
     "dag_plain", "dag_opted_out", "dag_pure", "dag_first", "dag_again", "dag_changed",
     "key_array", "key_frame", "look_up", "why",
-    "cluster_dag", "cluster_dag_slow", "cluster_chain", "cluster_map", "pool_map",
+    "cluster_dag", "cluster_dag_slow", "cluster_chain", "cluster_map", "cluster_large", "cluster_back", "pool_map",
     "redis_look_up", "redis_first", "redis_again",
     "untold", "told",
     "dag_large", "simulate", "plan", "visualize", "view", "report", "watch",
@@ -120,6 +120,8 @@ ANSWERS: dict[Kind, Callable[[Workload], object]] = {
     "cluster_dag_slow": ticked_answer,
     "cluster_chain": lambda workload: workload.size,
     "cluster_map": lambda workload: list(range(1, workload.size + 1)),
+    "cluster_large": lambda workload: [BLOB + number for number in range(workload.size)],
+    "cluster_back": lambda workload: [blob(number) for number in range(workload.size)],
     "pool_map": lambda workload: list(range(1, workload.size + 1)),
     "redis_look_up": lambda workload: workload.size,
     "redis_first": layered_answer,
@@ -189,6 +191,8 @@ WORKLOADS = (
     Workload("cluster_slow", "cluster: DAG of 200 tasks of 10 ms", "cluster_dag_slow", 200, width=20, start="warm"),
     Workload("cluster_chain", "cluster: chain of 100 tasks of 1 ms", "cluster_chain", 100, start="warm"),
     Workload("cluster_map", "cluster: map of 400 tasks of 1 ms", "cluster_map", 400, start="warm"),
+    Workload("cluster_large", "cluster: 20 values of 5 MB, each read", "cluster_large", 20, "ms", start="warm"),
+    Workload("cluster_back", "cluster: 20 values of 5 MB come back", "cluster_back", 20, "ms", start="warm"),
     Workload("pool_map", "processes: 400 tasks of 1 ms", "pool_map", 400, start="warm"),
 )
 BY_NAME = {workload.name: workload for workload in WORKLOADS}

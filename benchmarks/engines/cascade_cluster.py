@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import cascade as cs
-from benchmarks.work import tick, tock, total
+from benchmarks.work import blob, tick, tock, total, weigh
 from benchmarks.workloads import Workload
 
 
@@ -47,6 +47,19 @@ def chain(workload: Workload) -> Callable[[], object]:
     return run
 
 
+def large(workload: Workload) -> Callable[[], object]:
+    """Large values that other calls read."""
+    make: Any = cs.task(blob)
+    read: Any = cs.task(weigh)
+    return lambda: execute([read(make(number)) for number in range(workload.size)], "dask")
+
+
+def back(workload: Workload) -> Callable[[], object]:
+    """Large values that come here."""
+    make: Any = cs.task(blob)
+    return lambda: execute([make(number) for number in range(workload.size)], "dask")
+
+
 def map_on(executor: str) -> Callable[[Workload], Callable[[], object]]:
     """One node with many items."""
     task: Any = cs.task(tick)
@@ -58,5 +71,7 @@ PREPARE = {
     "cluster_dag_slow": layered(tock),
     "cluster_chain": chain,
     "cluster_map": map_on("dask"),
+    "cluster_large": large,
+    "cluster_back": back,
     "pool_map": map_on("process"),
 }

@@ -8,7 +8,7 @@ from typing import Any
 
 from dask import delayed
 
-from benchmarks.work import tick, tock, total
+from benchmarks.work import blob, tick, tock, total, weigh
 from benchmarks.workloads import Workload
 from cascade.adapters.executors.dask import DaskExecutor
 
@@ -56,9 +56,23 @@ def map_(workload: Workload) -> Callable[[], object]:
     return lambda: client().gather(client().map(tick, range(workload.size), pure=False))
 
 
+def large(workload: Workload) -> Callable[[], object]:
+    """Large values that other calls read."""
+    make, read = delayed(blob, pure=False), delayed(weigh, pure=False)
+    return lambda: client().gather(client().compute([read(make(number)) for number in range(workload.size)]))
+
+
+def back(workload: Workload) -> Callable[[], object]:
+    """Large values that come here."""
+    make = delayed(blob, pure=False)
+    return lambda: client().gather(client().compute([make(number) for number in range(workload.size)]))
+
+
 PREPARE = {
     "cluster_dag": layered(tick),
     "cluster_dag_slow": layered(tock),
     "cluster_chain": chain,
     "cluster_map": map_,
+    "cluster_large": large,
+    "cluster_back": back,
 }

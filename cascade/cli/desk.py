@@ -122,6 +122,11 @@ def nobody(desk: Any) -> str:
     address = without_password(str(getattr(desk.connector, "address", "") or "local"))
     project = "" if (desk.org_id, desk.project_id) == ("local", "default") else f" of {desk.org_id}/{desk.project_id}"
     connector = "local" if address.startswith("local") else address
+    if forbidden := getattr(desk.connector, "forbidden", ()):
+        return (
+            f"No run{project} was heard at {address}, which does not let this user hear "
+            f"'{one_line(min(forbidden), 200)}'. Ask who keeps the broker for that right."
+        )
     return (
         f"No run{project} goes on at {address}. A run is seen here when it was started with "
         f"connector='{connector}', or as cascade run FILE:TARGET --connector {connector}."

@@ -94,6 +94,7 @@ def record_of(run: Any) -> RunRecord:
         journal = getattr(getattr(run, "_flow", None), "journal", None)
         if journal is None:  # one that was read from a file has a list
             record.apply(run.events)
+            record.is_cut = not record.finished
         else:
             intake = Intake(record, journal)
             intake.catch_up()

@@ -66,7 +66,7 @@ def whole(record: RunRecord, elapsed: float | None = None) -> dict[str, Any]:
         "bars": [bar.to_dict() for bar in record.lanes.bars.items],
     }
     made["log"] = [line.to_dict() for line in record.log.lines()]
-    if record.finished:
+    if record.finished or record.is_cut:
         record.track.note(record.state, record.capacities)
         made["track"] = record.track.to_dict()
     if record.peeks is not None:

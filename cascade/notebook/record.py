@@ -70,6 +70,7 @@ class RunRecord:
         self.changed: dict[str, None] = {}
         self.dirty: set[str] = {"run"}
         self.unknown = False
+        self.is_cut = False  # nothing more will come, though no end was told: a journal that breaks off
         self.frames = document.FrameState()
         self._failures = FailureBook()
         self._reason = ""

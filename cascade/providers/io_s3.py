@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import cascade as cs
@@ -22,6 +23,7 @@ __all__ = ["exists", "list", "read", "remove", "write"]
 Storage = Mapping[str, Any] | None
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _LONGEST_KEY: Final = 1024  # bytes
+_VERSION: Final = "?versionId="  # s3fs takes what follows for a version, and what stands before for the key
 
 
 @cs.task(name="io.s3.read")
@@ -92,15 +94,19 @@ def list(  # noqa: A001 - the word that users look for
 
     Args:
         bucket, storage: see `cs.io.s3.read`. prefix: of keys, as ``sales/``; empty for all.
+
+    Raises:
+        FileNotFoundError: when there is no such bucket.
     """
     name = _bucket(bucket)
     if not isinstance(prefix, str) or any(ord(c) < 32 for c in prefix):  # noqa: PLR2004 - control characters
         raise PlaceError.for_key(prefix)
     folder, _, start = prefix.rpartition("/")
-    try:
-        found = _system(storage).find(f"{name}/{folder}" if folder else name)
-    except FileNotFoundError:
-        return []
+    system, found = _system(storage), []
+    with suppress(FileNotFoundError):
+        found = system.find(f"{name}/{folder}" if folder else name)
+    if not found:  # s3fs finds nothing in a bucket that does not exist, either
+        system.call_s3("head_bucket", Bucket=name)
     keys = [path.partition("/")[2] for path in found]
     return sorted(key for key in keys if key.startswith(prefix if start or folder else ""))
 
@@ -124,6 +130,6 @@ def _path(bucket: object, key: object) -> str:
     if not isinstance(key, str) or not key or len(key.encode("utf-8", "surrogatepass")) > _LONGEST_KEY:
         raise PlaceError.for_key(key)
     has_controls = any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in key)  # noqa: PLR2004 - and half characters
-    if has_controls or not all(part not in ("", ".", "..") for part in key.split("/")):
+    if has_controls or _VERSION in key or not all(part not in ("", ".", "..") for part in key.split("/")):
         raise PlaceError.for_key(key)
     return f"{name}/{key}"

@@ -196,7 +196,7 @@ class PlaceError(ProviderError, ValueError):
         """A key that could not be found again under its own name."""
         return cls(
             f"'{shown(key)}' cannot be the key of an object: it is a text of up to 1024 bytes that does not begin or "
-            "end with '/' and has no empty part, no '..' and no control characters."
+            "end with '/' and has no empty part, no '..', no '?versionId=' and no control characters."
         )
 
     @classmethod

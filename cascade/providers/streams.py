@@ -7,7 +7,7 @@ written appears whole. In a notebook there is no input to read; there, output go
 from __future__ import annotations
 
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import cascade as cs
 from cascade.providers.errors import ProviderError, short
@@ -27,7 +27,7 @@ def stdin(kind: Literal["text", "bytes", "lines"] = "text", /) -> Any:
         kind: ``text``, ``bytes``, or ``lines``: a list of text without line ends.
 
     Raises:
-        StreamError: when there is none, as in a notebook. UnicodeDecodeError: when it is not text.
+        StreamError: when there is none, as in a notebook, or when it is not text.
 
     Example:
         >>> import cascade as cs
@@ -41,8 +41,18 @@ def stdin(kind: Literal["text", "bytes", "lines"] = "text", /) -> Any:
         raise StreamError("This process has no standard input to read. In a notebook, use a cs.Param or read a file.")
     if kind == "bytes":
         return stream.buffer.read()
-    text = stream.read()
+    text = _read_text(stream)
     return text.splitlines() if kind == "lines" else text
+
+
+def _read_text(stream: TextIO) -> str:
+    """Return what a stream holds. Some locales let bytes that are no text pass as half characters; those fail later."""
+    try:
+        text = stream.read()
+        text.encode()
+    except UnicodeError:
+        raise StreamError("The standard input is not text. Read it as bytes: cs.io.stdin('bytes').") from None
+    return text
 
 
 def _is_kernel() -> bool:

@@ -20,14 +20,13 @@ from cascade.graph.model import MAP, PROCESS
 from cascade.interfaces.cluster import ClusterError
 from cascade.interfaces.exceptions import WorkerDiedError
 from cascade.runtime.arguments import GONE
-from cascade.runtime.bundles import Began, Ended, Kept, Over, Said, bundles_here, run_bundle, stop_bundles
+from cascade.runtime.bundles import bundles_here, run_bundle, stop_bundles
 from cascade.runtime.cluster_link import ClusterLink
 from cascade.runtime.cluster_remains import leave_to
-from cascade.runtime.cluster_values import RemoteValue, bring, explain_loss, glance, is_remote, unreadable
+from cascade.runtime.cluster_values import RemoteValue, bring, explain_loss, glance, is_remote
 from cascade.runtime.loading import Freight, Load, Loading
 from cascade.runtime.locality import Locality
 from cascade.runtime.pace import TARGET
-from cascade.runtime.parcels import unpack
 from cascade.runtime.threads import run_in_thread
 from cascade.runtime.worker_output import repeat
 
@@ -98,10 +97,7 @@ class ClusterSide:
             attempt = self._begin(node)
             if attempt is None or self.loading.was_ahead(attempt, self._settle_ahead):
                 continue
-            load = Load(self.loading.name_of(node))
-            load.add(attempt, self.loading.pace.of(node))
-            load.is_short = self.loading.ends_soon(attempt)
-            self._queue.append(load)
+            load = self._open(attempt)
             if self.loading.is_short(attempt):
                 self._fill(load, mode)
         if self._queue:
@@ -109,7 +105,9 @@ class ClusterSide:
 
     def _begin(self, node: int) -> Attempt | None:
         flow = self.flow
-        items = self.loading.pace.items_of(node, self.link.sight.threads) if flow.graph.kinds[node] == MAP else None
+        items = None
+        if flow.graph.kinds[node] == MAP and self.loading.home_of(node) is not None:
+            items = self.loading.pace.items_of(node, self.link.sight.threads)
         attempt = flow.make_attempt(node, PROCESS, items)
         if attempt is None:
             return None
@@ -119,22 +117,39 @@ class ClusterSide:
             flow.map_side.offer_more(node)
         return attempt
 
+    def _open(self, attempt: Attempt) -> Load:
+        load = Load(self.loading.name_of(attempt.node))
+        load.add(attempt, self.loading.pace.of(attempt.node))
+        load.is_short = self.loading.ends_soon(attempt)
+        self._queue.append(load)
+        return load
+
     def _fill(self, load: Load, mode: int) -> None:
-        """Put more short nodes that are ready into `load`, and then those that follow from it alone."""
+        """Put more short nodes that are ready into `load`, or by its side, and then those that follow from it alone."""
         flow, loading = self.flow, self.loading
+        loads = {loading.home_of(load.freight[0].node): load}
         ready = flow.core.ready[mode]
         free = max(1, 2 * self.link.sight.threads - len(self._loads) - len(self._queue) + 1)
         share = math.ceil((len(ready) + 1) / free)
-        while ready and len(load.freight) < share and load.seconds < TARGET:
-            if not loading.fits(flow.core.by_rank[ready[0]]):
+        while ready:
+            home = loading.home_of(flow.core.by_rank[ready[0]])
+            into = loads.get(home)
+            if home is None or not loading.fits(flow.core.by_rank[ready[0]]):
+                break
+            if into is not None and (len(into.freight) >= share or into.seconds >= TARGET):
                 break
             node = flow.core.take(mode)
             if node < 0:
                 break
             attempt = self._begin(node)
-            if attempt is not None and not loading.was_ahead(attempt, self._settle_ahead):
-                load.add(attempt, loading.pace.of(node))
-        loading.look_ahead(load)
+            if attempt is None or loading.was_ahead(attempt, self._settle_ahead):
+                continue
+            if into is None:
+                loads[home] = self._open(attempt)
+            else:
+                into.add(attempt, loading.pace.of(node))
+        for made in loads.values():
+            loading.look_ahead(made)
 
     def _has_room(self) -> bool:
         busy = len(self._loads) + len(self._queue)
@@ -213,54 +228,12 @@ class ClusterSide:
             try:
                 name, messages = loads(data)  # noqa: S301 - from a worker, which runs the user's code anyway
                 load = self._loads.get(name)
-                for message in messages if load is not None else ():
-                    self._read(load, message)  # type: ignore[arg-type]
+                if load is not None:
+                    load.read(messages)
             finally:
                 self.flow.lock.acquire()
             if load is not None:
                 self._act(load)
-
-    def _read(self, load: Load, message: Any) -> None:
-        """Take one message; not under the lock, since it may hold values and errors of the user's classes."""
-        kind = type(message)
-        if kind is Said:
-            self._repeat(load, message)
-        elif kind is Began:
-            load.began(message.place)
-        elif kind is Over:
-            load.is_over = True
-        elif kind is Ended:
-            freight = load.freight[message.step]
-            if freight.is_told:
-                return
-            freight.is_told = True
-            freight.seconds = message.seconds
-            if message.error is not None:
-                freight.error = unpack(message.error, freight.label)
-            elif isinstance(message.value, Kept):
-                kept = message.value
-                freight.value = RemoteValue(load.token, message.step, freight.label, kept.summary, kept.size)
-                freight.head = kept.head
-            else:
-                self._unpickle(freight, message.value or b"")
-            load.told.append(freight)
-
-    @staticmethod
-    def _unpickle(freight: Freight, data: bytes) -> None:
-        try:
-            freight.value = loads(data)  # noqa: S301 - as above
-        except BaseException as error:  # noqa: BLE001 - unpickling runs the user's code
-            freight.error = unreadable(freight.label, error)
-
-    def _repeat(self, load: Load, message: Said) -> None:
-        freight = load.freight[message.step]
-        attempt = freight.attempt
-        if attempt is None:
-            freight.output.extend(message.pieces)
-            return
-        if freight.row is not None:
-            attempt.index, attempt.row = freight.row[0], freight.row
-        repeat([message.pieces], attempt)
 
     def _act(self, load: Load) -> None:
         """Settle what has been read of `load`. Under the lock."""

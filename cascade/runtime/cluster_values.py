@@ -35,14 +35,17 @@ class RemoteValue:
 
     Attributes:
         token: of the bundle that made it, held as long as this lives. step: which of its values. path: keys into it.
-        summary: a short text about it. size: bytes, as far as known. label: of its node.
+        summary: a short text about it. size: bytes, as far as known. label: of its node. place: its worker, at first.
     """
 
-    __slots__ = ("label", "path", "size", "step", "summary", "token")
+    __slots__ = ("label", "path", "place", "size", "step", "summary", "token")
 
-    def __init__(self, token: Any, step: int, label: str, summary: str, size: int, path: tuple[Any, ...] = ()) -> None:
+    def __init__(
+        self, token: Any, step: int, label: str, summary: str, size: int, path: tuple[Any, ...] = (), place: str = ""
+    ) -> None:
         """Note where it is."""
         self.token = token
+        self.place = place
         self.step = step
         self.label = label
         self.summary = summary
@@ -51,7 +54,7 @@ class RemoteValue:
 
     def __getitem__(self, key: Any) -> RemoteValue:
         """Return an item of it, which stays there too."""
-        return RemoteValue(self.token, self.step, self.label, "", 0, (*self.path, key))
+        return RemoteValue(self.token, self.step, self.label, "", 0, (*self.path, key), self.place)
 
     __iter__ = None  # an item of it can be named, but it cannot be gone through from here
 
@@ -99,15 +102,17 @@ class Box:
         """Return the bytes that it takes with its values."""
         return object.__sizeof__(self) + self.size + sum(map(len, self.told))
 
-    def __reduce__(self) -> Any:
+    def __reduce_ex__(self, protocol: Any) -> Any:
         """Travel with bytes beside the pickle, without a copy, as arrays do of themselves."""
+        if protocol < 5:  # noqa: PLR2004 - the first that knows of parts beside the pickle
+            return _unbox, (self.values, [], self.told, self.size)
         raw = {step: value for step, value in self.values.items() if type(value) in (bytes, bytearray)}
         rest = {step: value for step, value in self.values.items() if step not in raw}
         return _unbox, (rest, [(n, type(v), pickle.PickleBuffer(v)) for n, v in raw.items()], self.told, self.size)
 
 
 def _unbox(
-    values: dict[int, Any], raw: list[tuple[int, type[bytes] | type[bytearray], Any]], told: list[bytes], size: int
+    values: dict[int, Any], raw: list[tuple[int, type[bytes | bytearray], Any]], told: list[bytes], size: int
 ) -> Box:
     for step, kind, buffer in raw:
         values[step] = kind(buffer)

@@ -8,8 +8,10 @@ pause that is in force); what a bundle ran ahead of the core becomes known only 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pickle import loads
 from typing import TYPE_CHECKING, Any, Final
 
 from cascade.graph.model import MAP, PROCESS, THREAD
@@ -18,10 +20,12 @@ from cascade.interfaces.exceptions import CascadeError
 from cascade.interfaces.sending_errors import UnsendableError
 from cascade.runtime import states as st
 from cascade.runtime.arguments import Arguments
-from cascade.runtime.bundles import Order, Step
-from cascade.runtime.cluster_values import Own, Packer, Prior, RemoteValue
+from cascade.runtime.bundles import Began, Ended, Kept, Order, Over, Said, Step
+from cascade.runtime.cluster_values import Own, Packer, Prior, RemoteValue, unreadable
 from cascade.runtime.pace import TARGET, Pace
+from cascade.runtime.parcels import unpack
 from cascade.runtime.shipments import Portable
+from cascade.runtime.worker_output import repeat
 
 if TYPE_CHECKING:
     from cascade.runtime.attempts import Attempt
@@ -34,6 +38,8 @@ __all__ = ["Freight", "Load", "Loading"]
 
 SHORT: Final = 0.015  # seconds below which a call is short
 FLOW: Final = 50_000_000  # bytes a second: what stays counts as if it took this time, so a bundle's are 1 MB at most
+FEW: Final = 1000  # values of a map that are looked at to tell where they are
+LARGE: Final = 150_000  # bytes whose way from one worker to another takes as long as a submission
 NEAR: Final = 0.2  # seconds below which the next call is sent while a worker is at it, so that it need not wait
 
 
@@ -57,6 +63,13 @@ class Freight:
     value: Any = None
     error: BaseException | None = None
     head: Head | None = None
+
+    def read(self, data: bytes) -> None:
+        """Take a value that travelled with its message."""
+        try:
+            self.value = loads(data)  # noqa: S301 - from a worker, which runs the user's code anyway
+        except BaseException as error:  # noqa: BLE001 - unpickling runs the user's code
+            self.error = unreadable(self.label, error)
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +119,44 @@ class Load:
                 if freight.attempt is not None:
                     freight.attempt.write("stderr", "Its worker was lost; another one begins anew.\n", "warning")
         self.place = place
+
+    def read(self, messages: Iterable[Any]) -> None:
+        """Take what a worker tells; not under the lock, since it may hold values and errors of the user's classes."""
+        for message in messages:
+            kind = type(message)
+            if kind is Said:
+                self._repeat(message)
+            elif kind is Began:
+                self.began(message.place)
+            elif kind is Over:
+                self.is_over = True
+            elif kind is Ended and not self.freight[message.step].is_told:
+                self._end(self.freight[message.step], message)
+
+    def _end(self, freight: Freight, message: Ended) -> None:
+        freight.is_told = True
+        freight.seconds = message.seconds
+        if message.error is not None:
+            freight.error = unpack(message.error, freight.label)
+        elif isinstance(message.value, Kept):
+            kept = message.value
+            freight.value = RemoteValue(
+                self.token, message.step, freight.label, kept.summary, kept.size, place=self.place
+            )
+            freight.head = kept.head
+        else:
+            freight.read(message.value or b"")
+        self.told.append(freight)
+
+    def _repeat(self, message: Said) -> None:
+        freight = self.freight[message.step]
+        attempt = freight.attempt
+        if attempt is None:
+            freight.output.extend(message.pieces)
+            return
+        if freight.row is not None:
+            attempt.index, attempt.row = freight.row[0], freight.row
+        repeat([message.pieces], attempt)
 
     def holds(self, attempt: Attempt) -> bool:
         """Whether `attempt` is in it."""
@@ -159,14 +210,29 @@ class Loading:
 
     def learn(self, freight: Freight) -> None:
         """Note how long a call took; those whose values are large enough travel alone from now on."""
-        seconds, value = freight.seconds, freight.value
+        weight, value = freight.seconds, freight.value
         if type(value) is RemoteValue:  # a bundle's values are kept, and brought here, together
-            seconds = max(seconds, value.size / FLOW) if value.size else math.inf
-        self.pace.learn(freight.node, seconds)
+            weight = max(weight, value.size / FLOW) if value.size else math.inf
+        self.pace.learn(freight.node, freight.seconds, weight)
 
     def is_short(self, attempt: Attempt) -> bool:
         """Whether others may travel with `attempt`."""
-        return attempt.row is None and attempt.ticket is None and self.fits(attempt.node, is_taken=True)
+        is_plain = attempt.row is None and attempt.ticket is None
+        return is_plain and self.fits(attempt.node, is_taken=True) and self.home_of(attempt.node) is not None
+
+    def home_of(self, node: int) -> str | None:
+        """Return the worker where the large values are that `node` takes: "" if it takes none, None if they are apart.
+
+        Calls with different homes do not travel together: the values of some would have to move, and all would wait.
+        """
+        flow, bulk = self.flow, Counter[str]()
+        for need in flow.graph.needs_of(node):
+            value = flow.values[need]
+            for part in value[:FEW] if flow.graph.kinds[need] == MAP and type(value) is list else (value,):
+                if type(part) is RemoteValue:
+                    bulk[part.place] += part.size
+        homes = [place for place, size in bulk.items() if size >= LARGE]
+        return homes[0] if len(homes) == 1 else None if homes else ""
 
     def ends_soon(self, attempt: Attempt) -> bool:
         """Whether the next call may be sent after `attempt` before that has ended; none may that has a timeout."""
@@ -192,12 +258,15 @@ class Loading:
         """Add calls to `load` that need nothing but what it makes and what is there."""
         flow, graph = self.flow, self.flow.graph
         places = {freight.node: number for number, freight in enumerate(load.freight)}
+        homes = ("", self.home_of(load.freight[0].node))
         at = 0
         while at < len(load.freight) and load.seconds < TARGET and not flow.core.paused:
             for node in graph.succ[load.freight[at].node]:
                 if node in places or node in self._ahead or flow.core.state[node] != st.PENDING:
                     continue
                 if graph.modes[node] not in (THREAD, PROCESS) or not self.fits(node):
+                    continue
+                if self.home_of(node) not in homes:
                     continue
                 needs = graph.needs_of(node)
                 if any(need in places for need in self._locality.touched_by(node)):

@@ -25,39 +25,44 @@ _earlier: WeakKeyDictionary[Any, float] = WeakKeyDictionary()  # seconds, of tas
 class Pace:
     """What is known of the tasks of one flow. Under the flow's lock."""
 
-    __slots__ = ("_doubted", "_seconds", "flow")
+    __slots__ = ("_doubted", "_seconds", "_weights", "flow")
 
     def __init__(self, flow: Flow) -> None:
         """Know nothing yet."""
         self.flow = flow
         self._seconds: dict[Any, float] = {}
+        self._weights: dict[Any, float] = {}
         self._doubted: set[Any] = set()
 
     def _task(self, node: int) -> Any:
         return getattr(self.flow.graph.calls[node], "_task", None)
 
     def of(self, node: int) -> float:
-        """Return the seconds that a call of the node's task takes; infinity while nobody knows."""
-        return self._seconds.get(self._task(node), math.inf)
+        """Return what a call of the node's task counts for in a bundle, in seconds; infinity while nobody knows."""
+        return self._weights.get(self._task(node), math.inf)
 
     def guess(self, node: int) -> float:
-        """Return what earlier flows say where this one says nothing yet: too little to have calls share a fate."""
-        known = self.of(node)
-        return known if known < math.inf else _earlier.get(self._task(node), math.inf)
+        """Return the seconds that a call takes, by what earlier flows say where this one says nothing yet.
 
-    def learn(self, node: int, seconds: float) -> None:
-        """Note how long a call took; infinity: the next ones are to travel alone."""
+        What they say is too little to have calls share a fate.
+        """
         task = self._task(node)
-        known = self._seconds.get(task, math.inf)
-        is_new = math.isinf(known) or math.isinf(seconds)
-        if task not in self._doubted:
-            self._seconds[task] = seconds if is_new else known + MEMORY * (seconds - known)
-            _earlier[task] = self._seconds[task]
+        known = self._seconds.get(task)
+        return known if known is not None else _earlier.get(task, math.inf)
+
+    def learn(self, node: int, seconds: float, weight: float | None = None) -> None:
+        """Note how long a call took, and what it counts for if that is more; infinity: the next ones travel alone."""
+        task = self._task(node)
+        if task in self._doubted:
+            return
+        self._seconds[task] = _earlier[task] = _mix(self._seconds.get(task, math.inf), seconds)
+        self._weights[task] = _mix(self._weights.get(task, math.inf), seconds if weight is None else weight)
 
     def doubt(self, node: int) -> None:
         """Something among several calls of this task killed a worker: from now on they travel alone."""
         self._doubted.add(self._task(node))
-        self._seconds.pop(self._task(node), None)
+        for known in (self._seconds, self._weights):
+            known.pop(self._task(node), None)
 
     def items_of(self, node: int, places: int) -> int | None:
         """Return how many items of a map travel together; None: one, which may be more than a plain call.
@@ -74,3 +79,7 @@ class Pace:
         pace = max(self.of(node), 1e-6)
         fair = MOST_ITEMS if state.total is None else max(1, (state.total - state.pulled) // (2 * max(1, places)))
         return max(1, min(MOST_ITEMS, fair, int(TARGET / pace)))
+
+
+def _mix(known: float, new: float) -> float:
+    return new if math.isinf(known) or math.isinf(new) else known + MEMORY * (new - known)

@@ -251,7 +251,7 @@ class TestPipeline:
     def test_the_exported_module_gives_the_same(self, pipeline: Lesson) -> None:
         """Nothing differs in a fresh process; the file has what is needed, and a command line with the Params."""
         told = pipeline.text("%cascade export")
-        assert re.match(r"flow\.py in a fresh process: 2 same", told)
+        assert re.match(r"flow\.py in a fresh process: 3 same", told)
         assert not re.search(r"differs|fails|missing", told)
         source = pipeline.text("!cat flow.py")
         assert "def compare(table, sight, rain):" in source

@@ -155,6 +155,26 @@ def test_secrets_of_s3_do_not_show(service: Service, bucket: str) -> None:
 
 
 @pytest.mark.slow
+def test_a_key_is_no_version_of_another(service: Service, bucket: str) -> None:
+    """What s3fs would take for a version of another object is no key: that object stays as it is."""
+    at, key = service.options, "a?versionId=1"
+    run(cs.io.s3.write(bucket, "a", b"first", storage=at))
+    for made in (cs.io.s3.write(bucket, key, b"x", storage=at), cs.io.s3.read(bucket, key, storage=at),
+                 cs.io.s3.exists(bucket, key, storage=at), cs.io.s3.remove(bucket, key, storage=at)):  # fmt: skip
+        with pytest.raises(PlaceError, match=r"no '\?versionId='"):
+            run(made)
+    assert run(cs.io.s3.read(bucket, "a", storage=at)) == b"first"
+
+
+def test_no_such_bucket(service: Service) -> None:
+    """A bucket that does not exist is an error, never an empty one."""
+    for made in (cs.io.s3.list("no-such-bucket", storage=service.options),
+                 cs.io.s3.list("no-such-bucket", "a/", storage=service.options),
+                 cs.io.s3.read("no-such-bucket", "a", storage=service.options)):  # fmt: skip
+        with pytest.raises(FileNotFoundError):
+            run(made)
+
+
 def test_hostile_buckets_and_keys(service: Service) -> None:
     """Each text is one key in one bucket, or is refused: another bucket, and other keys, stay as they are."""
     at = service.options

@@ -33,6 +33,16 @@ def test_a_script_reads_its_input(kind: str, fed: bytes, expected: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_an_input_that_is_no_text(locale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that are no text are an error that says how to read them, also where Python would let them pass."""
+    monkeypatch.setenv("LC_ALL", locale)
+    done = script("cs.run(cs.io.stdin(), log_level=None)", b"a\xff\xfeb")
+    assert b"The standard input is not text. Read it as bytes: cs.io.stdin('bytes')." in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.slow
 def test_a_script_writes_its_output() -> None:
     """What comes in goes out, byte for byte, and the log does not mix with it."""
     data = bytes(range(256)) * 1000

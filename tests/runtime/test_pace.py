@@ -52,6 +52,14 @@ def test_it_begins_with_one_and_learns() -> None:
     assert pace.items_of(node, 2) == 1
 
 
+def test_a_call_with_a_large_value_travels_alone_and_ends_soon() -> None:
+    """What its value weighs says how many travel together; how long it takes says when the next one may be sent."""
+    pace, node = paced(work.map(range(10_000)))
+    pace.learn(node, 0.001, 0.4)
+    assert pace.items_of(node, 2) == 1
+    assert (pace.of(node), pace.guess(node)) == (0.4, 0.001)
+
+
 def test_a_doubted_task_travels_alone_for_good() -> None:
     """After a death among several calls they are sent one by one, however short."""
     pace, node = paced(work.map(range(10_000)))

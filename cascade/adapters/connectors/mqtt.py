@@ -49,7 +49,8 @@ class MqttConnector:
 
     Attributes:
         address: as ``connector=`` takes it, without the password. is_connected: whether the broker is there now.
-        problem: why it is not, empty if it is. sent: messages that went out.
+        problem: why it is not, empty if it is. sent: messages that went out. forbidden: patterns of topics that the
+            broker does not let this user hear.
 
     Example:
         >>> connector = MqttConnector("broker.example", 8883, username="me", password="secret", tls=True)
@@ -93,6 +94,7 @@ class MqttConnector:
         self._has_tried = threading.Event()
         self.is_observer = False  # no run of this process needs it: who looks through it tells what there is to say
         self._has_said = False
+        self.forbidden: set[str] = set()
         self._was_there = False  # the broker, once since `connect`
 
     @property
@@ -306,7 +308,8 @@ class MqttConnector:
         pause = FIRST_PAUSE
         while self.is_open or (self._was_there and len(self._outbox)):
             try:
-                async with Wire(self.hostname, self.port, self._identifier, self._will, self._settings) as wire:
+                wire = Wire(self.hostname, self.port, self._identifier, self._will, self._settings, self._hear_refusal)
+                async with wire:
                     first = list(self._subscriptions)
                     await wire.begin(first, self._alive if self._was_there else None)
                     self._wire, self.problem = wire, ""
@@ -364,6 +367,11 @@ class MqttConnector:
             if self.is_observer:
                 return
             _warn(f"{self.address} is not there: {reason}. Runs go on, and it is tried again.")
+
+    def _hear_refusal(self, pattern: str) -> None:
+        if pattern not in self.forbidden:
+            self.forbidden.add(pattern)
+            _warn(f"{self.address} does not let this user hear '{pattern}': what is sent there has no effect here.")
 
     def _say_lost(self) -> None:
         left = len(self._outbox)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from cascade.adapters.connectors.topics import decode, matches
+from cascade.interfaces.remote_errors import ConnectorError
 
 if TYPE_CHECKING:
     from cascade.adapters.connectors.outbox import Letter
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["DaemonExecutor", "Subscription", "Wire", "first_of", "reason_of"]
 
 BARRIER: Final = "cascade/none"  # a topic that nobody hears: unsubscribing from it is a question with an answer
+REFUSED: Final = 0x80  # codes from here on in a broker's answer to who subscribes
 Callback = Callable[[str, Any], Any]
 
 
@@ -64,14 +66,20 @@ class Wire:
     """A connected client; an async context manager."""
 
     def __init__(
-        self, hostname: str, port: int, identifier: str, will: Letter | None, settings: dict[str, Any]
+        self,
+        hostname: str,
+        port: int,
+        identifier: str,
+        will: Letter | None,
+        settings: dict[str, Any],
+        refused: Callable[[str], None],
     ) -> None:
         """Prepare; entering connects."""
         import aiomqtt
 
         context = settings["tls"]
         if context is True or (settings["ca_file"] and not context):
-            context = ssl.create_default_context(cafile=settings["ca_file"])
+            context = _trust(settings["ca_file"])
         self._client = aiomqtt.Client(
             hostname,
             port,
@@ -88,6 +96,7 @@ class Wire:
             socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],  # else a word and its answer take 40 ms
         )
         self._turn = asyncio.Lock()
+        self.refused = refused
         self.unsent: list[Letter] = []
 
     async def __aenter__(self) -> Self:
@@ -116,7 +125,7 @@ class Wire:
         for each in subscriptions:
             each.awaits = True
         for pattern in dict.fromkeys(each.pattern for each in subscriptions):
-            await self._client.subscribe(pattern, qos=1)
+            await self._hear(pattern)
 
     async def settle_first(self, subscriptions: list[Subscription]) -> None:
         """After `begin`: return when what is retained has come; from then on all hear the same."""
@@ -128,9 +137,15 @@ class Wire:
     async def subscribe(self, subscription: Subscription) -> None:
         """Hear what is retained, then what comes. One at a time, so that it is clear for whom a retained one comes."""
         async with self._turn:
-            await self._client.subscribe(subscription.pattern, qos=1)
+            await self._hear(subscription.pattern)
             await self._ask()
             subscription.awaits = False
+
+    async def _hear(self, pattern: str) -> None:
+        """Subscribe; what the broker does not allow is told, since nothing will be heard of it."""
+        for code in await self._client.subscribe(pattern, qos=1):
+            if getattr(code, "value", code) >= REFUSED:
+                self.refused(pattern)
 
     async def unsubscribe(self, pattern: str) -> None:
         """Hear nothing more of a pattern."""
@@ -175,6 +190,13 @@ class Wire:
                 # A message that comes since somebody subscribed now is not for those who subscribed before.
                 if each.awaits >= message.retain and matches(each.pattern, topic):
                     each.give(topic, data if isinstance(data, bytes) else b"")
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConnectorError.for_certificates(ca_file, error.strerror or str(error)) from None
 
 
 async def first_of(*works: Coroutine[Any, Any, None]) -> None:

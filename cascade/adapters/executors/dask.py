@@ -129,6 +129,7 @@ class _DaskCluster:
         self.address = str(client.scheduler.address if client.scheduler is not None else "")
         self.dashboard = dashboard
         self.is_own = is_own
+        self._is_near = is_own or _is_local(client)
         self.patience = patience
         self.wait_for_workers = wait_for_workers
 
@@ -227,7 +228,8 @@ class _DaskCluster:
 
         async def bring() -> None:
             try:
-                value = await token._result()  # noqa: SLF001 - the public way blocks
+                # By way of the scheduler it would travel twice, and with its buffers copied into the pickle.
+                (value,) = await self.client._gather([token], direct=True if self._is_near else None)  # noqa: SLF001 - the public way blocks
             except BaseException as error:  # noqa: BLE001 - handed over
                 got(None, error if isinstance(error, Exception) else RuntimeError(repr(error)))
             else:
@@ -419,6 +421,13 @@ def close_clusters() -> None:
     for client in clients:
         with suppress(Exception):
             client.close(timeout=2)
+
+
+def _is_local(client: Any) -> bool:
+    """Whether the workers run on this machine for certain, and so can be asked without the scheduler."""
+    from distributed import LocalCluster
+
+    return isinstance(client.cluster, LocalCluster)
 
 
 def _without_alarm() -> Any:

@@ -18,6 +18,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from cascade.adapters.sinks.fields import misfit
 from cascade.context import get_current_context
 from cascade.graph.model import Edge, Node
 from cascade.interfaces import events as ev
@@ -36,9 +37,13 @@ _KINDS: Final = {
     name: kind for name in ev.__all__ if isinstance(kind := getattr(ev, name), type) and issubclass(kind, ev.Event)
 } | {kind.__name__: kind for kind in (ControlRefused, RunHeld)}
 _FIELDS: Final = {name: tuple([field.name for field in fields(kind)]) for name, kind in _KINDS.items()}
+_HELD: Final[dict[str, tuple[str, ...]]] = {"kind": ("capacity", "resource")}
+_WORDS: Final[dict[str, dict[str, tuple[str, ...]]]] = {  # fields of these kinds that know only these words
+    "RunFinished": {"status": ("completed", "failed", "cancelled")},
+    "ResourceAcquired": _HELD,
+    "ResourceReleased": _HELD,
+}
 _OTHER_NAMES: Final = {"kind": "what"}  # of fields: ``kind`` is that of the line
-_TEXTS: Final = {"GraphGrown": {"nodes"}}  # fields of these kinds that are no numbers
-_NUMBERS: Final = frozenset({"seq", "at", "elapsed", "attempt", "duration", "nodes", "count", "delay", "usage"})
 
 
 class JournalSink:
@@ -259,7 +264,8 @@ def replay(path: str | PathLike[str], run_id: str | None = None) -> ReplayedRun:
     chosen = run_id if run_id is not None else next(iter(runs))
     if chosen not in runs:
         raise JournalError.for_choice(path, runs)
-    events = sorted(runs[chosen], key=lambda event: event.seq)
+    told = {event.seq: event for event in reversed(runs[chosen])}  # once, also where a file was copied into itself
+    events = [told[seq] for seq in sorted(told)]
     return ReplayedRun(chosen, graphs.get(chosen) or _guess(events), events)
 
 
@@ -284,9 +290,10 @@ def _take(
     found.update({name: found.pop(other) for name, other in _OTHER_NAMES.items() if other in found})
     if not found.keys() <= set(_FIELDS[kind]):
         raise fault("has fields that its kind does not have")
-    numbers = [found.get(name, 0) for name in _NUMBERS.intersection(_FIELDS[kind]) - _TEXTS.get(kind, set())]
-    if not all(isinstance(number, (int, float)) for number in numbers):
-        raise fault("has something else where a number belongs")
+    words = _WORDS.get(kind, {})
+    unknown = next((name for name, known in words.items() if name in found and found[name] not in known), "")
+    if wrong := misfit(_KINDS[kind], found) or unknown:
+        raise fault(f"has something in the field '{wrong}' that does not belong there")
     try:
         make: Callable[..., ev.Event] = _KINDS[kind]
         event = make(**{name: _frozen(value) for name, value in found.items()})
@@ -304,13 +311,16 @@ def _frozen(value: object) -> object:
 
 def _graph(found: Any, fault: Callable[[str], JournalError]) -> ReplayedGraph:
     try:
-        nodes = tuple([Node(**{**node, "requirements": dict(node["requirements"])}) for node in found["nodes"]])
-        edges = tuple([Edge(**edge) for edge in found["edges"]])
-        if not all(isinstance(each, str) for node in nodes for each in (node.id, node.name, node.kind)):
-            raise fault("has a node whose id, name or kind is no text")
-        return ReplayedGraph(str(found["name"]), nodes, edges)
+        name, nodes, edges = str(found["name"]), found["nodes"], found["edges"]
+        wrong = [misfit(Node, node) for node in nodes] + [misfit(Edge, edge) for edge in edges]
+        made = ReplayedGraph(name, tuple([Node(**node) for node in nodes]), tuple([Edge(**edge) for edge in edges]))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise fault("holds no graph") from None
+    if any(wrong):
+        raise fault(f"holds a graph with something in the field '{max(wrong)}' that does not belong there")
+    if not {end for edge in made.edges for end in (edge.source, edge.target)} <= {node.id for node in made.nodes}:
+        raise fault("holds a graph with an arrow to a node that it does not have")
+    return made
 
 
 def _guess(events: Iterable[ev.Event]) -> ReplayedGraph:

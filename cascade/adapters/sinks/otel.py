@@ -38,10 +38,24 @@ class _Trace:
 
     root: Any
     context: Any
+    run: SeenRun | None = None
+    nodes: set[str] = field(default_factory=set)  # those whose edges are in `needs`
     spans: dict[Key, Any] = field(default_factory=dict)
     known: dict[str, Any] = field(default_factory=dict)
     needs: dict[str, list[str]] = field(default_factory=dict)
     waiting: dict[Key, tuple[str, float]] = field(default_factory=dict)
+    held: dict[str, float] = field(default_factory=dict)  # amounts of capacities
+
+    def read_edges(self) -> None:
+        """Know the edges of the graph as it is now, unless it is too large."""
+        graph = self.run.graph if self.run is not None else None
+        if graph is None or len(graph.nodes) > MOST_EDGES or len(graph.edges) > MOST_EDGES:
+            self.run = None
+            return
+        self.nodes = {node.id for node in graph.nodes}
+        self.needs = {}
+        for edge in graph.edges:
+            self.needs.setdefault(edge.target, []).append(edge.source)
 
 
 class OtelSubscriber:
@@ -105,11 +119,9 @@ class OtelSubscriber:
         attributes = {"cascade.run_id": event.run_id, "cascade.nodes": event.nodes}
         attributes |= {f"cascade.param.{name}": text for name, text in event.params.items()}
         root = self._tracer.start_span(event.name, Context(), start_time=_ns(event.at), attributes=attributes)
-        made = self._traces[event.run_id] = _Trace(root, api.set_span_in_context(root, Context()))
         run = self._runs.pop(event.run_id, None)
-        if run is not None and len(run.graph.nodes) <= MOST_EDGES and len(run.graph.edges) <= MOST_EDGES:
-            for edge in run.graph.edges:
-                made.needs.setdefault(edge.target, []).append(edge.source)
+        made = self._traces[event.run_id] = _Trace(root, api.set_span_in_context(root, Context()), run)
+        made.read_edges()
 
     def _finish(self, trace: _Trace, event: ev.RunFinished) -> None:
         for span in trace.spans.values():  # what could not be stopped, and maps that did not come to their end
@@ -119,6 +131,8 @@ class OtelSubscriber:
         if event.status == "failed":
             _fail(trace.root, event.error_type, event.error, event.at)
         trace.root.end(_ns(event.at))
+        for resource, amount in trace.held.items():  # a thread that could not be stopped gives it back unheard
+            self._in_use.add(-amount, {"resource": resource})
         del self._traces[event.run_id]
         self._run_duration.record(event.duration, {"status": event.status})
         for provider in (self._tracer_provider, self._meter_provider):
@@ -134,17 +148,24 @@ class OtelSubscriber:
             case ev.LifecycleEvent() if not isinstance(event, ev.RunStarted):
                 trace.root.add_event(type(event).__name__, _facts(event), _ns(event.at))
             case ev.ResourceAcquired():
-                self._in_use.add(event.amount, {"resource": event.resource})
+                self._hold(trace, event.resource, event.amount)
             case ev.ResourceReleased():
-                self._in_use.add(-event.amount, {"resource": event.resource})
+                self._hold(trace, event.resource, -event.amount)
             case ev.ItemsCompleted():
                 self._end_waiting(trace, event, event.elapsed - event.duration)
                 self._nodes.add(event.count, {"task": event.name, "state": "completed"})
                 self._span(trace, event, event.at - event.duration).add_event(
                     "items", {"first": event.first, "count": event.count}, _ns(event.at)
                 )
+            case ev.GraphGrown():
+                if not trace.nodes.issuperset(event.nodes):
+                    trace.read_edges()
             case ev.NodeEvent():
                 self._tell_node(trace, event)
+
+    def _hold(self, trace: _Trace, resource: str, amount: float) -> None:
+        trace.held[resource] = trace.held.get(resource, 0.0) + amount
+        self._in_use.add(amount, {"resource": resource})
 
     def _tell_node(self, trace: _Trace, event: ev.NodeEvent) -> None:
         match event:

@@ -78,6 +78,7 @@ class PrometheusSink:
         self._names: set[str] = set()
         self._written_at = 0.0
         self._server: ThreadingHTTPServer | None = None
+        self._held: dict[str, set[str]] = {}  # capacities and resources in use, by run
 
     # -- counting -------------------------------------------------------------------------------------------------
 
@@ -103,8 +104,12 @@ class PrometheusSink:
                 self._add("cascade_run_duration_seconds", event.duration, (("", "sum"),))
                 self._add("cascade_run_duration_seconds", 1, (("", "count"),))
                 self._waiting = {key: told for key, told in self._waiting.items() if key[0] != event.run_id}
+                for resource in self._held.pop(event.run_id, ()):  # by a thread that gives it back unheard
+                    self._numbers["cascade_capacity_in_use"][self._one("resource", resource)] = 0
             case ev.ResourceAcquired() | ev.ResourceReleased():
                 self._numbers["cascade_capacity_in_use"][self._one("resource", event.resource)] = event.usage
+                held = self._held.setdefault(event.run_id, set())
+                (held.add if event.usage else held.discard)(event.resource)
             case ev.EventsDropped():
                 self._add("cascade_events_dropped_total", event.count)
             case ev.ItemsCompleted():

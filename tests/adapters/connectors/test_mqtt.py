@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import json
 import logging
 import shutil
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -20,9 +22,12 @@ from aiomqtt import MqttError
 import cascade as cs
 from cascade.adapters.connectors.mqtt import MqttConnector
 from cascade.adapters.connectors.mqtt_wire import Subscription, Wire
+from cascade.cli.desk import nobody
 from cascade.interfaces.remote_errors import ConnectorError
+from cascade.runtime.remote_desk import RemoteDesk
 
 CHILD = Path(__file__).with_name("engine_child.py")
+DYNAMIC = Path("/usr/lib/x86_64-linux-gnu/mosquitto_dynamic_security.so")
 BOUND = 2.5  # seconds that a broker may cost a run at most, in all
 
 
@@ -246,7 +251,48 @@ def test_tls(make_broker, tmp_path, caplog):
     asyncio.run(reach(MqttConnector("127.0.0.1", broker.port, tls=ssl.create_default_context(cafile=str(certificate)))))
     with pytest.raises(ConnectorError, match="certificate"):
         asyncio.run(reach(MqttConnector("127.0.0.1", broker.port, tls=True)))
+    with pytest.raises(ConnectorError, match=r"the certificates in '.*none\.pem' \(ca_file=.*No such file"):
+        asyncio.run(reach(MqttConnector("127.0.0.1", broker.port, ca_file=str(tmp_path / "none.pem"))))
     gc.collect()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DYNAMIC.exists(), reason="mosquitto has no plugin for dynamic security here")
+async def test_a_broker_that_forbids_to_hear(make_broker, tmp_path, caplog):
+    """A subscription that the broker does not grant is said once, with its topic: nothing will come of it."""
+    rules = {"defaultACLAccess": {"publishClientSend": True, "publishClientReceive": True, "subscribe": False},
+             "clients": [{"username": "me", **_password("secret"), "roles": [{"rolename": "watch"}]}],
+             "roles": [{"rolename": "watch",
+                        "acls": [{"acltype": "subscribePattern", "topic": "a/#", "allow": True}]}]}  # fmt: skip
+    path = tmp_path / "rules.json"
+    path.write_text(json.dumps(rules), encoding="utf-8")
+    broker = make_broker(f"allow_anonymous false\nplugin {DYNAMIC}\nplugin_opt_config_file {path}")
+    with caplog.at_level(logging.WARNING):
+        async with MqttConnector("127.0.0.1", broker.port, username="me", password="secret") as connector:
+            await connector.wait_connected(5)
+            for topic in ("a/b", "forbidden/#", "forbidden/#"):
+                await connector.subscribe(topic, lambda *_: None)
+    told = [line for line in sentences(caplog) if "does not let this user hear" in line]
+    assert len(told) == 1
+    assert "'forbidden/#'" in told[0]
+    assert connector.forbidden == {"forbidden/#"}
+    observer = MqttConnector("127.0.0.1", broker.port, username="me", password="secret")
+    words = await asyncio.to_thread(_ask_for_runs, observer)
+    assert "does not let this user hear 'cascade/control/local/default/" in words
+
+
+def _ask_for_runs(connector):
+    """What `cascade status` says where nobody answers."""
+    with RemoteDesk(connector) as desk:
+        assert desk.runs(0.1) == []
+        return nobody(desk)
+
+
+def _password(text):
+    """A password as the plugin for dynamic security keeps it."""
+    salt, rounds = b"0123456789ab", 101
+    made = hashlib.pbkdf2_hmac("sha512", text.encode(), salt, rounds)
+    return {"password": b64encode(made).decode(), "salt": b64encode(salt).decode(), "iterations": rounds}
 
 
 @pytest.mark.slow
@@ -286,7 +332,7 @@ async def test_a_broker_that_hangs_up_leaves_no_complaint_of_asyncio():
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     server = await asyncio.start_server(hang_up, "127.0.0.1", 0)
     settings = MqttConnector("127.0.0.1", patience=0.2)._settings
-    wire = Wire("127.0.0.1", server.sockets[0].getsockname()[1], "me", None, settings)
+    wire = Wire("127.0.0.1", server.sockets[0].getsockname()[1], "me", None, settings, complaints.append)
     with pytest.raises(MqttError):
         async with wire:
             await wire.begin([Subscription("a/b", print, is_raw=False)], None)

@@ -84,8 +84,20 @@ def test_a_file_that_a_crash_cut_short(path):
         ('{"kind": ["x"], "run_id": "r"}\n', "unknown kind"),
         ('{"kind": "NodeStarted", "run_id": "r"}\n', "lacks fields"),
         ('{"kind": "NodeStarted", "run_id": "r", "__class__": "x"}\n', "fields that its kind does not have"),
-        ('{"kind": "RunPaused", "run_id": "r", "seq": "x", "at": 1, "elapsed": 1}\n', "where a number belongs"),
+        ('{"kind": "RunPaused", "run_id": "r", "seq": "x", "at": 1, "elapsed": 1}\n', "the field 'seq' that does not"),
+        ('{"kind": "RunPaused", "run_id": "r", "seq": true, "at": 1, "elapsed": 1}\n', "the field 'seq'"),
+        ('{"kind": "RunPaused", "run_id": "r", "seq": 1, "at": 1, "elapsed": NaN}\n', "the field 'elapsed'"),
+        ('{"kind": "RunPaused", "run_id": "r", "seq": 1, "at": 1, "elapsed": 1e300}\n', "the field 'elapsed'"),
+        ('{"kind": "RunPaused", "run_id": "r", "seq": 1, "at": 1, "elapsed": 1' + "0" * 400 + "}\n", "'elapsed'"),
         ('{"kind": "graph", "run_id": "r", "graph": {"nodes": [1]}}\n', "holds no graph"),
+        (
+            '{"kind":"graph", "run_id":"r", "graph":{"name":"", "nodes":[], "edges":[{"source":"", "target":""}]}}\n',
+            "arrow to a node that it does not have",
+        ),
+        (
+            '{"kind": "graph", "run_id": "r", "graph": {"name": "", "nodes": [{"id": 1, "name": "a"}], "edges": []}}\n',
+            "the field 'id'",
+        ),
     ],
 )
 def test_what_is_no_journal(path, text, problem):
@@ -94,6 +106,56 @@ def test_what_is_no_journal(path, text, problem):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(JournalError, match=problem):
         replay(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("RunStarted", "name", 5),
+        ("RunStarted", "params", ["a"]),
+        ("RunStarted", "capacities", {"gpu": "one"}),
+        ("RunFinished", "status", "over"),
+        ("NodeFailed", "error", None),
+        ("NodeFailed", "frames", [["f.py", "1", "f", "x"]]),
+        ("NodeCompleted", "index", "0"),
+        ("NodeCompleted", "index", -1),
+        ("ResourceAcquired", "what", "person"),
+        ("ResourceAcquired", "amount", -1),
+    ],
+)
+def test_a_value_of_another_kind(path, tmp_path, kind, field, value):
+    """A field that holds what no run could have told is an error that names it, never a fault of who draws the run."""
+    target = [add.map(x=[1, 2]), add(1).with_constraints(gpu=1), bad(1).with_fallback(0)]
+    cs.run(target, log_level=None, system_resources={"gpu": 1}, subscribers=[JournalSink(path)])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    line = next(line for line in lines if line["kind"] == kind)
+    assert field in line
+    line[field] = value
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    told = "kind" if field == "what" else field
+    with pytest.raises(JournalError, match=f"in the field '{told}' that does not belong"):
+        replay(path).report(tmp_path / "page.html")
+
+
+def test_a_file_that_was_copied_into_itself(path):
+    """What is there twice is told once."""
+    cs.run(add.map(x=[1, 2, 3]), log_level=None, subscribers=[JournalSink(path)])
+    once = replay(path).events
+    path.write_bytes(path.read_bytes() * 2)
+    assert replay(path).events == once
+
+
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.9])
+def test_a_run_that_was_killed_is_told_as_far_as_it_went(path, tmp_path, part):
+    """A journal that breaks off has a story and a page, too."""
+    cs.run(add(add.map(x=list(range(5))), []), log_level=None, subscribers=[JournalSink(path)])
+    data = path.read_bytes()
+    start = data.index(b'{"kind":"RunStarted"')
+    path.write_bytes(data[: start + int(part * (len(data) - start))])
+    read = replay(path)
+    assert read.state == "running"
+    assert "running" in read.replay().splitlines()[-1]
+    assert '"track"' in read.report(tmp_path / "page.html").read_text()
 
 
 def test_the_file_is_bounded(path):

@@ -154,6 +154,25 @@ def test_a_run_is_a_trace_and_a_node_a_span(collector, subscriber):
     assert any(headers.get("x-team") == "flights" for headers in collector.headers)
 
 
+def test_nodes_by_which_a_graph_grows_have_links(collector, subscriber):
+    """A node that came while the run went on is linked to what it read, however late it came."""
+    told = threading.Event()
+
+    def tell(event):
+        if type(event).__name__ == "NodeStarted":
+            told.set()
+
+    @cs.task
+    def grow():
+        assert told.wait(10)  # the run was told of before it grew
+        time.sleep(0.3)
+        return nap(load(1)).named("grown")
+
+    cs.run(grow(), log_level=None, subscribers=[subscriber, tell])
+    subscriber._tracer_provider.force_flush()
+    assert [link.span_id for link in collector.span("grown").links] == [collector.span("load").span_id]
+
+
 def test_items_of_a_map(collector, subscriber):
     """A map is a span; its long items are spans under it, linked to it; short items are counted on it."""
     cs.run([nap.map(x=[1, 2, 3]), add.map(x=range(500))], log_level=None, subscribers=[subscriber])

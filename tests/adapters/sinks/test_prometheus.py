@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -137,3 +138,31 @@ def test_a_map_that_waits_is_told_of_once():
         ]
     )
     assert read(sink.text())["cascade_waiting_seconds_total", (("resource", "gpu"),)] == 2.0 + 10 * 3.0
+
+
+def test_what_a_thread_holds_that_could_not_be_stopped(tmp_path):
+    """A run that left a thread behind holds nothing once it is over: nobody would tell of what is given back later."""
+    begun, gate = threading.Event(), threading.Event()
+
+    @cs.task
+    def hold():
+        begun.set()
+        assert gate.wait(20)
+
+    otel = pytest.importorskip("opentelemetry.sdk.metrics.export", reason="the extra otel is not installed")
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from cascade.adapters.sinks.otel import OtelSubscriber
+
+    reader, sink = otel.InMemoryMetricReader(), PrometheusSink(tmp_path / "m.prom")
+    sinks = [sink, OtelSubscriber(TracerProvider(), MeterProvider([reader]))]
+    run = cs.start(hold().with_constraints(gpu=1), log_level=None, system_resources={"gpu": 1}, subscribers=sinks)
+    assert begun.wait(20)
+    run.cancel()
+    run.wait(20)
+    gate.set()
+    assert 'cascade_capacity_in_use{resource="gpu"} 0' in (tmp_path / "m.prom").read_text()
+    [scope] = reader.get_metrics_data().resource_metrics[0].scope_metrics
+    [used] = next(metric for metric in scope.metrics if metric.name == "cascade.capacity.in_use").data.data_points
+    assert used.value == 0
