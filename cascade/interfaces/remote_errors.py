@@ -72,7 +72,7 @@ class ConnectorError(CascadeError, ConnectionError):
     def for_certificates(cls, ca_file: object, problem: str) -> ConnectorError:
         """A file of certificates that cannot be used; it becomes part of a sentence."""
         asked = "ca_file=, or CASCADE_MQTT_CA_FILE"
-        return cls(f"the certificates in {short(str(ca_file))} ({asked}) cannot be read: {problem}")
+        return cls(f"the certificates in {str(ca_file)!r} ({asked}) cannot be read: {problem}")
 
     @classmethod
     def for_folder(cls, path: object, problem: str) -> ConnectorError:
